@@ -1,0 +1,157 @@
+"""Spatio-temporal focal modulation, the operator of Video-FocalNets."""
+
+from collections.abc import Iterable, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def aggregate_context(
+    context: Tensor,
+    gates: Tensor,
+    focal_layers: Iterable[nn.Module],
+    global_dims: Sequence[int],
+) -> Tensor:
+    """Sum the context of every focal level, weighted by its gate.
+
+    Each level is the one before it, seen through a wider window; the last
+    term is the mean of the widest level over all positions (Video-FocalNets,
+    Eqs. 5-8).
+
+    Args:
+        context: Projected context, (N, C, *S).
+        gates: A map per level, then the one of the global level,
+            (N, L + 1, *S).
+        focal_layers: L layers, each (N, C, *S) -> (N, C, *S).
+        global_dims: The axes of S that the global level averages over.
+
+    Returns:
+        Gated context, (N, C, *S).
+    """
+    *level_gates, global_gate = gates.split(1, dim=1)
+    total = 0
+    for gate, focal_layer in zip(level_gates, focal_layers, strict=True):
+        context = focal_layer(context)
+        total = total + gate * context
+    overall = F.gelu(context.mean(global_dims, keepdim=True))
+    return total + global_gate * overall
+
+
+class TemporalConv(nn.Conv1d):
+    """Convolution along time, dense over channels, that keeps the length.
+
+    Its weight is that of a ``Conv1d``, (C_out, C_in, k), as the released
+    checkpoints store it; it is applied to (B, C_in, T, P) as a (k, 1)
+    kernel, so that the P positions need not be folded into the batch.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, bias=True):
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            padding=kernel_size // 2,
+            bias=bias,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, T, P) -> (B, C_out, T, P)."""
+        return F.conv2d(
+            x, self.weight[..., None], self.bias, padding=(*self.padding, 0)
+        )
+
+
+class FocalModulation(nn.Module):
+    """Modulate each position by its context in space and along time.
+
+    y = proj(q * m_s * m_t): the query q and the modulator of space m_s come
+    from one linear map of the input (``f``), the modulator of time m_t from
+    another (``f_temporal``) (Video-FocalNets, https://arxiv.org/abs/2307.06947,
+    Eq. 9). Focal level l (0-based) has kernel size
+    ``focal_window + focal_factor * l``: depthwise over H x W; along T
+    **dense** over channels. The paper calls the latter pointwise; the
+    released weights are dense, and this follows the weights.
+
+    Args:
+        channels: C.
+        focal_level: L, the number of levels beside the global one, >= 1.
+        focal_window: Kernel size of the first level, odd.
+        focal_factor: Growth of the kernel size from level to level, even.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        focal_level: int = 2,
+        focal_window: int = 3,
+        focal_factor: int = 2,
+    ):
+        super().__init__()
+        self.channels = channels
+        self.focal_level = focal_level
+        kernel_sizes = [
+            focal_window + focal_factor * level for level in range(focal_level)
+        ]
+        self.f = nn.Linear(channels, 2 * channels + focal_level + 1)
+        self.h = nn.Conv2d(channels, channels, 1)
+        self.focal_layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(
+                    channels,
+                    channels,
+                    k,
+                    padding=k // 2,
+                    groups=channels,
+                    bias=False,
+                ),
+                nn.GELU(),
+            )
+            for k in kernel_sizes
+        )
+        self.f_temporal = nn.Linear(channels, channels + focal_level + 1)
+        self.h_temporal = TemporalConv(channels, channels, 1)
+        self.focal_layers_temporal = nn.ModuleList(
+            nn.Sequential(
+                TemporalConv(channels, channels, k, bias=False), nn.GELU()
+            )
+            for k in kernel_sizes
+        )
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, num_frames: int) -> Tensor:
+        """Modulate ``B`` clips of ``T = num_frames`` feature maps.
+
+        Args:
+            x: (B*T, H, W, C).
+            num_frames: T.
+
+        Returns:
+            (B*T, H, W, C).
+        """
+        query, modulator = self.modulate_space(x)
+        modulator_temporal = self.modulate_time(x, num_frames)
+        y = query * modulator * modulator_temporal
+        return self.proj(y.permute(0, 2, 3, 1))  # (B*T, C, H, W) -> last
+
+    def modulate_space(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B*T, H, W, C) -> query and modulator, (B*T, C, H, W) each."""
+        x = self.f(x).permute(0, 3, 1, 2)  # channels-last in memory
+        query, context, gates = x.split(
+            (self.channels, self.channels, self.focal_level + 1), 1
+        )
+        context = aggregate_context(context, gates, self.focal_layers, (2, 3))
+        return query, self.h(context)
+
+    def modulate_time(self, x: Tensor, num_frames: int) -> Tensor:
+        """(B*T, H, W, C) -> modulator, (B*T, C, H, W)."""
+        height, width = x.shape[1:3]
+        x = self.f_temporal(x)
+        # (B*T, H, W, C') -> (B, T, H*W, C') -> (B, C', T, H*W)
+        x = x.flatten(1, 2).unflatten(0, (-1, num_frames)).permute(0, 3, 1, 2)
+        context, gates = x.split((self.channels, self.focal_level + 1), 1)
+        context = aggregate_context(
+            context, gates, self.focal_layers_temporal, (2,)
+        )
+        x = self.h_temporal(context)
+        # (B, C, T, H*W) -> (B*T, C, H, W)
+        return x.transpose(1, 2).flatten(0, 1).unflatten(-1, (height, width))

@@ -1,0 +1,366 @@
+"""Video-FocalNet, and VFL-Net, its nano form."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+from mmcv.cnn.bricks import DropPath
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils.checkpoint import checkpoint
+
+from ..errors import UserError
+from .focal_modulation import FocalModulation
+from .pretrained import load_pretrained
+
+# Blocks a stage, width of the first stage, and the drop-path rate that the
+# papers train each with (Video-FocalNets, Table 9; DVFL-Net, Sec. III).
+ARCHS = {
+    'nano': dict(embed_dim=96, depths=(1, 1, 2, 1), drop_path_rate=0.2),
+    'tiny': dict(embed_dim=96, depths=(2, 2, 6, 2), drop_path_rate=0.2),
+    'small': dict(embed_dim=96, depths=(2, 2, 18, 2), drop_path_rate=0.3),
+    'base': dict(embed_dim=128, depths=(2, 2, 18, 2), drop_path_rate=0.5),
+}
+
+
+class PatchEmbed(nn.Module):
+    """Cut frames (or tubelets of them) into patches and embed each.
+
+    Sizes that a patch does not divide are floored: the rest at the right
+    and at the bottom is not seen, as in the released models.
+
+    Args:
+        in_channels: Channels of the input.
+        channels: Channels C of the embedding.
+        patch_size: Height and width of a patch, in pixels.
+        tubelet_size: Frames a patch; 1 embeds every frame by itself.
+    """
+
+    def __init__(self, in_channels, channels, patch_size, tubelet_size=1):
+        super().__init__()
+        if tubelet_size == 1:
+            self.proj = nn.Conv2d(
+                in_channels, channels, patch_size, stride=patch_size
+            )
+        else:
+            kernel_size = (tubelet_size, patch_size, patch_size)
+            self.proj = nn.Conv3d(
+                in_channels, channels, kernel_size, stride=kernel_size
+            )
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embed.
+
+        Args:
+            x: (B*T, C_in, H, W), or (B, C_in, T, H, W) for tubelets.
+
+        Returns:
+            (B*T', H', W', C), channels last.
+        """
+        x = self.proj(x)
+        if x.dim() == 5:
+            x = x.transpose(1, 2).flatten(0, 1)  # -> (B*T', C, H', W')
+        return self.norm(x.permute(0, 2, 3, 1))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between, four times as wide inside."""
+
+    def __init__(self, channels: int, ratio: int = 4):
+        super().__init__()
+        self.fc1 = nn.Linear(channels, ratio * channels)
+        self.fc2 = nn.Linear(ratio * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class VideoFocalNetBlock(nn.Module):
+    """Focal modulation and an MLP, each normed before and added after.
+
+    Drop-path draws for every frame, as the released training does.
+    """
+
+    def __init__(self, channels, focal_level, focal_window, drop_path=0.0):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.modulation = FocalModulation(channels, focal_level, focal_window)
+        self.norm2 = nn.LayerNorm(channels)
+        self.mlp = Mlp(channels)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, num_frames: int) -> Tensor:
+        """(B*T, H, W, C) -> (B*T, H, W, C), T = num_frames."""
+        x = x + self.drop_path(self.modulation(self.norm1(x), num_frames))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class Stage(nn.Module):
+    """Blocks of one width, then, but in the last stage, a downsampling."""
+
+    def __init__(self, blocks, downsample=None, with_cp=False):
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = downsample
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor, num_frames: int) -> Tensor:
+        """(B*T, H, W, C) -> (B*T, H, W, C), T = num_frames."""
+        for block in self.blocks:
+            if self.with_cp and torch.is_grad_enabled():
+                x = checkpoint(block, x, num_frames, use_reentrant=False)
+            else:
+                x = block(x, num_frames)
+        return x
+
+
+@MODELS.register_module()
+class VideoFocalNet(BaseModule):
+    """Video-FocalNet (https://arxiv.org/abs/2307.06947).
+
+    Frames, height and width are read from the input, clip by clip. Weights
+    carry the names of the released checkpoints.
+
+    Args:
+        arch: ``'tiny'``, ``'small'``, ``'base'``, ``'nano'`` (VFL-Net), or
+            ``dict(embed_dim=C, depths=(...))``; the width doubles at each
+            of the ``len(depths)`` stages.
+        focal_levels: Levels L, >= 1; a number, or one a stage.
+        focal_windows: Kernel size of the first level, odd; a number, or one
+            a stage.
+        drop_path_rate: Drop-path rate of the last block, in [0, 1); it
+            rises linearly from 0. ``None`` takes that of ``arch`` (0 for a
+            dict).
+        tubelet_size: Frames a patch of the stem spans, >= 1.
+        out_indices: Stages whose features are returned, negative ones
+            counted from the last. The last stage ends in the released
+            ``norm``; an earlier one that is asked for in a ``norm{i}``.
+            Stages after the last index are not built.
+        frozen_stages: -1: none; 0: the stem; n: also the first n stages.
+        norm_eval: Keep norm layers in eval mode while training. It is here
+            because MMAction2's backbones have it: LayerNorm, which this
+            network uses, has no running statistics to freeze.
+        with_cp: Recompute each block in the backward pass, which saves
+            memory and costs time.
+        pretrained: A checkpoint whose weights are taken where names and
+            shapes agree; what is left at its initialisation is logged.
+        init_cfg: MMEngine's, on top of the default (truncated normal with
+            standard deviation 0.02 for linear layers).
+
+    Raises:
+        UserError: If an argument is out of range, or, in ``forward``, if a
+            clip is too small or its frames do not fill whole tubelets.
+    """
+
+    def __init__(
+        self,
+        arch: str | dict = 'tiny',
+        focal_levels: int | Sequence[int] = 2,
+        focal_windows: int | Sequence[int] = 3,
+        drop_path_rate: float | None = None,
+        tubelet_size: int = 1,
+        out_indices: Sequence[int] = (3,),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        pretrained: str | None = None,
+        init_cfg: dict | list | None = None,
+    ):
+        default_init = [
+            dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
+            dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
+        ]
+        extra_init = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
+        super().__init__([*default_init, *(extra_init or [])])
+        embed_dim, depths, default_rate = parse_arch(arch)
+        num_stages = len(depths)
+        if drop_path_rate is None:
+            drop_path_rate = default_rate
+        levels = per_stage('focal_levels', focal_levels, num_stages)
+        windows = per_stage('focal_windows', focal_windows, num_stages)
+        if any(window % 2 == 0 for window in windows):
+            raise UserError(
+                f'focal_windows is {focal_windows}; give odd kernel sizes, '
+                'which keep the size of the feature map'
+            )
+        if not 0 <= drop_path_rate < 1:
+            raise UserError(
+                f'drop_path_rate is {drop_path_rate}; give a number in [0, 1)'
+            )
+        if tubelet_size < 1:
+            raise UserError(
+                f'tubelet_size is {tubelet_size}; give 1 or more frames'
+            )
+        self.out_indices = parse_out_indices(out_indices, num_stages)
+        built = self.out_indices[-1] + 1
+        if not -1 <= frozen_stages <= built:
+            raise UserError(
+                f'frozen_stages is {frozen_stages}; give -1 (none) to {built}'
+                f' (the stem and all {built} stages)'
+            )
+        self.tubelet_size = tubelet_size
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.pretrained = pretrained
+        # The stem shrinks by 4, each further stage by 2.
+        self.min_size = 4 * 2 ** (num_stages - 1)
+
+        self.patch_embed = PatchEmbed(3, embed_dim, 4, tubelet_size)
+        last = max(sum(depths) - 1, 1)
+        rates = [drop_path_rate * i / last for i in range(sum(depths))]
+        self.layers = nn.ModuleList()
+        for i in range(built):
+            channels = embed_dim * 2**i
+            first = sum(depths[:i])
+            blocks = [
+                VideoFocalNetBlock(channels, levels[i], windows[i], rate)
+                for rate in rates[first : first + depths[i]]
+            ]
+            downsample = None
+            if i + 1 < built:
+                downsample = PatchEmbed(channels, 2 * channels, 2)
+            self.layers.append(Stage(blocks, downsample, with_cp))
+        self.norm_names = {
+            i: 'norm' if i == num_stages - 1 else f'norm{i}'
+            for i in self.out_indices
+        }
+        for i, name in self.norm_names.items():
+            self.add_module(name, nn.LayerNorm(embed_dim * 2**i))
+        self._freeze_stages()
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Extract features.
+
+        Args:
+            x: Clips, normalised RGB, (B, 3, T, H, W).
+
+        Returns:
+            (B, C, T', H', W') with T' = T / tubelet_size, and H', W' the
+            height and width over 4, then over 2 a stage, floored each time;
+            a tuple of them if several stages are asked for.
+        """
+        self._check_clips(x)
+        batch, _, frames = x.shape[:3]
+        frames //= self.tubelet_size
+        if self.tubelet_size == 1:
+            x = x.transpose(1, 2).flatten(0, 1)  # -> (B*T, 3, H, W)
+        x = self.patch_embed(x)  # (B*T', H', W', C)
+        outputs = []
+        for i, stage in enumerate(self.layers):
+            x = stage(x, frames)
+            if i in self.norm_names:
+                y = getattr(self, self.norm_names[i])(x)
+                # (B*T', H', W', C) -> (B, C, T', H', W')
+                y = y.unflatten(0, (batch, frames)).permute(0, 4, 1, 2, 3)
+                outputs.append(y)
+            if stage.downsample is not None:
+                x = stage.downsample(x.permute(0, 3, 1, 2))
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _check_clips(self, x: Tensor):
+        if x.dim() != 5 or x.shape[1] != 3:
+            raise UserError(
+                f'the input is {tuple(x.shape)}; a Video-FocalNet wants clips '
+                '(batch, 3, frames, height, width): set format_shape="NCTHW"'
+            )
+        frames, height, width = x.shape[2:]
+        if min(height, width) < self.min_size:
+            raise UserError(
+                f'clips are {height} x {width} pixels; a network of '
+                f'{len(self.layers)} stages wants {self.min_size} or more a '
+                'side: enlarge the crop'
+            )
+        if frames < 1 or frames % self.tubelet_size:
+            raise UserError(
+                f'clips have {frames} frames; tubelet_size='
+                f'{self.tubelet_size} wants a multiple of it: change clip_len'
+            )
+
+    def init_weights(self):
+        """Initialise, then take over ``pretrained``."""
+        if not self._is_init:
+            super().init_weights()
+            if self.pretrained:
+                load_pretrained(self, self.pretrained)
+
+    def _freeze_stages(self):
+        if self.frozen_stages < 0:
+            return
+        for module in [self.patch_embed, *self.layers[: self.frozen_stages]]:
+            module.eval()
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True):
+        """Switch the mode, but keep frozen parts in eval mode."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.LayerNorm | _NormBase):
+                    module.eval()
+        return self
+
+
+@MODELS.register_module()
+class VFLNetNano(VideoFocalNet):
+    """VFL-Net, the student of DVFL-Net: the nano :class:`VideoFocalNet`.
+
+    Takes the arguments of :class:`VideoFocalNet`.
+    """
+
+    def __init__(self, arch: str | dict = 'nano', **kwargs):
+        super().__init__(arch, **kwargs)
+
+
+def parse_arch(arch: str | dict) -> tuple[int, tuple[int, ...], float]:
+    """Width of the first stage, blocks of each, default drop-path rate."""
+    if isinstance(arch, str):
+        if arch not in ARCHS:
+            raise UserError(
+                f'arch is {arch!r}; give one of {", ".join(ARCHS)}, or '
+                'dict(embed_dim=96, depths=(2, 2, 6, 2))'
+            )
+        arch = ARCHS[arch]
+    extra = set(arch) - {'embed_dim', 'depths', 'drop_path_rate'}
+    if extra or not {'embed_dim', 'depths'} <= set(arch):
+        raise UserError(
+            f'arch has the keys {sorted(arch)}; a dict wants embed_dim and '
+            'depths'
+        )
+    embed_dim, depths = arch['embed_dim'], tuple(arch['depths'])
+    if embed_dim < 1 or not depths or min(depths) < 1:
+        raise UserError(
+            f'arch is {dict(arch)}; embed_dim and every depth must be 1 or '
+            'more'
+        )
+    return embed_dim, depths, arch.get('drop_path_rate', 0.0)
+
+
+def per_stage(name, value, num_stages) -> tuple[int, ...]:
+    """One positive integer a stage, from a number or a sequence."""
+    values = (value,) * num_stages if isinstance(value, int) else tuple(value)
+    if len(values) != num_stages:
+        raise UserError(
+            f'{name} has {len(values)} entries but arch has {num_stages} '
+            'stages; give one number, or one a stage'
+        )
+    if not all(isinstance(v, int) and v >= 1 for v in values):
+        raise UserError(
+            f'{name} is {values}; give whole numbers of 1 or more'
+        )
+    return values
+
+
+def parse_out_indices(out_indices, num_stages) -> tuple[int, ...]:
+    """Stage numbers in rising order, each once."""
+    indices = sorted({i + num_stages if i < 0 else i for i in out_indices})
+    if not indices or indices[0] < 0 or indices[-1] >= num_stages:
+        raise UserError(
+            f'out_indices is {tuple(out_indices)}; give stages from 0 to '
+            f'{num_stages - 1} (or -1, the last)'
+        )
+    return tuple(indices)

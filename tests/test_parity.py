@@ -1,0 +1,78 @@
+"""The numbers that the released Video-FocalNet code computes.
+
+``data/parity`` holds the released models' keys, shapes and outputs; their
+weights and inputs are drawn again from fixed seeds.
+"""
+
+import json
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dvfl_mmaction.models import VFLNetNano, VideoFocalNet
+
+DATA = Path(__file__).parent / 'data' / 'parity'
+NAMES = sorted(path.stem for path in DATA.glob('*.npz'))
+BACKBONES = {'nano': VFLNetNano, 'tiny': VideoFocalNet}
+
+
+def draw_weights(keys):
+    """Each tensor from a generator seeded with the CRC-32 of its name."""
+    weights = {}
+    for name, shape in keys.items():
+        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        values = torch.randn(
+            tuple(shape), generator=generator, dtype=torch.float64
+        )
+        if name.endswith('bias'):
+            values = 0.1 * values
+        elif len(shape) == 1:
+            values = 1 + 0.1 * values
+        else:
+            values = values / math.sqrt(math.prod(shape[1:]))
+        weights[name] = values
+    return weights
+
+
+def draw_clips(meta):
+    """(B, 3, T, H, W); drawn in the released layout, (B, T, 3, H, W)."""
+    shape = (meta['batch'], meta['frames'], 3, meta['height'], meta['width'])
+    generator = torch.Generator().manual_seed(0)
+    clips = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return clips.transpose(1, 2)
+
+
+def load(name):
+    stored = np.load(DATA / f'{name}.npz')
+    meta = json.loads(str(stored['meta']))
+    keys = json.loads((DATA / f'{name}.keys.json').read_text())
+    weights = draw_weights(keys)
+    head = weights.pop('head.weight'), weights.pop('head.bias')
+    net = BACKBONES[meta['arch']](tubelet_size=meta['tubelet_size'])
+    net.double().eval().load_state_dict(weights)  # strict: the same names
+    return net, head, draw_clips(meta), stored
+
+
+def test_fixtures_are_all_here():
+    assert len(NAMES) == 4
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_outputs_are_those_of_the_released_code(name):
+    net, (weight, bias), clips, stored = load(name)
+    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-4)):
+        net.to(dtype)
+        with torch.no_grad():
+            pooled = net(clips.to(dtype)).mean((2, 3, 4))
+        logits = pooled @ weight.to(dtype).T + bias.to(dtype)
+        for ours, theirs in ((pooled, 'pooled'), (logits, 'logits')):
+            torch.testing.assert_close(
+                ours.double(),
+                torch.from_numpy(stored[theirs]),
+                rtol=0,
+                atol=tolerance,
+            )
