@@ -1,0 +1,150 @@
+"""A recipe small enough to train in a test, on clips that it makes."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmaction.registry import MODELS, RUNNERS
+
+NUM_CLASSES = 4
+
+
+def write_clip(path: Path, label: int, frames=16, height=48, width=64):
+    """An MPEG-4 file: a bar that moves, in one of four ways."""
+    writer = cv2.VideoWriter(
+        str(path), cv2.VideoWriter_fourcc(*'mp4v'), 25, (width, height)
+    )
+    assert writer.isOpened()
+    rng = np.random.default_rng(abs(hash(path.stem)) % 2**32)
+    colour = rng.integers(120, 255, 3).tolist()
+    for t in range(frames):
+        frame = np.full((height, width, 3), 40, np.uint8)
+        at = 4 + 2 * (t if label % 2 == 0 else frames - 1 - t)
+        if label < 2:
+            cv2.rectangle(frame, (at, 0), (at + 8, height), colour, -1)
+        else:
+            cv2.rectangle(frame, (0, at), (width, at + 8), colour, -1)
+        writer.write(frame)
+    writer.release()
+
+
+def write_dataset(folder: Path, clips_per_class=3) -> Path:
+    """``folder`` with clips and one annotation file, ``list.txt``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for i in range(clips_per_class):
+        for label in range(NUM_CLASSES):
+            name = f'clip_{label}_{i}.mp4'
+            write_clip(folder / name, label)
+            lines.append(f'{name} {label}')
+    (folder / 'list.txt').write_text('\n'.join(lines) + '\n')
+    return folder
+
+
+def recognizer(width=8, num_classes=NUM_CLASSES, **kwargs) -> dict:
+    """A two-stage Video-FocalNet as a recognizer's config."""
+    return dict(
+        type='Recognizer3D',
+        backbone=dict(
+            type='VideoFocalNet',
+            arch=dict(embed_dim=width, depths=(1, 1)),
+            out_indices=(1,),
+        ),
+        cls_head=dict(
+            type='I3DHead',
+            in_channels=2 * width,
+            num_classes=num_classes,
+            dropout_ratio=0,
+            average_clips='prob',
+        ),
+        data_preprocessor=dict(
+            type='ActionDataPreprocessor',
+            mean=[123.675, 116.28, 103.53],
+            std=[58.395, 57.12, 57.375],
+            format_shape='NCTHW',
+        ),
+        **kwargs,
+    )
+
+
+def write_teacher(path: Path, seed=7, **kwargs) -> dict:
+    """A teacher's weights, and what a distiller's ``teacher`` says."""
+    config = recognizer(width=12, **kwargs)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = MODELS.build(config)
+        model.init_weights()
+        model.cls_head.fc_cls.weight.data.mul_(100)  # it has an opinion
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return dict(config=config, checkpoint=str(path))
+
+
+def distiller(teacher: dict, **kwargs) -> dict:
+    """A student's config."""
+    return dict(recognizer(), type='DistillRecognizer3D', teacher=teacher) | (
+        kwargs
+    )
+
+
+def pipeline() -> list:
+    """Without a random draw, so that two runs see the same frames."""
+    return [
+        dict(type='DecordInit'),
+        dict(type='UniformSample', clip_len=4, test_mode=True),
+        dict(type='DecordDecode'),
+        dict(type='Resize', scale=(32, 32), keep_ratio=False),
+        dict(type='FormatShape', input_format='NCTHW'),
+        dict(type='PackActionInputs'),
+    ]
+
+
+def loader(data: Path, batch_size=4) -> dict:
+    return dict(
+        batch_size=batch_size,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            type='VideoDataset',
+            ann_file='list.txt',
+            data_root=str(data),
+            data_prefix=dict(video=''),
+            pipeline=pipeline(),
+        ),
+    )
+
+
+def recipe(model: dict, data: Path, work_dir: Path, **kwargs) -> dict:
+    """A runner's config that trains ``model`` for two epochs."""
+    config = dict(
+        runner_type='CheckedRunner',
+        default_scope='mmaction',
+        model=model,
+        work_dir=str(work_dir),
+        train_dataloader=loader(data),
+        val_dataloader=loader(data),
+        test_dataloader=loader(data),
+        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=2),
+        val_cfg=dict(type='ValLoop'),
+        test_cfg=dict(type='TestLoop'),
+        val_evaluator=dict(type='AccMetric'),
+        test_evaluator=dict(type='AccMetric'),
+        optim_wrapper=dict(
+            optimizer=dict(type='SGD', lr=0.05, momentum=0.9)
+        ),
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', interval=1)
+        ),
+        randomness=dict(seed=0),
+        log_level='INFO',
+        env_cfg=dict(dist_cfg=dict(backend='gloo')),
+        experiment_name=f'{work_dir.name}',
+    )
+    return config | kwargs
+
+
+def run(config: dict):
+    """Train, and return the runner."""
+    runner = RUNNERS.build(config)
+    runner.train()
+    return runner

@@ -1,0 +1,314 @@
+import copy
+
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.logging import MMLogger
+from small_recipe import NUM_CLASSES, distiller, recognizer, write_teacher
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.models import kl_divergence
+from dvfl_mmaction.models.distill_recognizer import entropy
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    return write_teacher(tmp_path / 'teacher.pth')
+
+
+@pytest.fixture
+def student(teacher):
+    model = MODELS.build(distiller(teacher))
+    model.init_weights()
+    return model
+
+
+def batch(soft=False, size=3):
+    generator = torch.Generator().manual_seed(5)
+    inputs = torch.randn(size, 1, 3, 4, 32, 32, generator=generator)
+    labels = torch.arange(size) % NUM_CLASSES
+    if soft:
+        labels = torch.rand(size, NUM_CLASSES, generator=generator)
+        labels = labels / labels.sum(-1, keepdim=True)
+    samples = []
+    for label in labels:
+        sample = ActionDataSample()
+        sample.set_gt_label(label if soft else int(label))
+        samples.append(sample)
+    return inputs, samples
+
+
+@pytest.mark.parametrize('alpha', [0.0, 0.3, 0.7, 1.0])
+def test_total_is_alpha_kd_plus_the_rest_of_ce(teacher, alpha):
+    torch.manual_seed(0)
+    student = MODELS.build(
+        distiller(
+            teacher,
+            alpha=alpha,
+            loss_kd=dict(type='KLDivergenceLoss', temperature=5.0),
+        )
+    )
+    student.init_weights()
+    inputs, samples = batch()
+    losses = student(inputs, samples, mode='loss')
+    total, _ = student.parse_losses(losses)
+
+    logits = student(inputs, stage='head')
+    labels = torch.tensor([0, 1, 2])
+    ce = torch.nn.functional.cross_entropy(logits, labels)
+    kd = kl_divergence(logits, student.teacher.logits(inputs), 5.0)
+    torch.testing.assert_close(total, alpha * kd + (1 - alpha) * ce)
+    assert kd > 0.01
+
+
+def test_the_paper_is_the_default(teacher):
+    student = MODELS.build(distiller(teacher))
+    assert student.alpha == 0.3
+    assert student.loss_kd.temperature == 10.0
+
+
+def test_soft_labels_are_learned_from(student):
+    inputs, samples = batch(soft=True)
+    losses = student(inputs, samples, mode='loss')
+    soft = torch.stack([s.gt_label for s in samples])
+    log_q = student(inputs, stage='head').log_softmax(-1)
+    expected = 0.7 * -(soft * log_q).sum(-1).mean()
+    torch.testing.assert_close(losses['loss_cls'], expected)
+
+
+def test_log_says_how_sure_both_are_and_how_often_they_agree(student):
+    inputs, samples = batch()
+    losses = student(inputs, samples, mode='loss')
+    t = student.teacher.logits(inputs)
+    s = student(inputs, stage='head')
+    torch.testing.assert_close(losses['teacher_entropy'], entropy(t))
+    torch.testing.assert_close(losses['student_entropy'], entropy(s).detach())
+    same = (t.argmax(-1) == s.argmax(-1)).float().mean()
+    assert losses['teacher_agreement'] == same
+
+
+def test_entropy_of_a_fair_and_a_loaded_die():
+    fair = torch.zeros(1, 6, dtype=torch.float64)
+    sure = torch.tensor([[100.0, 0, 0, 0, 0, 0]], dtype=torch.float64)
+    assert entropy(fair).item() == pytest.approx(1.791759469)
+    assert entropy(sure).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_the_student_is_all_there_is_in_the_state(student):
+    plain = MODELS.build(recognizer())
+    assert student.state_dict().keys() == plain.state_dict().keys()
+    assert len(list(student.parameters())) == len(list(plain.parameters()))
+    assert not [n for n, _ in student.named_modules() if 'teacher' in n]
+    plain.load_state_dict(student.state_dict())  # strict
+
+
+def test_the_teacher_neither_moves_nor_learns(student):
+    before = copy.deepcopy(student.teacher.model.state_dict())
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+    own = copy.deepcopy(student.state_dict())
+    student.train()
+    for _ in range(2):
+        optimizer.zero_grad()
+        losses = student(*batch(), mode='loss')
+        student.parse_losses(losses)[0].backward()
+        optimizer.step()
+    teacher = student.teacher.model
+    assert not any(m.training for m in teacher.modules())
+    assert all(p.grad is None for p in teacher.parameters())
+    for key, value in teacher.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    assert all(p.grad.abs().sum() > 0 for p in student.parameters())
+    moved = [k for k, v in student.state_dict().items() if (v != own[k]).any()]
+    assert 'cls_head.fc_cls.weight' in moved
+
+
+def test_the_teacher_answers_the_same_while_the_student_trains(teacher):
+    teacher['config']['backbone']['drop_path_rate'] = 0.9
+    student = MODELS.build(distiller(teacher))
+    student.init_weights()
+    student.train()
+    inputs, _ = batch()
+    answers = [student.teacher.logits(inputs) for _ in range(3)]
+    assert torch.equal(answers[0], answers[1])
+    assert torch.equal(answers[0], answers[2])
+
+
+def test_both_see_the_very_same_blended_tensor(teacher):
+    config = distiller(teacher)
+    config['data_preprocessor']['blending'] = dict(
+        type='MixupBlending', num_classes=NUM_CLASSES, alpha=0.8
+    )
+    student = MODELS.build(config)
+    student.init_weights()
+    seen = []
+    for model in (student, student.teacher.model):
+        model.backbone.register_forward_pre_hook(
+            lambda _, args: seen.append(args[0])
+        )
+    inputs, samples = batch()
+    raw = dict(inputs=list(inputs), data_samples=samples)
+    data = student.data_preprocessor(raw, training=True)
+    student(**data, mode='loss')
+    assert seen[0].data_ptr() == seen[1].data_ptr()
+    assert torch.equal(seen[0].flatten(), data['inputs'].flatten())
+    plain = MODELS.build(recognizer()).data_preprocessor(
+        dict(inputs=list(batch()[0]), data_samples=batch()[1])
+    )
+    assert not torch.equal(data['inputs'], plain['inputs'])  # it was blended
+
+
+def test_the_teacher_follows_the_student(student):
+    student.double()
+    assert next(student.teacher.model.parameters()).dtype == torch.float64
+    inputs, samples = batch()
+    student(inputs.double(), samples, mode='loss')
+    student.to('meta')
+    assert next(student.teacher.model.parameters()).is_meta
+
+
+def test_a_copy_answers_to_the_same_teacher(student):
+    twin = copy.deepcopy(student)
+    assert twin.teacher is student.teacher
+    assert twin.backbone is not student.backbone
+
+
+def test_having_a_teacher_changes_no_draw(teacher):
+    torch.manual_seed(3)
+    plain = MODELS.build(recognizer())
+    plain.init_weights()
+    after_plain = torch.rand(3)
+    torch.manual_seed(3)
+    student = MODELS.build(distiller(teacher))
+    student.init_weights()
+    assert torch.equal(torch.rand(3), after_plain)
+    for key, value in plain.state_dict().items():
+        assert torch.equal(student.state_dict()[key], value), key
+
+
+def test_kl_is_float32_under_bf16_autocast(student):
+    inputs, samples = batch()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = student(inputs, samples, mode='loss')
+    assert losses['loss_kd'].dtype == torch.float32
+    assert losses['loss_cls'].dtype == torch.float32
+    exact = student(inputs, samples, mode='loss')
+    torch.testing.assert_close(
+        losses['loss_cls'], exact['loss_cls'], rtol=0.02, atol=0
+    )
+
+
+def test_testing_needs_no_teacher():
+    missing = dict(config='nowhere.py', checkpoint='nowhere.pth')
+    student = MODELS.build(distiller(missing)).eval()
+    inputs, samples = batch()
+    with torch.no_grad():
+        out = student(inputs, samples, mode='predict')
+    assert out[0].pred_score.shape == (NUM_CLASSES,)
+
+
+def test_a_2d_recognizer_learns_too(tmp_path):
+    config = dict(
+        type='Recognizer2D',
+        backbone=dict(type='ResNet', depth=18, norm_eval=False),
+        cls_head=dict(
+            type='TSNHead', num_classes=5, in_channels=512, dropout_ratio=0
+        ),
+    )
+    torch.manual_seed(0)
+    model = MODELS.build(config)
+    torch.save(model.state_dict(), tmp_path / 'teacher.pth')
+    student = MODELS.build(
+        config
+        | dict(
+            type='DistillRecognizer2D',
+            teacher=dict(
+                config=config, checkpoint=str(tmp_path / 'teacher.pth')
+            ),
+        )
+    )
+    student.init_weights()
+    inputs = torch.randn(2, 3, 3, 32, 32)  # (B, T, C, H, W)
+    _, samples = batch(size=2)
+    losses = student(inputs, samples, mode='loss')
+    assert student.teacher.logits(inputs).shape == (2, 5)
+    assert losses['loss_kd'] > 0
+    model.eval()
+    torch.testing.assert_close(
+        student.teacher.logits(inputs),
+        model.cls_head(model.extract_feat(inputs)[0], num_segs=3),
+    )
+
+
+def build(config):
+    MODELS.build(config).init_weights()
+
+
+@pytest.mark.parametrize('alpha', [-0.1, 1.5, float('nan')])
+def test_alpha_out_of_range_is_refused(teacher, alpha):
+    with pytest.raises(UserError, match='alpha is .* from 0 .* to 1'):
+        MODELS.build(distiller(teacher, alpha=alpha))
+
+
+def test_a_missing_file_names_two_ways_to_get_it(teacher, tmp_path):
+    teacher['checkpoint'] = str(tmp_path / 'gone.pth')
+    with pytest.raises(UserError) as error:
+        build(distiller(teacher))
+    text = str(error.value)
+    assert 'gone.pth is not there' in text
+    assert 'mim train mmaction2' in text
+    assert 'tools/convert_checkpoint.py' in text
+
+
+def test_a_missing_config_is_refused(teacher):
+    teacher['config'] = 'configs/gone.py'
+    with pytest.raises(UserError, match='teacher.config configs/gone.py'):
+        build(distiller(teacher))
+
+
+def test_other_classes_are_refused(tmp_path):
+    teacher = write_teacher(tmp_path / 'teacher.pth', num_classes=51)
+    with pytest.raises(UserError, match='has 51 classes but the student has'):
+        build(distiller(teacher))
+
+
+def test_weights_of_another_class_count_are_refused(teacher, tmp_path):
+    other = write_teacher(tmp_path / 'other.pth', num_classes=51)
+    teacher['checkpoint'] = other['checkpoint']
+    with pytest.raises(UserError, match=r'fc_cls.* is \(51.*not \(4'):
+        build(distiller(teacher))
+
+
+@pytest.mark.parametrize(
+    'key', ['cls_head.fc_cls.weight', 'backbone.norm.bias']
+)
+def test_a_weight_that_is_missing_is_refused(teacher, key):
+    checkpoint = torch.load(teacher['checkpoint'], weights_only=True)
+    del checkpoint['state_dict'][key]
+    torch.save(checkpoint, teacher['checkpoint'])
+    with pytest.raises(UserError, match=f'{key} is missing'):
+        build(distiller(teacher))
+
+
+def test_a_weight_that_is_left_over_is_refused(teacher):
+    checkpoint = torch.load(teacher['checkpoint'], weights_only=True)
+    checkpoint['state_dict']['neck.conv'] = torch.zeros(1)
+    torch.save(checkpoint, teacher['checkpoint'])
+    with pytest.raises(UserError, match='neck.conv is left over'):
+        build(distiller(teacher))
+
+
+@pytest.mark.parametrize(
+    'teacher', [None, dict(config='a.py'), dict(config='a', chekpoint='b')]
+)
+def test_a_teacher_is_a_config_and_a_checkpoint(teacher):
+    with pytest.raises(UserError, match=r'give dict\(config=FILE, check'):
+        MODELS.build(distiller(teacher))
+
+
+def test_another_scale_of_pixels_is_warned_about(teacher, caplog):
+    teacher['config']['data_preprocessor']['mean'] = [0, 0, 0]
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    build(distiller(teacher))
+    MMLogger.get_current_instance().removeHandler(caplog.handler)
+    assert 'trained with data_preprocessor.mean=[0.0, 0.0, 0.0]' in caplog.text

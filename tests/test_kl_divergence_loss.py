@@ -1,0 +1,133 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmaction.registry import MODELS
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.models import KLDivergenceLoss, kl_divergence
+
+
+def test_a_hand_worked_number():
+    # teacher (3/4, 1/4), student (1/2, 1/2):
+    # 3/4 log(3/2) + 1/4 log(1/2) = 0.1308...
+    teacher = torch.tensor([[math.log(3.0), 0.0]], dtype=torch.float64)
+    student = torch.zeros(1, 2, dtype=torch.float64)
+    expected = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert kl_divergence(student, teacher, 1.0).item() == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+def test_temperature_softens_and_its_square_scales():
+    # at tau 2 the logits (2 log 3, 0) are those of the case above
+    teacher = torch.tensor([[2 * math.log(3.0), 0.0]], dtype=torch.float64)
+    student = torch.zeros(1, 2, dtype=torch.float64)
+    expected = 4 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+    assert kl_divergence(student, teacher, 2.0).item() == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+def test_the_batch_is_averaged_and_the_classes_summed():
+    teacher = torch.randn(3, 5, dtype=torch.float64)
+    student = torch.randn(3, 5, dtype=torch.float64)
+    rows = [
+        kl_divergence(student[i : i + 1], teacher[i : i + 1], 4.0)
+        for i in range(3)
+    ]
+    torch.testing.assert_close(
+        kl_divergence(student, teacher, 4.0), sum(rows) / 3
+    )
+
+
+def test_it_is_forward_kl_not_reverse():
+    teacher = torch.tensor([[4.0, 0.0]])
+    student = torch.tensor([[0.0, 0.0]])
+    forward = kl_divergence(student, teacher, 1.0)
+    reverse = kl_divergence(teacher, student, 1.0)
+    assert forward.item() == pytest.approx(0.6029, abs=1e-3)
+    assert reverse.item() == pytest.approx(1.3251, abs=1e-3)
+
+
+@pytest.mark.parametrize('temperature', [0.5, 1.0, 5.0, 10.0, 15.0])
+def test_value_and_gradient_vanish_at_the_teacher(temperature):
+    teacher = 3 * torch.randn(4, 101, dtype=torch.float64)
+    student = (teacher + 7).requires_grad_()  # a constant changes nothing
+    loss = kl_divergence(student, teacher, temperature)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-12)
+    assert student.grad.abs().max() < 1e-12
+
+
+def test_gradient_is_tau_times_the_difference_of_the_predictions():
+    teacher = torch.randn(4, 7, dtype=torch.float64)
+    student = torch.randn(4, 7, dtype=torch.float64, requires_grad=True)
+    kl_divergence(student, teacher, 10.0).backward()
+    q, p = (student / 10).softmax(-1), (teacher / 10).softmax(-1)
+    torch.testing.assert_close(student.grad, 10 * (q - p).detach() / 4)
+
+
+def test_agrees_with_torch_on_probabilities():
+    student, teacher = torch.randn(8, 51), torch.randn(8, 51)
+    expected = 25 * F.kl_div(
+        F.log_softmax(student / 5, -1),
+        F.softmax(teacher / 5, -1),
+        reduction='batchmean',
+    )
+    torch.testing.assert_close(kl_divergence(student, teacher, 5.0), expected)
+
+
+def test_the_teacher_gets_no_gradient():
+    teacher = torch.randn(2, 3, requires_grad=True)
+    student = torch.randn(2, 3, requires_grad=True)
+    kl_divergence(student, teacher, 2.0).backward()
+    assert teacher.grad is None
+    assert student.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_logits_are_compared_in_float32_under_autocast(dtype):
+    student = torch.randn(8, 101).to(dtype)
+    teacher = torch.randn(8, 101).to(dtype)
+    expected = kl_divergence(student.double(), teacher.double(), 10.0)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = kl_divergence(student, teacher, 10.0)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_large_logits_stay_finite():
+    student = torch.tensor([[1e4, -1e4]], requires_grad=True)
+    teacher = torch.tensor([[-1e4, 1e4]])
+    loss = kl_divergence(student, teacher, 1.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(2e4)
+    assert torch.isfinite(student.grad).all()
+
+
+def test_the_registered_loss_weighs_the_function():
+    loss = MODELS.build(
+        dict(type='KLDivergenceLoss', temperature=5.0, loss_weight=0.5)
+    )
+    student, teacher = torch.randn(2, 3), torch.randn(2, 3)
+    torch.testing.assert_close(
+        loss(student, teacher), 0.5 * kl_divergence(student, teacher, 5.0)
+    )
+
+
+@pytest.mark.parametrize('temperature', [0, -1.0, math.nan, math.inf])
+def test_a_temperature_out_of_range_is_refused(temperature):
+    with pytest.raises(UserError, match='temperature is .* above 0'):
+        KLDivergenceLoss(temperature)
+
+
+def test_a_negative_weight_is_refused():
+    with pytest.raises(UserError, match='loss_weight is -1'):
+        KLDivergenceLoss(loss_weight=-1)
+
+
+def test_other_classes_are_refused():
+    with pytest.raises(UserError, match=r'\(2, 3\).*\(2, 4\)'):
+        kl_divergence(torch.zeros(2, 3), torch.zeros(2, 4), 1.0)
