@@ -1,0 +1,15 @@
+"""Video-FocalNets, VFL-Net and their distillation for MMAction2.
+
+Importing this package repairs what the released OpenMMLab wheels need and
+registers every class in MMAction2's registries.
+"""
+
+from . import compat
+
+compat.apply()  # before anything imports mmaction's models
+
+from . import datasets, engine, models  # noqa: E402
+from .errors import UserError  # noqa: E402
+from .version import __version__  # noqa: E402
+
+__all__ = ['UserError', '__version__', 'datasets', 'engine', 'models']

@@ -1,0 +1,36 @@
+"""MMEngine's runner, with the user's mistakes told early and briefly."""
+
+from mmaction.registry import RUNNERS
+from mmengine.runner import Runner
+
+from .config_checks import check_data, check_keys
+from .plain_errors import install
+
+
+@RUNNERS.register_module()
+class CheckedRunner(Runner):
+    """A ``Runner`` that looks before it builds.
+
+    Before a model is built it refuses misspelt top-level keys and data
+    that is not on disk, naming the command that prepares it (the config's
+    ``prepare_command``). From then on, a mistake of the user's that nobody
+    catches ends the program with one line instead of a traceback. Training
+    and testing are MMEngine's, untouched.
+    """
+
+    @classmethod
+    def from_cfg(cls, cfg):
+        install()
+        check_keys(cfg)
+        # ``mim test`` sets load_from; it must not ask for training data.
+        if not cfg.get('load_from'):
+            check_data(cfg, ('train_dataloader', 'val_dataloader'))
+        return super().from_cfg(cfg)
+
+    def train(self):
+        check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
+        return super().train()
+
+    def test(self):
+        check_data(self.cfg, ('test_dataloader',))
+        return super().test()

@@ -1,0 +1,90 @@
+"""What can be said about a config before anything is built from it."""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mmengine.runner import Runner
+
+from ..errors import UserError
+
+# Top-level keys that are read by MMAction2's tools, not by the runner.
+TOOL_KEYS = {
+    'custom_imports',
+    'runner_type',
+    'prepare_command',
+    'activation_checkpointing',
+    'efficient_conv_bn_eval',
+    'compile',
+}
+
+
+def check_keys(cfg: dict):
+    """Refuse a top-level key that is all but one that is read.
+
+    MMEngine ignores keys it does not know, so ``train_cgf`` would train
+    with the default and say nothing. Keys of the user's own are kept: only
+    near misses are refused.
+
+    Raises:
+        UserError: With the key and its likely meaning.
+    """
+    known = set(inspect.signature(Runner.__init__).parameters) | TOOL_KEYS
+    for key in set(cfg) - known:
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.86)
+        if near:
+            raise UserError(
+                f'config key {key!r} is read by nothing; did you mean '
+                f'{near[0]!r}?'
+            )
+
+
+def check_data(cfg: dict, loaders: Iterable[str]):
+    """Refuse to start if a data set is not on disk.
+
+    Args:
+        cfg: The whole config.
+        loaders: Names of the data loaders that will be needed.
+
+    Raises:
+        UserError: With the path that was looked for and the command that
+            prepares it.
+    """
+    for loader in loaders:
+        dataset = (cfg.get(loader) or {}).get('dataset')
+        for path in needed_paths(dataset):
+            if not path.exists():
+                raise data_error(loader, path, cfg.get('prepare_command'))
+
+
+def data_error(loader, path: Path, prepare_command) -> UserError:
+    remedy = (
+        f'prepare it: {prepare_command}'
+        if prepare_command
+        else f'correct {loader}.dataset'
+    )
+    where = '' if path.is_absolute() else f' (looked in {Path.cwd()})'
+    return UserError(
+        f'the data set is not on disk: {loader} wants {path}{where}; {remedy}'
+    )
+
+
+def needed_paths(dataset) -> Iterator[Path]:
+    """Annotation file and data folders of a dataset's config.
+
+    Wrapped ones (RepeatDataset, ConcatDataset …) are looked into.
+    """
+    if isinstance(dataset, list | tuple):
+        for part in dataset:
+            yield from needed_paths(part)
+    if not isinstance(dataset, dict):
+        return
+    yield from needed_paths(dataset.get('dataset'))
+    yield from needed_paths(dataset.get('datasets'))
+    root = Path(dataset.get('data_root') or '')
+    if dataset.get('ann_file'):
+        yield root / dataset['ann_file']
+    for prefix in (dataset.get('data_prefix') or {}).values():
+        if prefix and '://' not in prefix:
+            yield root / prefix

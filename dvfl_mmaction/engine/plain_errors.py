@@ -1,0 +1,84 @@
+"""One line for a mistake of the user's, instead of a traceback."""
+
+import difflib
+import inspect
+import os
+import re
+import sys
+import traceback
+
+from ..errors import UserError
+
+UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
+UNREGISTERED = re.compile(r'^(\S+) is not in the (\S+) registry\.')
+
+
+def explain(error: BaseException) -> str | None:
+    """The line to print, or None if it is no mistake of the user's.
+
+    Besides :class:`UserError`, a key or a type that is misspelt in a
+    config, which MMEngine's registries raise as TypeError and KeyError.
+    """
+    if isinstance(error, UserError):
+        return ' '.join(str(error).split())
+    call = built_from_config(error)
+    if call is None:
+        return None
+    misspelt = UNEXPECTED.search(str(error))
+    if isinstance(error, TypeError) and misspelt and 'obj_cls' in call:
+        return explain_argument(call['obj_cls'], misspelt[1], call['args'])
+    unknown = UNREGISTERED.search(str(error.args[0]) if error.args else '')
+    if isinstance(error, KeyError) and unknown:
+        names = call['registry'].module_dict
+        return f'type {unknown[1]!r} is not registered' + guess(
+            unknown[1], names, ''
+        )
+    return None
+
+
+def built_from_config(error: BaseException) -> dict | None:
+    """Local variables of the innermost build from a registry, if any."""
+    found = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == 'build_from_cfg':
+            found = frame.f_locals
+    return found
+
+
+def explain_argument(built, name: str, came: dict) -> str | None:
+    """A key that the class does not take, and the one that was meant."""
+    if name not in came:
+        return None  # the class's own mistake, not the config's
+    accepted = set()
+    for cls in inspect.getmro(built) if inspect.isclass(built) else [built]:
+        accepted |= set(inspect.signature(cls).parameters)
+    accepted -= {'self', 'args', 'kwargs', *came}
+    return f'{built.__name__} has no argument {name!r}' + guess(
+        name, accepted, f'; it takes {", ".join(sorted(accepted))}'
+    )
+
+
+def guess(name, candidates, otherwise: str) -> str:
+    near = difflib.get_close_matches(name, list(candidates), n=1)
+    return f'; did you mean {near[0]!r}?' if near else otherwise
+
+
+def install():
+    """Print uncaught mistakes of the user's as one line, exit status 1.
+
+    Everything else goes to the hook that was there before. With
+    ``DVFL_TRACEBACK=1`` in the environment the traceback is shown as well.
+    """
+    if getattr(sys.excepthook, 'plain_errors', False):
+        return
+    previous = sys.excepthook
+
+    def hook(kind, error, tb):
+        line = explain(error)
+        if line is None or os.environ.get('DVFL_TRACEBACK') == '1':
+            previous(kind, error, tb)
+        if line is not None:
+            print(f'error: {line}', file=sys.stderr)
+
+    hook.plain_errors = True
+    sys.excepthook = hook

@@ -1,0 +1,23 @@
+"""What every test gets: MMAction2's scope, and the same random numbers."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+import dvfl_mmaction  # noqa: F401, repairs mmaction before a test imports it
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def mmaction_scope():
+    """What ``default_scope = 'mmaction'`` does in a config."""
+    init_default_scope('mmaction')

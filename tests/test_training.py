@@ -1,0 +1,228 @@
+"""Distillation through MMEngine's runner, on clips made here."""
+
+import copy
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmaction.registry import MODELS, RUNNERS
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from small_recipe import (
+    distiller,
+    loader,
+    recipe,
+    recognizer,
+    run,
+    write_dataset,
+    write_teacher,
+)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp('clips'))
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    return write_teacher(tmp_path / 'teacher.pth')
+
+
+def weights(path) -> dict:
+    return torch.load(path, weights_only=True)['state_dict']
+
+
+def assert_same(a: dict, b: dict, **tolerance):
+    assert a.keys() == b.keys()
+    for key in a:
+        torch.testing.assert_close(a[key], b[key], msg=key, **tolerance)
+
+
+def scalars(work_dir: Path) -> list[dict]:
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_a_students_checkpoint_tests_under_the_plain_config(
+    data, teacher, tmp_path
+):
+    work_dir = tmp_path / 'kd'
+    config = recipe(distiller(teacher), data, work_dir)
+    config['default_hooks']['logger'] = dict(type='LoggerHook', interval=1)
+    trained = run(config)
+    Path(teacher['checkpoint']).unlink()
+    plain = RUNNERS.build(
+        recipe(
+            recognizer(),
+            data,
+            tmp_path / 'plain',
+            load_from=str(work_dir / 'epoch_2.pth'),
+        )
+    )
+    accuracy = plain.test()['acc/top1']
+    assert_same(plain.model.state_dict(), trained.model.state_dict())
+    logged = scalars(work_dir)
+    steps = [line for line in logged if 'loss' in line]
+    assert len(steps) == 6
+    for line in steps:
+        assert line['loss'] == pytest.approx(
+            line['loss_kd'] + line['loss_cls'], abs=1e-4
+        )
+        assert {'teacher_entropy', 'student_entropy'} <= line.keys()
+        assert 0 <= line['teacher_agreement'] <= 1
+    assert logged[-1]['acc/top1'] == pytest.approx(accuracy, abs=1e-4)
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(
+    data, teacher, tmp_path
+):
+    whole = recipe(distiller(teacher), data, tmp_path / 'whole')
+    run(whole)
+    cut = recipe(distiller(teacher), data, tmp_path / 'cut')
+    cut['train_cfg']['max_epochs'] = 1
+    run(cut)
+    assert not (tmp_path / 'cut/epoch_2.pth').exists()
+    cut['train_cfg']['max_epochs'] = 2
+    run(cut | dict(resume=True, experiment_name='again'))
+    assert_same(
+        weights(tmp_path / 'whole/epoch_2.pth'),
+        weights(tmp_path / 'cut/epoch_2.pth'),
+    )
+
+
+def test_ema_averages_the_student_alone(data, teacher, tmp_path):
+    config = recipe(
+        distiller(teacher),
+        data,
+        tmp_path / 'ema',
+        custom_hooks=[dict(type='EMAHook', momentum=0.5)],
+    )
+    trained = run(config)
+    saved = torch.load(tmp_path / 'ema/epoch_2.pth', weights_only=True)
+    plain = MODELS.build(recognizer()).state_dict()
+    # MMEngine saves the average as the state, and the last step beside it.
+    assert saved['state_dict'].keys() == plain.keys()
+    ema = {k for k in saved['ema_state_dict'] if k != 'steps'}
+    assert ema == {f'module.{k}' for k in plain}
+    key = 'cls_head.fc_cls.weight'
+    assert not torch.equal(
+        saved['state_dict'][key], saved['ema_state_dict']['module.' + key]
+    )
+    assert trained.model.teacher.model is not None
+
+
+def test_accumulated_gradients_are_those_of_the_larger_batch(
+    data, teacher, tmp_path
+):
+    large = recipe(distiller(teacher), data, tmp_path / 'large')
+    small = recipe(distiller(teacher), data, tmp_path / 'small')
+    small['train_dataloader']['batch_size'] = 2
+    small['optim_wrapper']['accumulative_counts'] = 2
+    run(large), run(small)
+    assert_same(
+        weights(tmp_path / 'large/epoch_2.pth'),
+        weights(tmp_path / 'small/epoch_2.pth'),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+def test_paramwise_options_reach_the_student_alone(teacher):
+    model = MODELS.build(distiller(teacher))
+    model.init_weights()
+    wrapper = build_optim_wrapper(
+        model,
+        dict(
+            optimizer=dict(type='SGD', lr=0.1, weight_decay=1e-4),
+            paramwise_cfg=dict(norm_decay_mult=0, bias_decay_mult=0),
+        ),
+    )
+    groups = wrapper.optimizer.param_groups
+    assert sum(len(g['params']) for g in groups) == len(
+        list(model.parameters())
+    )
+    own = {id(p): n for n, p in model.named_parameters()}
+    for group in groups:
+        (parameter,) = group['params']
+        name = own[id(parameter)]
+        free = name.endswith('bias') or 'norm' in name
+        assert group['weight_decay'] == (0 if free else 1e-4), name
+
+
+def test_bf16_training_learns_and_keeps_float32_weights(
+    data, teacher, tmp_path
+):
+    import dvfl_mmaction.cpu  # noqa: F401, registers the wrapper
+
+    config = recipe(distiller(teacher), data, tmp_path / 'amp')
+    config['optim_wrapper']['type'] = 'CPUAmpOptimWrapper'
+    exact = recipe(distiller(teacher), data, tmp_path / 'exact')
+    run(config), run(exact)
+    half = weights(tmp_path / 'amp/epoch_2.pth')
+    full = weights(tmp_path / 'exact/epoch_2.pth')
+    assert all(v.dtype == torch.float32 for v in half.values())
+    assert_same(half, full, rtol=0, atol=0.02)
+    assert any(not torch.equal(half[k], full[k]) for k in half)
+
+
+def free_port() -> str:
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return str(s.getsockname()[1])
+
+
+def test_two_processes_train_as_one_with_the_same_total_batch(
+    data, teacher, tmp_path
+):
+    one = recipe(distiller(teacher), data, tmp_path / 'one')
+    run(one)
+    two = copy.deepcopy(one)
+    two['work_dir'] = str(tmp_path / 'two')
+    two['train_dataloader'] = loader(data, batch_size=2)
+    two |= dict(
+        launcher='pytorch',
+        custom_imports=dict(
+            imports=['dvfl_mmaction', 'dvfl_mmaction.cpu'],
+            allow_failed_imports=False,
+        ),
+        model_wrapper_cfg=dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=False,
+        ),
+    )
+    Config(two).dump(str(tmp_path / 'two.py'))
+    code = (
+        'from mmengine.config import Config\n'
+        'from mmaction.registry import RUNNERS\n'
+        f'RUNNERS.build(Config.fromfile({str(tmp_path / "two.py")!r}))'
+        '.train()\n'
+    )
+    (tmp_path / 'train.py').write_text(code)
+    subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'torch.distributed.run',
+            '--nproc_per_node=2',
+            '--master_addr=127.0.0.1',
+            f'--master_port={free_port()}',
+            str(tmp_path / 'train.py'),
+        ],
+        env=os.environ | dict(OMP_NUM_THREADS='1'),
+        check=True,
+        timeout=300,
+    )
+    assert_same(
+        weights(tmp_path / 'one/epoch_2.pth'),
+        weights(tmp_path / 'two/epoch_2.pth'),
+        rtol=1e-4,
+        atol=1e-6,
+    )
