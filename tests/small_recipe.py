@@ -129,12 +129,8 @@ def recipe(model: dict, data: Path, work_dir: Path, **kwargs) -> dict:
         test_cfg=dict(type='TestLoop'),
         val_evaluator=dict(type='AccMetric'),
         test_evaluator=dict(type='AccMetric'),
-        optim_wrapper=dict(
-            optimizer=dict(type='SGD', lr=0.05, momentum=0.9)
-        ),
-        default_hooks=dict(
-            checkpoint=dict(type='CheckpointHook', interval=1)
-        ),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9)),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
         randomness=dict(seed=0),
         log_level='INFO',
         env_cfg=dict(dist_cfg=dict(backend='gloo')),

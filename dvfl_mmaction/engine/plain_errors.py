@@ -4,8 +4,10 @@ import difflib
 import inspect
 import os
 import re
+import signal
 import sys
 import traceback
+from pathlib import Path
 
 from ..errors import UserError
 
@@ -21,19 +23,26 @@ def explain(error: BaseException) -> str | None:
     """
     if isinstance(error, UserError):
         return ' '.join(str(error).split())
+    text = str(error.args[0]) if error.args else ''
     call = built_from_config(error)
-    if call is None:
-        return None
-    misspelt = UNEXPECTED.search(str(error))
-    if isinstance(error, TypeError) and misspelt and 'obj_cls' in call:
-        return explain_argument(call['obj_cls'], misspelt[1], call['args'])
-    unknown = UNREGISTERED.search(str(error.args[0]) if error.args else '')
-    if isinstance(error, KeyError) and unknown:
+    misspelt = UNEXPECTED.search(text)
+    if isinstance(error, TypeError) and misspelt:
+        if call and misspelt[1] in call.get('args', ()) and 'obj_cls' in call:
+            return explain_argument(call['obj_cls'], misspelt[1], call['args'])
+        return text if called_by_mmengine(error) else None
+    unknown = UNREGISTERED.search(text)
+    if isinstance(error, KeyError) and unknown and call:
         names = call['registry'].module_dict
         return f'type {unknown[1]!r} is not registered' + guess(
             unknown[1], names, ''
         )
     return None
+
+
+def called_by_mmengine(error: BaseException) -> bool:
+    """Whether a call that MMEngine makes from the config itself failed."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_globals.get('__name__', '').startswith('mmengine.')
 
 
 def built_from_config(error: BaseException) -> dict | None:
@@ -45,10 +54,8 @@ def built_from_config(error: BaseException) -> dict | None:
     return found
 
 
-def explain_argument(built, name: str, came: dict) -> str | None:
+def explain_argument(built, name: str, came: dict) -> str:
     """A key that the class does not take, and the one that was meant."""
-    if name not in came:
-        return None  # the class's own mistake, not the config's
     accepted = set()
     for cls in inspect.getmro(built) if inspect.isclass(built) else [built]:
         accepted |= set(inspect.signature(cls).parameters)
@@ -78,7 +85,24 @@ def install():
         if line is None or os.environ.get('DVFL_TRACEBACK') == '1':
             previous(kind, error, tb)
         if line is not None:
-            print(f'error: {line}', file=sys.stderr)
+            print(f'error: {line}', file=sys.stderr, flush=True)
+            stop_mim()
 
     hook.plain_errors = True
     sys.excepthook = hook
+
+
+def stop_mim():
+    """Have ``mim`` end as on Ctrl-C if it is what started this process.
+
+    mim answers to any failure of the program it runs with a traceback of
+    its own, twenty lines that bury the one above. Interrupted, it says
+    "Aborted!" and exits with status 1.
+    """
+    parent = os.getppid()
+    try:
+        words = Path(f'/proc/{parent}/cmdline').read_bytes().split(b'\0')
+    except OSError:  # no /proc here: mim will have its say
+        return
+    if any(Path(os.fsdecode(word)).name == 'mim' for word in words[:3]):
+        os.kill(parent, signal.SIGINT)

@@ -77,9 +77,7 @@ def count_hits(student, dataloader, num_clips: int) -> tuple[int, int]:
 def chance_reaches(hits: int, total: int, probability: float) -> float:
     """Probability that guessing gets at least ``hits`` of ``total``."""
     return sum(
-        math.comb(total, k)
-        * probability**k
-        * (1 - probability) ** (total - k)
+        math.comb(total, k) * probability**k * (1 - probability) ** (total - k)
         for k in range(hits, total + 1)
     )
 

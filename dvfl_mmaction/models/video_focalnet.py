@@ -349,9 +349,7 @@ def per_stage(name, value, num_stages) -> tuple[int, ...]:
             'stages; give one number, or one a stage'
         )
     if not all(isinstance(v, int) and v >= 1 for v in values):
-        raise UserError(
-            f'{name} is {values}; give whole numbers of 1 or more'
-        )
+        raise UserError(f'{name} is {values}; give whole numbers of 1 or more')
     return values
 
 

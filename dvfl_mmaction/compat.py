@@ -1,0 +1,212 @@
+"""Make released MMAction2 1.2.0 and MMEngine 0.10.7 work on today's stack.
+
+Every repair is applied only where its fault is found, by a probe and not by
+a version number, and says so at debug level.
+"""
+
+import ast
+import functools
+import importlib
+import logging
+import os
+import re
+import sys
+import warnings
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch.nn import functional as F
+
+logger = logging.getLogger(__name__)
+
+DRN = 'mmaction.models.localizers.drn'
+# '1' keeps MMAction2's multimodal models, '0' hides them, unset looks.
+MULTIMODAL_VARIABLE = 'DVFL_MULTIMODAL'
+
+
+def apply():
+    """Apply every repair that is needed; a second call finds nothing."""
+    supply_drn()
+    hide_multimodal()
+    allow_history_buffer()
+    report_checkpoint_errors()
+    cast_half_precision_logits()
+
+
+class DRNFinder:
+    """Meta-path finder that supplies ``mmaction.models.localizers.drn``.
+
+    The wheel of MMAction2 1.2.0 ships without that folder, yet imports from
+    it. The class in its place says so when a config asks for it.
+    """
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name in (DRN, f'{DRN}.drn'):
+            return ModuleSpec(name, cls, is_package=name == DRN)
+        return None
+
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @staticmethod
+    def exec_module(module):
+        if module.__name__ == f'{DRN}.drn':
+            from mmaction.registry import MODELS
+
+            module.DRN = MissingDRN
+            MODELS.register_module(name='DRN', module=MissingDRN)
+
+
+class MissingDRN:
+    """Stands for MMAction2's DRN, to be refused when a config builds it."""
+
+    def __init__(self, *args, **kwargs):
+        raise ImportError(
+            'DRN cannot be imported here: the wheel of MMAction2 lacks it, '
+            'and its source needs torchvision; install torchvision, and '
+            'MMAction2 from its repository'
+        )
+
+
+def supply_drn():
+    """Supply a stub of MMAction2's DRN where the real one cannot import."""
+    package = _folder('mmaction')
+    if package is None or DRNFinder in sys.meta_path:
+        return
+    real = package / 'models' / 'localizers' / 'drn'
+    if not (real / 'drn.py').is_file():
+        sys.meta_path.append(DRNFinder)  # last: a real one would win
+        logger.debug('supplied a stub of %s, absent from the wheel', DRN)
+    elif find_spec('torchvision') is None and any(
+        'import torchvision' in file.read_text(encoding='utf-8')
+        for file in real.rglob('*.py')
+    ):
+        sys.meta_path.insert(0, DRNFinder)
+        logger.debug('replaced %s, which needs torchvision', DRN)
+
+
+def hide_multimodal():
+    """Let MMAction2 see its multimodal extra as absent where it is broken.
+
+    It imports names that newer transformers have dropped, and timm, as soon
+    as transformers are installed for whatever purpose.
+    """
+    wish = os.environ.get(MULTIMODAL_VARIABLE)
+    if _folder('mmaction') is None or wish == '1':
+        return
+    dependency = importlib.import_module('mmaction.utils.dependency')
+    if not dependency.WITH_MULTIMODAL:
+        return
+    if wish == '0':
+        missing = f'{MULTIMODAL_VARIABLE}=0'
+    else:
+        missing = ', '.join(missing_multimodal_names())
+    if missing:
+        dependency.WITH_MULTIMODAL = False
+        logger.debug("hid MMAction2's multimodal models: %s", missing)
+
+
+def missing_multimodal_names() -> list:
+    """List what MMAction2's multimodal models import and nobody provides.
+
+    Read off the sources: importing transformers takes seconds.
+    """
+    missing = set()
+    sources = _folder('mmaction') / 'models' / 'multimodal' / 'vindlu'
+    for source in sources.glob('*.py'):
+        for node in ast.parse(source.read_text(encoding='utf-8')).body:
+            module = getattr(node, 'module', None) or ''
+            root, _, rest = module.partition('.')
+            if root not in ('transformers', 'timm'):
+                continue
+            file = _source_file(root, rest)
+            if file is None:
+                missing.add(module)
+            elif file.name != '__init__.py':  # whose names may be computed
+                text = file.read_text(encoding='utf-8')
+                missing.update(
+                    f'{module}.{alias.name}'
+                    for alias in node.names
+                    if not re.search(rf'\b{alias.name}\b', text)
+                )
+    return sorted(missing)
+
+
+def allow_history_buffer():
+    """Let torch load MMEngine's checkpoints with ``weights_only`` on."""
+    from . import safe_unpickling
+
+    if not safe_unpickling.history_buffer_loads():
+        safe_unpickling.allow_stand_ins()
+        logger.debug("allowed MMEngine's HistoryBuffer in checkpoints")
+
+
+def report_checkpoint_errors():
+    """Have checkpoint files loaded safely, their faults told in one line."""
+    from . import safe_loading
+
+    safe_loading.install()
+
+
+def cast_half_precision_logits():
+    """Hand logits to MMAction2's head in fp32: NumPy has no bfloat16."""
+    if _folder('mmaction') is None:
+        return
+    with warnings.catch_warnings():
+        # mmcv-lite lacks operators that nothing here needs.
+        warnings.filterwarnings('ignore', 'Fail to import ``MultiScale')
+        base = importlib.import_module('mmaction.models.heads.base')
+    head = base.BaseHead
+    if takes_bfloat16(head):
+        return
+    head.loss_by_feat = _with_fp32_logits(head.loss_by_feat)
+    head.predict_by_feat = _with_fp32_logits(head.predict_by_feat)
+    logger.debug("made MMAction2's head cast half-precision logits to fp32")
+
+
+def takes_bfloat16(head) -> bool:
+    """Tell whether a head class makes a loss from bfloat16 logits."""
+    stub = SimpleNamespace(
+        num_classes=2, topk=(1,), label_smooth_eps=0, loss_cls=F.cross_entropy
+    )
+    sample = SimpleNamespace(gt_label=torch.zeros(1, dtype=torch.long))
+    logits = torch.zeros(2, 2, dtype=torch.bfloat16)
+    try:
+        head.loss_by_feat(stub, logits, [sample, sample])
+    except TypeError:  # Got unsupported ScalarType BFloat16
+        return False
+    return True
+
+
+def _with_fp32_logits(method):
+    @functools.wraps(method)
+    def cast_first(self, cls_scores, *args, **kwargs):
+        if cls_scores.dtype in (torch.float16, torch.bfloat16):
+            cls_scores = cls_scores.float()
+        return method(self, cls_scores, *args, **kwargs)
+
+    return cast_first
+
+
+def _folder(package):
+    """Return the folder of an installed package without importing it."""
+    spec = find_spec(package)
+    locations = spec.submodule_search_locations if spec else None
+    return Path(next(iter(locations))) if locations else None
+
+
+def _source_file(package, submodule):
+    """Find a submodule's source without importing it; None if absent."""
+    folder = _folder(package)
+    if folder is None:
+        return None
+    path = folder.joinpath(*submodule.split('.')) if submodule else folder
+    for file in (path / '__init__.py', path.with_suffix('.py')):
+        if file.is_file():
+            return file
+    return None

@@ -1,0 +1,192 @@
+"""Colour augmentations that treat every frame of a clip alike."""
+
+import cv2
+import numpy as np
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+from ..errors import UserError
+
+# ITU-R BT.601 luma, the grey of OpenCV, Pillow and torchvision.
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@TRANSFORMS.register_module()
+class ClipColorJitter(BaseTransform):
+    """Change brightness, contrast, saturation and hue of a clip.
+
+    The operations and their random order are those of torchvision's
+    ``ColorJitter``; what is drawn is drawn once a clip, so that colour does
+    not flicker where nothing moves. For the same reason the grey that
+    contrast is stretched about is the mean of the clip, not of each frame:
+    a pixel that stays the same from frame to frame stays the same here.
+    Values are rounded to nearest after each operation. Draws come from
+    NumPy's global generator, as those of MMAction2's transforms do.
+
+    Required and modified key: ``imgs``, T frames, (H, W, 3) uint8 RGB.
+
+    Args:
+        prob: Probability that a clip is changed, in [0, 1].
+        brightness: The pixels are multiplied by a factor drawn from
+            [max(0, 1 - brightness), 1 + brightness]; >= 0.
+        contrast: Likewise, the distance from the clip's mean grey.
+        saturation: Likewise, the distance from the pixel's own grey.
+        hue: The hue is turned by an angle drawn from [-hue, hue], in turns
+            of the colour circle; in [0, 0.5].
+
+    Raises:
+        UserError: If an argument is out of range, or, in use, if a frame is
+            not RGB of type uint8.
+    """
+
+    def __init__(
+        self,
+        prob: float = 0.8,
+        brightness: float = 0.4,
+        contrast: float = 0.4,
+        saturation: float = 0.2,
+        hue: float = 0.1,
+    ):
+        self.prob = check_range('prob', prob, 1)
+        self.brightness = check_range('brightness', brightness)
+        self.contrast = check_range('contrast', contrast)
+        self.saturation = check_range('saturation', saturation)
+        self.hue = check_range('hue', hue, 0.5)
+
+    def transform(self, results: dict) -> dict:
+        """Change ``results['imgs']``, as often as ``prob`` says."""
+        if np.random.random() >= self.prob:
+            return results
+        order = np.random.permutation(4)
+        operations = (
+            (adjust_brightness, self._factor(self.brightness)),
+            (adjust_contrast, self._factor(self.contrast)),
+            (adjust_saturation, self._factor(self.saturation)),
+            (adjust_hue, np.random.uniform(-self.hue, self.hue)),
+        )
+        clip = stack_frames(results['imgs'], self)
+        for i in order:
+            adjust, amount = operations[i]
+            clip = adjust(clip, amount)
+        results['imgs'] = split_frames(clip, results['imgs'])
+        return results
+
+    @staticmethod
+    def _factor(spread):
+        return np.random.uniform(max(0.0, 1.0 - spread), 1.0 + spread)
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(prob={self.prob}, '
+            f'brightness={self.brightness}, contrast={self.contrast}, '
+            f'saturation={self.saturation}, hue={self.hue})'
+        )
+
+
+@TRANSFORMS.register_module()
+class ClipGrayscale(BaseTransform):
+    """Turn a whole clip grey, with three equal channels.
+
+    Required and modified key: ``imgs``, T frames, (H, W, 3) uint8 RGB.
+
+    Args:
+        prob: Probability that a clip is turned grey, in [0, 1].
+
+    Raises:
+        UserError: If ``prob`` is out of range, or, in use, if a frame is
+            not RGB of type uint8.
+    """
+
+    def __init__(self, prob: float = 0.2):
+        self.prob = check_range('prob', prob, 1)
+
+    def transform(self, results: dict) -> dict:
+        """Change ``results['imgs']``, as often as ``prob`` says."""
+        if np.random.random() < self.prob:
+            clip = stack_frames(results['imgs'], self)
+            results['imgs'] = split_frames(grayscale(clip), results['imgs'])
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(prob={self.prob})'
+
+
+# An image below is (N, W, 3) uint8 RGB: the frames of a clip one under the
+# other, N = T * H, so that OpenCV takes a clip in one call.
+
+
+def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply every pixel by ``factor`` >= 0."""
+    return map_levels(image, factor, 0.0)
+
+
+def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply the distance from the image's mean grey by ``factor``."""
+    mean = float(np.dot(LUMA, cv2.mean(image)[:3]))
+    return map_levels(image, factor, (1.0 - factor) * mean)
+
+
+def map_levels(image, gain, offset) -> np.ndarray:
+    """gain * image + offset, rounded and cut off at 0 and 255."""
+    levels = gain * np.arange(256) + offset
+    return cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+
+
+def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply the distance from each pixel's own grey by ``factor``."""
+    return cv2.addWeighted(image, factor, grayscale(image), 1.0 - factor, 0.0)
+
+
+def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
+    """Turn the hue by ``turn`` in [-0.5, 0.5] of the colour circle.
+
+    In float: OpenCV's 8-bit HSV has 180 hues and loses several levels of a
+    channel on the way there and back.
+    """
+    hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
+    # In degrees. HSV2RGB takes hues of 360 and more, but no negative ones.
+    hsv[..., 0] += 360 * (turn % 1.0)
+    # Rounds and cuts off; there is no negative value to make positive.
+    return cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
+
+
+def grayscale(image: np.ndarray) -> np.ndarray:
+    """Each pixel's grey in all three channels."""
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+
+
+def stack_frames(frames, transform: BaseTransform) -> np.ndarray:
+    """T frames (H, W, 3) -> one image (T * H, W, 3).
+
+    Raises:
+        UserError: If a frame is not RGB of type uint8.
+    """
+    for frame in frames:
+        if frame.dtype != np.uint8 or frame.shape[2:] != (3,):
+            raise UserError(
+                f'{type(transform).__name__} came upon a frame '
+                f'{frame.shape} of {frame.dtype}; it wants (height, width, '
+                '3) of uint8: put it after the decoding and before '
+                'FormatShape'
+            )
+    return np.concatenate(frames)
+
+
+def split_frames(image: np.ndarray, like):
+    """Undo :func:`stack_frames`: a list, or an array where one came."""
+    clip = image.reshape(len(like), -1, *image.shape[1:])
+    return clip if isinstance(like, np.ndarray) else list(clip)
+
+
+def check_range(name: str, value: float, high: float = np.inf) -> float:
+    """``value``, if it is a number in [0, high].
+
+    Raises:
+        UserError: If it is not.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= high or value == np.inf:
+        wanted = 'of 0 or more' if high == np.inf else f'in [0, {high}]'
+        raise UserError(f'{name} is {value!r}; give a number {wanted}')
+    return value

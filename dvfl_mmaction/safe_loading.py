@@ -1,0 +1,225 @@
+"""Read checkpoints without running what they carry.
+
+``weights_only`` is on for every file, and what cannot be read is refused in
+one line: the file, what is wrong with it, and the remedy.
+"""
+
+import functools
+import io
+import os
+import pickle
+import pickletools
+import re
+import warnings
+import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from pathlib import Path
+
+import torch
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from .errors import UserError
+
+# Where torch, or a stand-in of ours, names what it refused.
+REFUSALS = (
+    r'refused: (\S+)',
+    r'GLOBAL (\S+) (?:was not|whose module)',
+    r'unrecognized function <(?:function|class) \'?([^\s\'>]+)',
+    r'but got <class \'([^\']+)\'>',
+    r'``([\w.]+)`` must be imported',
+)
+# What a file of plain weights names.
+WEIGHTS = r'torch\.\w+$|torch\._utils\.|torch\.storage\.|collections\.'
+
+
+class CheckpointError(UserError):
+    """A file was given as a checkpoint and cannot be read as one."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A checkpoint names code that loading it would run."""
+
+
+class MissingCheckpointError(CheckpointError, FileNotFoundError):
+    """There is no file where a checkpoint was wanted."""
+
+
+def load_checkpoint_file(path) -> dict:
+    """Load a checkpoint onto the CPU, never running code from it.
+
+    Args:
+        path: A file, or an address that MMEngine can read.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, no checkpoint, or carries
+            code.
+    """
+    install()
+    return CheckpointLoader.load_checkpoint(
+        os.fspath(path), map_location='cpu', logger='silent'
+    )
+
+
+def load_from_local(filename, map_location=None) -> dict:
+    """Load a local file; MMEngine's loader of this name, made safe.
+
+    Args:
+        filename: Path of the file; ``~`` is expanded.
+        map_location: As for :func:`torch.load`.
+
+    Raises:
+        CheckpointError: As for :func:`load_checkpoint_file`.
+    """
+    path = Path(filename).expanduser()
+    _check_content(path)
+    with warnings.catch_warnings():
+        # Told in the error, where it matters.
+        warnings.filterwarnings('ignore', 'Detected pickle protocol')
+        warnings.filterwarnings('ignore', '.*looks like a TorchScript')
+        try:
+            checkpoint = torch.load(
+                path, map_location=map_location, weights_only=True
+            )
+        except pickle.UnpicklingError as error:
+            name = _refused_name(str(error), path)
+            if name is None:
+                raise _unreadable(path, error) from None
+            raise _unsafe(path, name) from None
+        except (OSError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a damaged file raises anything at all
+            raise _unreadable(path, error) from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(
+            f'{path} holds a {type(checkpoint).__name__}, not a checkpoint: '
+            'a dict of weights, or one with them under state_dict, was '
+            'wanted; give a file that a training run has saved'
+        )
+    return checkpoint
+
+
+def install():
+    """Make MMEngine load local files and downloads by this module."""
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    download = mmengine_checkpoint.load_url
+    if getattr(download, '__module__', None) != __name__:
+        mmengine_checkpoint.load_url = _weights_only_download(download)
+
+
+def _weights_only_download(download):
+    """Wrap torch's download function, which runs code unless told not to."""
+
+    @functools.wraps(download)
+    def load_url(url, *args, **kwargs):
+        kwargs['weights_only'] = True
+        try:
+            return download(url, *args, **kwargs)
+        except pickle.UnpicklingError as error:
+            name = _refused_name(str(error)) or 'what is not weights'
+            raise _unsafe(url, name) from None
+
+    load_url.__module__ = __name__
+    return load_url
+
+
+def _check_content(path):
+    """Refuse what is no checkpoint by its first and last bytes."""
+    if path.is_dir():
+        raise CheckpointError(
+            f'{path} is a folder, a checkpoint file was wanted; give one of '
+            'the .pth files'
+        )
+    if not path.is_file():
+        raise MissingCheckpointError(
+            f'there is no file {path}, a checkpoint was wanted; correct the '
+            'path, or train or convert the checkpoint first'
+        )
+    with open(path, 'rb') as file:
+        start = file.read(4)
+    if not start:
+        raise CheckpointError(
+            f'{path} is empty (0 bytes), a checkpoint was wanted; copy or '
+            'download it again'
+        )
+    if start == b'PK\x03\x04' and not zipfile.is_zipfile(path):
+        raise CheckpointError(
+            f'{path} is cut short after {path.stat().st_size} bytes; copy or '
+            'download it again'
+        )
+
+
+def _unsafe(source, name):
+    return UnsafeCheckpointError(
+        f'{source} carries code or a type that is not weights ({name}); it '
+        'was refused and nothing of it was run; ask its author for a file '
+        "that holds only {'state_dict': model.state_dict()}"
+    )
+
+
+def _unreadable(path, error):
+    detail = str(error).partition('WeightsUnpickler error:')[2] or str(error)
+    detail = next(iter(detail.strip().splitlines()), type(error).__name__)
+    return CheckpointError(
+        f'{path} cannot be read as a checkpoint ({detail}): it is damaged, '
+        'or of another kind; copy it again, or give a file that torch.save '
+        'has written'
+    )
+
+
+def _refused_name(message, path=None):
+    """Find which name of a file was refused; None if it was none."""
+    for pattern in REFUSALS:
+        if match := re.search(pattern, message):
+            name = match[1]
+            return _of_python3(name if '.' in name else f'builtins.{name}')
+    if path is None or 'Unsupported operand' not in message:
+        return None
+    # A pickle newer than torch's own: read its names off without running it.
+    for name in _pickled_names(path):
+        if not re.match(WEIGHTS, name):
+            return _of_python3(name)
+    return None
+
+
+def _of_python3(name):
+    """Translate a name that pickle has written as Python 2 called it."""
+    module, _, attribute = name.rpartition('.')
+    module, attribute = NAME_MAPPING.get(
+        (module, attribute), (IMPORT_MAPPING.get(module, module), attribute)
+    )
+    return f'{module}.{attribute}'
+
+
+def _pickled_names(path):
+    """List the functions and types that a file's pickles name, in order."""
+    data = path.read_bytes()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            data = b''.join(
+                archive.read(name)
+                for name in archive.namelist()
+                if name.endswith('data.pkl')
+            )
+    stream, names = io.BytesIO(data), []
+    try:
+        while stream.tell() < len(data):  # the old format has several
+            names += _names_of_one_pickle(stream)
+    except ValueError:
+        pass  # past the last pickle, or damaged: these are the names
+    return names
+
+
+def _names_of_one_pickle(stream):
+    strings, memo = [], {}
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name in ('GLOBAL', 'INST'):
+            yield argument.replace(' ', '.', 1)
+        elif opcode.name == 'STACK_GLOBAL':
+            yield '.'.join(strings[-2:])
+        elif opcode.name == 'MEMOIZE':
+            memo[len(memo)] = strings[-1] if strings else ''
+        elif opcode.name in ('BINGET', 'LONG_BINGET'):
+            strings.append(memo.get(argument, ''))
+        elif isinstance(argument, str):
+            strings.append(argument)

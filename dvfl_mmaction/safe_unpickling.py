@@ -1,0 +1,160 @@
+"""What a checkpoint of MMEngine's may name beside tensors.
+
+``torch.load(weights_only=True)`` calls nothing that is not on its list. A
+checkpoint written by MMEngine's runner also holds
+:class:`~mmengine.logging.HistoryBuffer` objects and NumPy arrays, so torch
+2.6 and later refuse to resume from it. The names on MMEngine's side are
+mapped to the stand-ins below and not to the originals: ``getattr`` reaches
+every function there is, and ``dtype.__setstate__`` takes flags that make
+NumPy read numbers as addresses.
+"""
+
+import io
+import pickle
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+STATISTICS = ('min', 'max', 'current', 'mean')
+NUMERIC_KINDS = 'biufc'  # bool, int, unsigned int, float, complex
+
+
+def refuse(name: str):
+    """Stop the unpickling; the loader reads the name off the message."""
+    raise pickle.UnpicklingError(f'refused: {name}')
+
+
+class NumericDType:
+    """Stands for ``numpy.dtype``: numbers only, and only their byte order.
+
+    Args:
+        spec: What NumPy writes for a plain type, such as 'f8'.
+        align: Written by NumPy, without a meaning for numbers.
+        copy: Likewise.
+    """
+
+    def __init__(self, spec, align=False, copy=False):
+        try:
+            self.dtype = np.dtype(spec)
+        except (TypeError, ValueError):
+            refuse('numpy.dtype')
+        if self.dtype.kind not in NUMERIC_KINDS:
+            refuse(f'numpy.dtype[{self.dtype.name}]')
+
+    def __setstate__(self, state):
+        if state[1] not in ('<', '>', '|', '='):
+            refuse('numpy.dtype')
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+def numeric(dtype) -> np.dtype:
+    """Take a type off a stand-in, or a real one that holds plain numbers.
+
+    A real one comes where another library has allowed ``numpy.dtype``.
+    """
+    if isinstance(dtype, NumericDType):
+        return dtype.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in NUMERIC_KINDS:
+        return np.dtype(dtype.str)  # without the flags that came along
+    return refuse('numpy.dtype')
+
+
+class NumericArray(np.ndarray):
+    """Stands for ``numpy.ndarray``: filled with numbers from bytes only.
+
+    It pickles as the array that it is, without a trace of this package.
+    """
+
+    def __new__(cls, *args, **kwargs):
+        refuse('numpy.ndarray')
+
+    def __setstate__(self, state):
+        if len(state) != 5 or not isinstance(state[4], bytes):
+            refuse('numpy.ndarray')
+        version, shape, dtype, is_fortran, data = state
+        super().__setstate__(
+            (version, shape, numeric(dtype), is_fortran, data)
+        )
+
+    def __reduce_ex__(self, protocol):
+        return np.asarray(self).__reduce_ex__(protocol)
+
+
+def reconstruct(subtype, shape, typecode) -> np.ndarray:
+    """Stand for NumPy's ``_reconstruct``: an empty array to be filled."""
+    if subtype not in (NumericArray, np.ndarray) or tuple(shape) != (0,):
+        refuse('numpy._core.multiarray._reconstruct')
+    return np.ndarray.__new__(NumericArray, (0,), np.int8)
+
+
+def scalar(dtype, data: bytes) -> np.generic:
+    """Stand for NumPy's ``scalar``: one number from its bytes."""
+    dtype = numeric(dtype)
+    if not isinstance(data, bytes) or len(data) != dtype.itemsize:
+        refuse('numpy._core.multiarray.scalar')
+    return np.frombuffer(data, dtype)[0]
+
+
+class PickledHistoryBuffer(HistoryBuffer):
+    """Stands for ``HistoryBuffer``, and is one as soon as it is filled.
+
+    The original takes whatever callables the file brings into a dict that
+    all its instances share.
+    """
+
+    def __setstate__(self, state):
+        methods = state.get('statistics_methods', {})
+        for name, method in methods.items():
+            if name not in STATISTICS or method != statistic(
+                HistoryBuffer, name
+            ):
+                refuse(f'{HISTORY_BUFFER}.{name}')
+        history = state['_log_history'], state['_count_history']
+        if not all(isinstance(values, np.ndarray) for values in history):
+            refuse(HISTORY_BUFFER)
+        self._log_history, self._count_history = map(np.array, history)
+        self.max_length = int(state['max_length'])
+        self._set_default_statistics()
+        self.__class__ = HistoryBuffer
+
+
+def statistic(owner, name: str):
+    """Stand for ``getattr``: of HistoryBuffer, its own statistics only."""
+    if (
+        owner not in (PickledHistoryBuffer, HistoryBuffer)
+        or name not in STATISTICS
+    ):
+        refuse('builtins.getattr')
+    return getattr(HistoryBuffer, name)
+
+
+HISTORY_BUFFER = f'{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}'
+STAND_INS = [
+    (PickledHistoryBuffer, HISTORY_BUFFER),
+    (statistic, 'builtins.getattr'),
+    (NumericDType, 'numpy.dtype'),
+    (NumericArray, 'numpy.ndarray'),
+    # NumPy 2 renamed the module; old files carry the old name.
+    (reconstruct, 'numpy._core.multiarray._reconstruct'),
+    (reconstruct, 'numpy.core.multiarray._reconstruct'),
+    (scalar, 'numpy._core.multiarray.scalar'),
+    (scalar, 'numpy.core.multiarray.scalar'),
+]
+
+
+def history_buffer_loads() -> bool:
+    """Tell whether torch takes a HistoryBuffer from a file as it is."""
+    file = io.BytesIO()
+    torch.save(HistoryBuffer([1.0], [1]), file)
+    file.seek(0)
+    try:
+        torch.load(file, weights_only=True)
+    except pickle.UnpicklingError:
+        return False
+    return True
+
+
+def allow_stand_ins():
+    """Have torch rebuild a HistoryBuffer and NumPy's numbers by stand-ins."""
+    torch.serialization.add_safe_globals(STAND_INS)

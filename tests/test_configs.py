@@ -1,0 +1,340 @@
+import argparse
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from mmaction.structures import ActionDataSample
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from dvfl_mmaction.engine.config_checks import check_keys
+from dvfl_mmaction.models.teacher import find_config
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+EVERY = [path.name for path in sorted(CONFIGS.glob('*.py'))]
+# Those of the papers' recipe; the demo has pipelines of its own.
+FULL_SIZE = [name for name in EVERY if not name.endswith('_demo.py')]
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+CLASSES = dict(ucf50=50, ucf101=101, hmdb51=51, ssv2=174, k400=400)
+# Of the backbone, and the head's weight (C x K) and bias (K), in millions at
+# K = 101.
+PARAMETERS = dict(
+    vflnet=22.2,
+    videofocalnet_tiny=49.3,
+    videofocalnet_small=88.5,
+    videofocalnet_base=157.1,
+)
+
+
+def load(name):
+    return Config.fromfile(CONFIGS / name)
+
+
+def split_name(name):
+    """'vflnet_kd_ucf101.py' -> ('vflnet_kd', 'ucf101')."""
+    return name.removesuffix('.py').rsplit('_', 1)
+
+
+def build_without_weights(model_cfg):
+    """Shapes alone: the largest model is 630 MB of weights."""
+    cfg = model_cfg.copy()
+    cfg.data_preprocessor = dict(type='ActionDataPreprocessor')
+    with torch.device('meta'):
+        return MODELS.build(cfg)
+
+
+def documented_options(loader):
+    """What the comment in the pipelines' file says to type, parsed as
+    MMAction2's tools parse it."""
+    text = (CONFIGS / '_base_/datasets/clips_8x224.py').read_text()
+    words = re.findall(
+        rf'^# .*?({loader}\.[^\s"]+=[^\s"]+)', text, re.MULTILINE
+    )
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args(['--cfg-options', *words]).cfg_options
+
+
+@pytest.fixture(scope='module')
+def videos(tmp_path_factory):
+    """A folder with a video, 40 frames of 320 x 240, and its list."""
+    folder = tmp_path_factory.mktemp('videos')
+    writer = cv2.VideoWriter(
+        str(folder / 'clip.mp4'),
+        cv2.VideoWriter_fourcc(*'mp4v'),
+        25,
+        (320, 240),
+    )
+    rng = np.random.default_rng(0)
+    for level in range(40, 240, 5):
+        frame = rng.integers(0, 16, (240, 320, 3), np.uint8)
+        frame[:, : level + 40] += np.uint8(level)
+        writer.write(frame)
+    writer.release()
+    (folder / 'list.txt').write_text('clip.mp4 3\n')
+    return folder
+
+
+def read(cfg, loader, videos):
+    """The first sample of a loader's data set, over our one video."""
+    dataset = cfg[loader].dataset.copy()
+    dataset.ann_file = str(videos / 'list.txt')
+    dataset.data_prefix = dict(video=str(videos))
+    return DATASETS.build(dataset)[0]
+
+
+def sampled_frames(cfg, loader, num_frames):
+    step = TRANSFORMS.build(cfg[loader].dataset.pipeline[1])
+    results = step(dict(total_frames=num_frames, start_index=0))
+    return results['frame_inds'].tolist()
+
+
+@pytest.mark.parametrize('name', EVERY)
+def test_every_config_loads_and_builds(name):
+    cfg = load(name)
+    check_keys(cfg)
+    model = build_without_weights(cfg.model)
+    for loader in LOADERS:
+        for step in cfg[loader].dataset.pipeline:
+            TRANSFORMS.build(step)
+    METRICS.build(cfg.val_evaluator)
+    METRICS.build(cfg.test_evaluator)
+    blending = MODELS.build(cfg.model.data_preprocessor).blending
+    assert blending is None or (
+        blending.num_classes == model.cls_head.num_classes
+    )
+    assert cfg.runner_type == 'CheckedRunner' and cfg.prepare_command
+
+
+@pytest.mark.parametrize('name', FULL_SIZE)
+def test_classes_and_parameters_are_the_papers(name):
+    variant, dataset = split_name(name)
+    model = build_without_weights(load(name).model)
+    head = model.cls_head
+    assert head.num_classes == CLASSES[dataset]
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    extra = (CLASSES[dataset] - 101) * (head.in_channels + 1) / 1e6
+    wanted = PARAMETERS[variant.replace('_kd', '')]
+    assert millions - extra == pytest.approx(wanted, abs=0.05)
+
+
+@pytest.mark.parametrize('name', [n for n in EVERY if '_kd_' in n])
+def test_a_distilling_config_adds_the_teacher_and_nothing_else(name):
+    cfg, plain = load(name), load(name.replace('_kd', ''))
+    assert cfg.model.pop('type') == 'DistillRecognizer3D'
+    assert plain.model.pop('type') == 'Recognizer3D'
+    teacher = Config.fromfile(find_config(cfg.model.pop('teacher').config))
+    assert teacher.model.cls_head.num_classes == cfg.model.cls_head.num_classes
+    loss_kd = cfg.model.pop('loss_kd')
+    assert MODELS.build(loss_kd).temperature == loss_kd.temperature
+    assert 0 < cfg.model.pop('alpha') < 1
+    assert cfg.default_hooks.pop('teacher_accuracy') == dict(
+        type='TeacherAccuracyHook'
+    )
+    assert cfg.to_dict() == plain.to_dict()
+    lines = (CONFIGS / name).read_text().splitlines()
+    assert len(lines) <= 12
+
+
+def test_the_distillation_is_the_papers_best():
+    model = load('vflnet_kd_ucf101.py').model
+    assert model.alpha == 0.3
+    assert model.loss_kd == dict(type='KLDivergenceLoss', temperature=10.0)
+    assert model.teacher.config == 'configs/videofocalnet_base_ucf101.py'
+
+
+def small_runner(tmp_path, batch_size, iterations):
+    cfg = load('vflnet_ucf101.py')
+    cfg.model.backbone.arch = dict(embed_dim=4, depths=(1, 1, 1, 1))
+    cfg.model.cls_head.in_channels = 32
+    runner = Runner(
+        model=cfg.model,
+        work_dir=str(tmp_path),
+        train_dataloader=DataLoader(
+            range(batch_size * iterations), batch_size
+        ),
+        train_cfg=cfg.train_cfg,
+        optim_wrapper=cfg.optim_wrapper,
+        param_scheduler=cfg.param_scheduler,
+        auto_scale_lr=cfg.auto_scale_lr,
+        default_scope='mmaction',
+        log_level='ERROR',
+        experiment_name=f'{tmp_path.name}',
+    )
+    # What Runner.train() does before its loop.
+    runner._train_loop = runner.build_train_loop(runner.train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+    runner.param_schedulers = runner.build_param_scheduler(
+        runner.param_schedulers
+    )
+    return runner
+
+
+@pytest.mark.parametrize(('batch_size', 'peak'), [(8, 0.1 / 64), (512, 0.1)])
+def test_lr_rises_for_20_epochs_and_falls_for_100(tmp_path, batch_size, peak):
+    runner = small_runner(tmp_path, batch_size, iterations=5)
+    rates = []
+    for _ in range(120 * 5):
+        rates.append(runner.optim_wrapper.get_lr()['lr'][0])
+        for scheduler in runner.param_schedulers:
+            scheduler.step()
+    # From 1 % to the peak in 100 iterations, that is, 99 steps.
+    assert rates[0] == pytest.approx(0.01 * peak)
+    assert rates[33] == pytest.approx((0.01 + 0.99 / 3) * peak)
+    assert rates[99] == pytest.approx(peak)
+    # Cosine over 500 iterations: half way down after 250, 1 % at the end.
+    assert rates[350] == pytest.approx((1 + 0.01) / 2 * peak)
+    assert rates[599] == pytest.approx(0.01 * peak, rel=2e-3)
+    assert rates[:100] == sorted(rates[:100])
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+
+
+def test_norms_and_biases_are_not_decayed(tmp_path):
+    runner = small_runner(tmp_path, 8, 1)
+    names = {p: name for name, p in runner.model.named_parameters()}
+    groups = runner.optim_wrapper.optimizer.param_groups
+    assert sum(len(g['params']) for g in groups) == len(names)
+    for group in groups:
+        (parameter,) = group['params']
+        name = names[parameter]
+        is_flat = parameter.dim() == 1
+        assert is_flat == ('norm' in name or name.endswith('bias')), name
+        assert group['weight_decay'] == (0 if is_flat else 1e-4), name
+        assert group['momentum'] == 0.9 and group['nesterov']
+    assert runner.optim_wrapper.clip_grad_kwargs == dict(max_norm=5)
+
+
+@pytest.mark.parametrize('name', FULL_SIZE[:1])
+def test_a_training_clip_is_8_frames_of_224(name, videos):
+    sample = read(load(name), 'train_dataloader', videos)
+    assert sample['inputs'].shape == (1, 3, 8, 224, 224)
+    assert sample['inputs'].dtype == torch.uint8
+    assert sample['data_samples'].gt_label.tolist() == [3]
+
+
+def test_training_takes_a_random_frame_of_each_eighth():
+    cfg = load('vflnet_ucf101.py')
+    drawn = np.array(
+        [sampled_frames(cfg, 'train_dataloader', 81) for _ in range(200)]
+    )
+    for i in range(8):
+        assert set(drawn[:, i]) == set(range(10 * i, 10 * i + 11))
+
+
+def test_testing_takes_the_middle_of_each_eighth_or_four_of_it():
+    cfg = load('vflnet_ucf101.py')
+    middles = [5, 15, 25, 35, 45, 55, 65, 75]
+    for loader in ('val_dataloader', 'test_dataloader'):
+        assert sampled_frames(cfg, loader, 81) == middles
+    cfg.merge_from_dict(documented_options('test_dataloader'))
+    frames = sampled_frames(cfg, 'test_dataloader', 81)
+    first = [10 * i for i in range(8)]
+    # A fifth, two fifths ... of the way through a segment of 10.
+    assert frames == [f + d for d in (2, 4, 6, 8) for f in first]
+
+
+@pytest.mark.parametrize('name', FULL_SIZE)
+def test_1x1_and_4x3_views_are_the_same_each_time(name, videos):
+    cfg = load(name)
+    assert cfg.model.cls_head.average_clips == 'prob'
+    for num_views in (1, 12):
+        views, again = (
+            read(cfg, 'test_dataloader', videos)['inputs'] for _ in range(2)
+        )
+        assert views.shape == (num_views, 3, 8, 224, 224)
+        assert torch.equal(views, again)
+        assert len(views.unique(dim=0)) == num_views
+        options = documented_options('test_dataloader')
+        assert len(options) == 3
+        cfg.merge_from_dict(options)
+    assert cfg.val_dataloader.dataset.pipeline[1].num_clips == 1
+
+
+def test_the_strided_form_takes_every_fourth_frame(videos):
+    cfg = load('vflnet_ucf101.py')
+    for key, value in documented_options('train_dataloader').items():
+        for loader in LOADERS:
+            cfg.merge_from_dict(
+                {key.replace('train_dataloader', loader): value}
+            )
+    for loader in LOADERS:
+        frames = np.array(sampled_frames(cfg, loader, 81))
+        assert len(frames) == 8 and set(np.diff(frames)) == {4}
+        shape = read(cfg, loader, videos)['inputs'].shape
+        assert shape == (1, 3, 8, 224, 224)
+
+
+def test_mixup_or_cutmix_makes_soft_labels():
+    preprocessor = MODELS.build(
+        load('vflnet_ucf101.py').model.data_preprocessor
+    )
+    clips = torch.randint(0, 256, (4, 1, 3, 2, 16, 16), dtype=torch.uint8)
+    plain = preprocessor(batch(clips), training=False)['inputs']
+    num_mixup = 0
+    for _ in range(60):
+        data = preprocessor(batch(clips), training=True)
+        labels = torch.stack([s.gt_label for s in data['data_samples']])
+        assert labels.shape == (4, 101)
+        assert torch.allclose(labels.sum(1), torch.ones(4))
+        assert labels[:, 4:].eq(0).all()
+        # CutMix moves pixels, mixup makes new ones.
+        moved = torch.isin(data['inputs'], plain).all()
+        num_mixup += not moved
+    assert 15 < num_mixup < 45
+
+
+def batch(clips):
+    samples = [ActionDataSample().set_gt_label(i) for i in range(len(clips))]
+    return dict(inputs=list(clips), data_samples=samples)
+
+
+def test_each_ucf101_list_is_of_the_chosen_split():
+    cfg = load('vflnet_ucf101.py')
+    lists = [cfg[loader].dataset.ann_file for loader in LOADERS]
+    assert lists == [
+        'data/ucf101/ucf101_train_split_1_videos.txt',
+        'data/ucf101/ucf101_val_split_1_videos.txt',
+        'data/ucf101/ucf101_val_split_1_videos.txt',
+    ]
+    for loader in LOADERS:
+        prefix = cfg[loader].dataset.data_prefix
+        assert prefix == dict(video='data/ucf101/videos')
+
+
+OWN_DATA = """
+_base_ = '{configs}/{name}'
+num_classes = 7
+model = dict(
+    cls_head=dict(num_classes=num_classes),
+    data_preprocessor=dict(blending=dict(num_classes=num_classes)))
+videos = dict(video='{videos}')
+train_dataloader = dict(
+    dataset=dict(ann_file='{videos}/list.txt', data_prefix=videos))
+val_dataloader = train_dataloader
+test_dataloader = train_dataloader
+"""
+OWN_TEACHER = "model['teacher'] = dict(config='t.py', checkpoint='t.pth')"
+
+
+@pytest.mark.parametrize('name', ['vflnet_ucf101.py', 'vflnet_kd_ucf101.py'])
+def test_own_data_of_other_classes_takes_ten_lines(name, videos, tmp_path):
+    text = OWN_DATA.format(configs=CONFIGS, name=name, videos=videos)
+    if '_kd_' in name:
+        text += OWN_TEACHER
+    (tmp_path / 'own.py').write_text(text)
+    cfg = Config.fromfile(tmp_path / 'own.py')
+    model = build_without_weights(cfg.model)
+    assert model.cls_head.fc_cls.out_features == 7
+    assert MODELS.build(cfg.model.data_preprocessor).blending.num_classes == 7
+    for loader in LOADERS:
+        sample = DATASETS.build(cfg[loader].dataset)[0]
+        assert sample['inputs'].shape == (1, 3, 8, 224, 224)
+    if '_kd_' in name:
+        assert cfg.model.teacher == dict(config='t.py', checkpoint='t.pth')
+        assert cfg.model.alpha == 0.3
