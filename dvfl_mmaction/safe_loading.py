@@ -26,7 +26,7 @@ REFUSALS = (
     r'refused: (\S+)',
     r'GLOBAL (\S+) (?:was not|whose module)',
     r'unrecognized function <(?:function|class) \'?([^\s\'>]+)',
-    r'but got <class \'([^\']+)\'>',
+    r'(?:build|create new object) .*but got <class \'([^\']+)\'>',
     r'``([\w.]+)`` must be imported',
 )
 # What a file of plain weights names.
@@ -89,6 +89,8 @@ def load_from_local(filename, map_location=None) -> dict:
         except (OSError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a damaged file raises anything at all
+            if 'Attempting to deserialize' in str(error):
+                raise  # the file is sound: its device is absent here
             raise _unreadable(path, error) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(

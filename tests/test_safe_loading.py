@@ -274,6 +274,16 @@ def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path, fault, words):
     assert not isinstance(caught.value, UnsafeCheckpointError)
 
 
+def test_a_sound_file_for_an_absent_device_is_not_called_damaged(tmp_path):
+    path = tmp_path / 'sound.pth'
+    torch.save({'w': torch.zeros(1)}, path)
+    with pytest.raises((RuntimeError, AssertionError)) as caught:
+        CheckpointLoader.load_checkpoint(
+            str(path), map_location='cuda:99', logger='silent'
+        )
+    assert 'damaged' not in str(caught.value)
+
+
 def test_a_missing_checkpoint_is_still_a_file_not_found_error(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         load_checkpoint_file(tmp_path / 'none.pth')
