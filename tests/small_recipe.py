@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import torch
 from mmaction.registry import MODELS, RUNNERS
+from mmengine.registry import init_default_scope
 
 NUM_CLASSES = 4
 
@@ -68,9 +69,10 @@ def recognizer(width=8, num_classes=NUM_CLASSES, **kwargs) -> dict:
     )
 
 
-def write_teacher(path: Path, seed=7, **kwargs) -> dict:
+def write_teacher(path: Path, seed=7, config=None, **kwargs) -> dict:
     """A teacher's weights, and what a distiller's ``teacher`` says."""
-    config = recognizer(width=12, **kwargs)
+    config = config or recognizer(width=12, **kwargs)
+    init_default_scope('mmaction')
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MODELS.build(config)

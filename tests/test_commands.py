@@ -1,0 +1,186 @@
+"""What a user types, with a data set of his own."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from small_recipe import NUM_CLASSES, write_dataset, write_teacher
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+SMALL = dict(embed_dim=8, depths=(1, 1, 1, 1))
+
+OWN_DATA = f"""
+model = dict(
+    backbone=dict(arch={SMALL}),
+    cls_head=dict(num_classes={NUM_CLASSES}, in_channels=64),
+    data_preprocessor=dict(blending=dict(num_classes={NUM_CLASSES})),
+)
+_base_.train_pipeline[5].scale = (32, 32)
+_base_.val_pipeline[3].scale = (-1, 40)
+_base_.val_pipeline[4].crop_size = 32
+clips = dict(ann_file='clips/list.txt', data_prefix=dict(video='clips'))
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(pipeline=_base_.train_pipeline, **clips),
+)
+val_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(pipeline=_base_.val_pipeline, **clips),
+)
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=1)
+default_hooks = dict(logger=dict(interval=1))
+"""
+
+
+def mim(*words, cwd, fails=False) -> str:
+    """Run a command of mim's; give what it printed."""
+    done = subprocess.run(
+        [shutil.which('mim'), *map(str, words)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode != 0) == fails, done.stdout[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A user's folder: clips, two configs, a teacher and a distilled run."""
+    folder = tmp_path_factory.mktemp('user')
+    write_dataset(folder / 'clips', clips_per_class=2)
+    plain, distilled = folder / 'plain.py', folder / 'distilled.py'
+    plain.write_text(f"_base_ = '{CONFIGS}/vflnet_ucf101.py'{OWN_DATA}")
+    write_teacher(folder / 'teacher.pth', config=Config.fromfile(plain).model)
+    distilled.write_text(
+        f"_base_ = '{CONFIGS}/vflnet_kd_ucf101.py'{OWN_DATA}"
+        "model['teacher'] = dict("
+        "config='plain.py', checkpoint='teacher.pth')\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(folder):
+    output = mim(
+        'train',
+        'mmaction2',
+        'distilled.py',
+        '--work-dir',
+        'work',
+        cwd=folder,
+    )
+    return output, folder / 'work' / 'epoch_1.pth'
+
+
+def test_mim_trains_a_student_under_its_teacher(folder, trained):
+    output, checkpoint = trained
+    assert checkpoint.is_file()
+    assert 'teacher: top-1' in output
+    assert re.search(r'loss_kd: \d', output)
+    assert 'acc/top1' in output
+
+
+@pytest.mark.parametrize(
+    'views, options',
+    [
+        (1, []),
+        (
+            12,
+            [
+                '--cfg-options',
+                'test_dataloader.dataset.pipeline.1.num_clips=4',
+                'test_dataloader.dataset.pipeline.3.scale=(-1,32)',
+                'test_dataloader.dataset.pipeline.4.type=ThreeCrop',
+            ],
+        ),
+    ],
+)
+def test_mim_tests_the_student_without_its_teacher(
+    folder, trained, views, options
+):
+    work_dir = folder / f'test_{views}'
+    mim(
+        'test',
+        'mmaction2',
+        'plain.py',
+        '--checkpoint',
+        trained[1],
+        '--work-dir',
+        work_dir,
+        *options,
+        cwd=folder,
+    )
+    (result,) = work_dir.glob('*/*.json')
+    accuracy = json.loads(result.read_text())
+    assert 0 <= accuracy['acc/top1'] <= accuracy['acc/top5'] == 1
+
+
+def test_mim_counts_multiply_adds(folder):
+    output = mim(
+        'run',
+        'mmaction2',
+        'get_flops',
+        'distilled.py',
+        '--shape',
+        '1',
+        '3',
+        '8',
+        '32',
+        '32',
+        cwd=folder,
+    )
+    assert re.search(r'^Flops: [\d.]+\w', output, re.MULTILINE)
+    parameters = re.search(r'^Params: ([\d.]+)(\w)', output, re.MULTILINE)
+    assert parameters[2] == 'M'
+    assert 0.05 < float(parameters[1]) < 0.5
+
+
+def test_a_mistake_is_told_in_one_line(folder):
+    output = mim(
+        'train',
+        'mmaction2',
+        CONFIGS / 'vflnet_kd_ucf101.py',
+        '--work-dir',
+        'nothing',
+        cwd=folder,
+        fails=True,
+    )
+    told = [line for line in output.splitlines() if 'error: ' in line]
+    assert len(told) == 1
+    assert 'data/ucf101' in told[0]
+    assert 'tools/prepare_dataset.py ucf101' in told[0]
+    assert 'Traceback' not in output
+    assert not (folder / 'nothing').exists()
+
+
+def test_a_hostile_checkpoint_is_told_in_one_line(folder):
+    (folder / 'hostile.pth').write_bytes(
+        b"cposix\nsystem\n(S'touch executed'\ntR."
+    )
+    output = mim(
+        'test',
+        'mmaction2',
+        'plain.py',
+        '--checkpoint',
+        'hostile.pth',
+        '--work-dir',
+        'nothing',
+        cwd=folder,
+        fails=True,
+    )
+    (told,) = [line for line in output.splitlines() if 'error: ' in line]
+    assert 'hostile.pth' in told
+    assert 'posix.system' in told
+    assert 'Traceback' not in output
+    assert not (folder / 'executed').exists()

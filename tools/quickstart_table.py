@@ -1,0 +1,20 @@
+"""Print what came of ``tools/quickstart.sh``.
+
+Example:
+    python tools/quickstart_table.py work_dirs/quickstart
+"""
+
+import argparse
+from pathlib import Path
+
+from dvfl_mmaction.analysis.quickstart_table import build_table
+from dvfl_mmaction.engine.plain_errors import install
+
+if __name__ == '__main__':
+    install()
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('work_dir', type=Path, help='folder of the runs')
+    print(build_table(parser.parse_args().work_dir))
