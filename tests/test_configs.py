@@ -148,8 +148,9 @@ def test_the_distillation_is_the_papers_best():
     assert model.teacher.config == 'configs/videofocalnet_base_ucf101.py'
 
 
-def small_runner(tmp_path, batch_size, iterations):
+def small_runner(tmp_path, batch_size, iterations, options=()):
     cfg = load('vflnet_ucf101.py')
+    cfg.merge_from_dict(dict(options))
     cfg.model.backbone.arch = dict(embed_dim=4, depths=(1, 1, 1, 1))
     cfg.model.cls_head.in_channels = 32
     runner = Runner(
@@ -182,6 +183,7 @@ def test_lr_rises_for_20_epochs_and_falls_for_100(tmp_path, batch_size, peak):
     rates = []
     for _ in range(120 * 5):
         rates.append(runner.optim_wrapper.get_lr()['lr'][0])
+        runner.optim_wrapper.step()  # no gradient, no change
         for scheduler in runner.param_schedulers:
             scheduler.step()
     # From 1 % to the peak in 100 iterations, that is, 99 steps.
@@ -193,6 +195,17 @@ def test_lr_rises_for_20_epochs_and_falls_for_100(tmp_path, batch_size, peak):
     assert rates[599] == pytest.approx(0.01 * peak, rel=2e-3)
     assert rates[:100] == sorted(rates[:100])
     assert rates[100:] == sorted(rates[100:], reverse=True)
+
+
+def test_two_options_shorten_the_schedule(tmp_path):
+    options = {'train_cfg.max_epochs': 60, 'param_scheduler.1.end': 60}
+    runner = small_runner(tmp_path, 512, 5, options)
+    for _ in range(60 * 5 - 1):
+        runner.optim_wrapper.step()
+        for scheduler in runner.param_schedulers:
+            scheduler.step()
+    (rate, *_) = runner.optim_wrapper.get_lr()['lr']
+    assert rate == pytest.approx(0.001, rel=1e-2)
 
 
 def test_norms_and_biases_are_not_decayed(tmp_path):

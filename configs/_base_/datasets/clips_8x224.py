@@ -1,0 +1,69 @@
+# 8 frames of 224 x 224 a clip; a data set's file adds its lists and folders.
+#
+# A step of a pipeline is set on the command line by its number, counted
+# from 0. Test on 4 clips x 3 crops, in place of 1 x 1, with
+#   --cfg-options test_dataloader.dataset.pipeline.1.num_clips=4
+#   "test_dataloader.dataset.pipeline.3.scale=(-1,224)"
+#   test_dataloader.dataset.pipeline.4.type=ThreeCrop
+# Take 8 frames at a stride of 4, in place of one in each eighth of the
+# video, with (and the same for val_dataloader and test_dataloader)
+#   --cfg-options train_dataloader.dataset.pipeline.1.type=SampleFrames
+#   train_dataloader.dataset.pipeline.1.frame_interval=4
+clip_len = 8
+size = 224
+scale = (-1, 256)  # short side
+
+train_pipeline = [
+    dict(type='DecordInit'),
+    dict(type='UniformSample', clip_len=clip_len),
+    dict(type='DecordDecode'),
+    dict(type='Resize', scale=scale),
+    dict(type='RandomResizedCrop', area_range=(0.08, 1.0)),
+    dict(type='Resize', scale=(size, size), keep_ratio=False),
+    dict(type='Flip', flip_ratio=0.5),
+    dict(
+        type='ClipColorJitter',
+        prob=0.8,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.2,
+        hue=0.1,
+    ),
+    dict(type='ClipGrayscale', prob=0.2),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+val_pipeline = [
+    dict(type='DecordInit'),
+    dict(type='UniformSample', clip_len=clip_len, num_clips=1, test_mode=True),
+    dict(type='DecordDecode'),
+    dict(type='Resize', scale=scale),
+    dict(type='CenterCrop', crop_size=size),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(type='VideoDataset', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='VideoDataset', pipeline=val_pipeline, test_mode=True),
+)
+test_dataloader = dict(
+    batch_size=1,  # videos: up to 12 clips each
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='VideoDataset', pipeline=val_pipeline, test_mode=True),
+)
+
+val_evaluator = dict(type='AccMetric')
+test_evaluator = val_evaluator
