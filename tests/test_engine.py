@@ -20,7 +20,11 @@ from small_recipe import (
 )
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.engine.config_checks import check_keys, needed_paths
+from dvfl_mmaction.engine.config_checks import (
+    check_classes,
+    check_keys,
+    needed_paths,
+)
 from dvfl_mmaction.engine.plain_errors import explain
 from dvfl_mmaction.engine.teacher_accuracy_hook import (
     chance_reaches,
@@ -50,6 +54,18 @@ def test_a_misspelt_key_is_refused(key, meant):
 def test_keys_of_the_users_own_are_kept():
     own = ('train_pipeline', 'num_classes', 'data_root', 'clip_len', 'lr')
     check_keys(dict.fromkeys(own))
+
+
+def test_class_counts_that_differ_are_refused():
+    model = dict(
+        cls_head=dict(num_classes=10),
+        data_preprocessor=dict(blending=dict(num_classes=101)),
+    )
+    with pytest.raises(UserError, match='is 10 but .*blending.* is 101'):
+        check_classes(dict(model=model))
+    model['data_preprocessor']['blending'] = None
+    check_classes(dict(model=model))
+    check_classes(dict(model=dict(cls_head=dict(num_classes=10))))
 
 
 def test_wrapped_data_sets_are_looked_into():

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmaction.registry import MODELS
+from torch.utils.flop_counter import FlopCounterMode
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.models import VFLNetNano, VideoFocalNet
@@ -28,6 +29,19 @@ def test_parameters_are_the_papers(arch, millions):
         head = torch.nn.Linear(net.norm.normalized_shape[0], 101)
     count = sum(p.numel() for m in (net, head) for p in m.parameters())
     assert count / 1e6 == pytest.approx(millions, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    'arch, gmacs',
+    [('nano', 27.1), ('tiny', 63.0), ('small', 124.3), ('base', 220.6)],
+)
+def test_multiply_adds_are_the_papers(arch, gmacs):
+    with torch.device('meta'), torch.no_grad():
+        net = VideoFocalNet(arch)
+        with FlopCounterMode(display=False) as counter:
+            net(torch.zeros(1, 3, 8, 224, 224))
+    macs = counter.get_total_flops() / 2  # it counts two a multiply-add
+    assert macs / 1e9 == pytest.approx(gmacs, rel=0.005)
 
 
 def test_vflnet_is_the_nano_preset():

@@ -3,7 +3,7 @@
 from mmaction.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .config_checks import check_data, check_keys
+from .config_checks import check_classes, check_data, check_keys
 from .plain_errors import install
 
 
@@ -11,9 +11,9 @@ from .plain_errors import install
 class CheckedRunner(Runner):
     """A ``Runner`` that looks before it builds.
 
-    Before a model is built it refuses misspelt top-level keys and data
-    that is not on disk, naming the command that prepares it (the config's
-    ``prepare_command``). From then on, a mistake of the user's that nobody
+    Before a model is built it refuses misspelt top-level keys, class counts
+    that differ, and data that is not on disk, naming the command that
+    prepares it (the config's ``prepare_command``). From then on, a mistake of the user's that nobody
     catches ends the program with one line instead of a traceback. Training
     and testing are MMEngine's, untouched.
     """
@@ -22,6 +22,7 @@ class CheckedRunner(Runner):
     def from_cfg(cls, cfg):
         install()
         check_keys(cfg)
+        check_classes(cfg)
         # ``mim test`` sets load_from; it must not ask for training data.
         if not cfg.get('load_from'):
             check_data(cfg, ('train_dataloader', 'val_dataloader'))

@@ -40,6 +40,24 @@ def check_keys(cfg: dict):
             )
 
 
+def check_classes(cfg: dict):
+    """Refuse a head and a blending that count classes differently.
+
+    Raises:
+        UserError: With both numbers.
+    """
+    model = cfg.get('model') or {}
+    head = (model.get('cls_head') or {}).get('num_classes')
+    preprocessor = model.get('data_preprocessor') or {}
+    blended = (preprocessor.get('blending') or {}).get('num_classes', head)
+    if blended != head:
+        raise UserError(
+            f'model.cls_head.num_classes is {head} but '
+            f'model.data_preprocessor.blending.num_classes is {blended}; set '
+            "both to the data set's number of classes"
+        )
+
+
 def check_data(cfg: dict, loaders: Iterable[str]):
     """Refuse to start if a data set is not on disk.
 
