@@ -197,7 +197,7 @@ def _draw_colours(rng, count):
     """Colours of the objects, (count, 3), and a background with clutter."""
     pad = int(np.ceil(SHAKE)) + 1
     size = (WIDTH + 2 * pad, HEIGHT + 2 * pad)
-    base = rng.uniform(70, 185, size=3)
+    base = rng.uniform(*BACKGROUND, size=3)
     coarse = base + rng.normal(0, BACKGROUND_SPREAD, size=(4, 5, 3))
     background = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
     background = np.clip(background, 0, 255).astype(np.uint8)
@@ -213,10 +213,10 @@ def _draw_colours(rng, count):
             1.0,
         )
     offset = rng.uniform(*OBJECT_CONTRAST, size=(count, 3))
-    offset *= rng.choice([-1, 1], size=(count, 3))
     return np.clip(base + offset, 0, 255), background
 
 
+BACKGROUND = (30.0, 110.0)  # grey levels of the background, a channel
 BACKGROUND_SPREAD = 14.0  # grey levels, of the smooth background
 CLUTTER_CONTRAST = 30.0  # grey levels off the background, at most
 OBJECT_CONTRAST = (45.0, 110.0)  # grey levels off the background, a channel

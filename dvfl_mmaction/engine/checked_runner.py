@@ -13,9 +13,9 @@ class CheckedRunner(Runner):
 
     Before a model is built it refuses misspelt top-level keys, class counts
     that differ, and data that is not on disk, naming the command that
-    prepares it (the config's ``prepare_command``). From then on, a mistake of the user's that nobody
-    catches ends the program with one line instead of a traceback. Training
-    and testing are MMEngine's, untouched.
+    prepares it (the config's ``prepare_command``). From then on, a mistake
+    of the user's that nobody catches ends the program with one line instead
+    of a traceback. Training and testing are MMEngine's, untouched.
     """
 
     @classmethod
