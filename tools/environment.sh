@@ -116,5 +116,9 @@ ensure_environment() {
         -e ".${extras:+[${extras// /,}]}") >&2 ||
         fail "the installation into $VENV stopped, its reason is above;" \
             'run the same command again to continue it'
+    "$VENV/bin/python" -c 'import cv2' 2>/dev/null ||
+        fail 'OpenCV does not start: it wants system libraries that are' \
+            'missing here; install them (Debian and Ubuntu:' \
+            'apt install libgl1 libglib2.0-0) and run the same command again'
     printf '%s%s\n' "$hash" "${extras:+ $extras}" >"$VENV/$STAMP_NAME"
 }
