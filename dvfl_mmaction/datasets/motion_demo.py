@@ -1,47 +1,50 @@
-"""Clips whose classes differ by motion only: what each one shows.
+"""Clips whose classes differ by motion only: the embedded demo data set.
 
-A few objects drift, grow, shrink or turn over a cluttered, shaken
-background. What a frame shows of an object is its place, its size and its
-angle, and each of the three lives on a circle: an object that leaves the
-view on one side comes back on the other, one that has grown to the largest
-size fades out and returns as the smallest. Every motion is a rotation of
-these circles and every clip starts at a uniform point of them, so each
-frame, the first and the last included, has one distribution in all classes:
-one frame cannot tell them.
+A few objects drift in one of twelve headings over a cluttered, shaken
+background. Places lie on a torus somewhat larger than the view: an object
+that has left it on one side comes back on the other, out of sight. Every
+heading is a shift of the torus and every object starts at a uniform point of
+it, so each frame, the first and the last included, has one distribution in
+all classes: one frame cannot tell them.
 """
 
+import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ..errors import UserError
+
 WIDTH, HEIGHT = 320, 240  # pixels of a video
 FPS = 16
 
-# Twelve headings of one movement, named as the hours of a clock's face,
-# then four movements of other kinds.
-NUM_HEADINGS = 12
-HEADINGS = tuple(f'oclock_{hour:02d}' for hour in range(1, NUM_HEADINGS + 1))
-CLASSES = (*HEADINGS, 'towards', 'away', 'clockwise', 'counter_clockwise')
-
+# The hours of a clock's face: 12 is up, 3 is to the right.
+CLASSES = tuple(f'oclock_{hour:02d}' for hour in range(1, 13))
 SPLITS = ('train', 'val', 'test')
+MANIFEST = 'manifest.json'
+VERSION = 1  # of the drawing: raised when the same seed draws other clips
 
-RADIUS = (12.0, 36.0)  # smallest and largest radius of an object, pixels
+RADIUS = (20.0, 40.0)  # of an object, pixels
 MARGIN = RADIUS[1] + 4.0  # an object this far outside is out of sight
 WORLD = (WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN)  # where places wrap
-FADE = 0.2  # part of the size circle, at each end, where objects fade
 
-OBJECTS = (5, 8)  # objects a clip, both included
-DISTANCE = (90.0, 180.0)  # pixels an object moves in a clip
-HEADING_JITTER = 6.0  # degrees at most off the hour
-GROWTH = (0.45, 0.8)  # part of the size circle, in a clip
-TURN = (150.0, 300.0)  # degrees an object turns, in a clip
-SHAKE = 5.0  # pixels the camera shakes, at most
-CLUTTER = (4, 9)  # still shapes in the background
+OBJECTS = (4, 5)  # objects a clip, both included
+DISTANCE = (90.0, 150.0)  # pixels an object moves in a clip
+HEADING_JITTER = 3.0  # degrees at most off the hour
+SHAKE = 3.0  # pixels the camera shakes, at most
+CLUTTER = (2, 4)  # still shapes in the background
+BACKGROUND = (20.0, 60.0)  # grey levels of the background, a channel
+BACKGROUND_SPREAD = 6.0  # grey levels, of the smooth background
+CLUTTER_CONTRAST = 12.0  # grey levels off the background, at most
+OBJECT_CONTRAST = (110.0, 170.0)  # grey levels above it, a channel
+PAD = int(np.ceil(SHAKE)) + 1  # pixels of background around the view
 
-# Outlines within a unit circle; none looks the same when turned by less
-# than half a turn.
+# Outlines within a unit circle.
 SHAPES = (
     ((-0.9, -0.45), (0.9, -0.45), (0.9, 0.45), (-0.9, 0.45)),
     ((0.95, 0.0), (-0.75, 0.6), (-0.75, -0.6)),
@@ -62,19 +65,21 @@ class Clip:
 
     Args:
         label: Index in :data:`CLASSES`.
-        states: (T, N, 4) for T frames and N objects: x and y in pixels in
-            [0, WORLD), angle in radians in [0, 2 pi), place on the size
-            circle in [0, 1).
+        places: (T, N, 2) for T frames and N objects, x and y in pixels in
+            [0, WORLD).
         shapes: (N,) indices in :data:`SHAPES`.
-        colours: (N, 3) in [0, 255].
+        angles: (N,) in radians, [0, 2 pi).
+        radii: (N,) in pixels, within RADIUS.
+        colours: (N, 3), BGR in [0, 255].
         shake: (T, 2), pixels the camera is off, at most SHAKE.
-        background: (HEIGHT + 2 * pad, WIDTH + 2 * pad, 3), uint8, with
-            pad = ceil(SHAKE) + 1.
+        background: (HEIGHT + 2 * PAD, WIDTH + 2 * PAD, 3), uint8, BGR.
     """
 
     label: int
-    states: np.ndarray
+    places: np.ndarray
     shapes: np.ndarray
+    angles: np.ndarray
+    radii: np.ndarray
     colours: np.ndarray
     shake: np.ndarray
     background: np.ndarray
@@ -83,105 +88,62 @@ class Clip:
 def draw_clip(seed: int, split: str, index: int, num_frames: int) -> Clip:
     """Draw what clip ``index`` of a split shows, from (seed, split, index).
 
-    Classes take turns: the label is ``index % len(CLASSES)``.
+    Classes take turns: the label is ``index % len(CLASSES)``. Nothing but
+    the direction of the motion depends on it.
     """
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     label = index % len(CLASSES)
     count = int(rng.integers(OBJECTS[0], OBJECTS[1] + 1))
-    period = np.array([*WORLD, 2 * np.pi, 1.0])
-    start = rng.uniform(size=(count, 4)) * period
     time = np.linspace(0.0, 1.0, num_frames)
+    start = rng.uniform((0, 0), WORLD, size=(count, 2))
+    jitter = rng.uniform(-HEADING_JITTER, HEADING_JITTER)
+    heading = np.radians((label + 1) * 360 / len(CLASSES) + jitter)
+    # y runs downwards
+    step = rng.uniform(*DISTANCE) * np.array(
+        [np.sin(heading), -np.cos(heading)]
+    )
     # the speed rises and falls within a clip, with no preferred moment
     swing, phase = rng.uniform(0, 0.6), rng.uniform(0, 2 * np.pi)
     progress = time + swing / (2 * np.pi) * (
         np.sin(2 * np.pi * time + phase) - np.sin(phase)
     )
-    states = start + progress[:, None, None] * draw_motion(rng, label)
     colours, background = _draw_colours(rng, count)
     return Clip(
         label=label,
-        states=states % period,
+        places=(start + progress[:, None, None] * step) % WORLD,
         shapes=rng.integers(len(SHAPES), size=count),
+        angles=rng.uniform(0, 2 * np.pi, size=count),
+        radii=rng.uniform(*RADIUS, size=count),
         colours=colours,
         shake=_draw_shake(rng, time),
         background=background,
     )
 
 
-def draw_motion(rng: np.random.Generator, label: int) -> np.ndarray:
-    """Change of an object's state over a clip: (x, y, angle, size), (4,).
-
-    Every class draws the same numbers, so that what is drawn afterwards
-    does not depend on the class.
-    """
-    jitter = rng.uniform(-HEADING_JITTER, HEADING_JITTER)
-    distance = rng.uniform(*DISTANCE)
-    growth = rng.uniform(*GROWTH)
-    turn = np.radians(rng.uniform(*TURN))
-    name = CLASSES[label]
-    if name in HEADINGS:
-        hour = HEADINGS.index(name) + 1
-        heading = np.radians(hour * 360 / NUM_HEADINGS + jitter)
-        x, y = np.sin(heading), -np.cos(heading)  # y runs downwards
-        return np.array([distance * x, distance * y, 0.0, 0.0])
-    return {
-        'towards': np.array([0.0, 0.0, 0.0, growth]),
-        'away': np.array([0.0, 0.0, 0.0, -growth]),
-        'clockwise': np.array([0.0, 0.0, turn, 0.0]),
-        'counter_clockwise': np.array([0.0, 0.0, -turn, 0.0]),
-    }[name]
-
-
-def radius(size: np.ndarray) -> np.ndarray:
-    """Radius in pixels at a place on the size circle, in [0, 1)."""
-    low, high = RADIUS
-    return low * (high / low) ** size
-
-
-def opacity(size: np.ndarray) -> np.ndarray:
-    """Opacity in [0, 1] at a place on the size circle: 0 where it wraps."""
-    return np.minimum(1.0, np.minimum(size, 1 - size) / FADE)
-
-
 def render(clip: Clip) -> Iterator[np.ndarray]:
     """Draw the frames, (HEIGHT, WIDTH, 3), uint8, BGR, one by one."""
-    pad = int(np.ceil(SHAKE)) + 1
-    outlines = [np.array(SHAPES[shape]) for shape in clip.shapes]
-    for state, shake in zip(clip.states, clip.shake, strict=True):
-        camera = np.array([[1, 0, shake[0] - pad], [0, 1, shake[1] - pad]])
-        frame = cv2.warpAffine(
-            clip.background, camera, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR
-        )
-        centres = state[:, :2] - MARGIN + shake
-        for i, (angle, size) in enumerate(state[:, 2:]):
+    for places, shake in zip(clip.places, clip.shake, strict=True):
+        camera = np.array([[1, 0, shake[0] - PAD], [0, 1, shake[1] - PAD]])
+        frame = cv2.warpAffine(clip.background, camera, (WIDTH, HEIGHT))
+        for i, centre in enumerate(places - MARGIN + shake):
             _draw_shape(
                 frame,
-                outlines[i],
-                centres[i],
-                angle,
-                radius(size),
+                clip.shapes[i],
+                centre,
+                clip.angles[i],
+                clip.radii[i],
                 clip.colours[i],
-                opacity(size),
             )
         yield frame
 
 
-def _draw_shape(frame, outline, centre, angle, radius, colour, alpha):
-    """Draw one filled outline into a frame, or into what it meets of it."""
+def _draw_shape(frame, shape, centre, angle, radius, colour):
+    """Draw one filled outline into a frame, or what meets it."""
     cos, sin = np.cos(angle), np.sin(angle)
-    # y runs downwards, so a growing angle turns clockwise
-    turned = outline @ np.array([[cos, sin], [-sin, cos]]) * radius + centre
-    low = np.maximum(np.floor(turned.min(0)).astype(int) - 1, 0)
-    high = np.minimum(
-        np.ceil(turned.max(0)).astype(int) + 2, frame.shape[1::-1]
-    )
-    if (low >= high).any():
-        return
-    view = frame[low[1] : high[1], low[0] : high[0]]
-    drawn = view.copy()
-    points = np.round((turned - low) * 16).astype(np.int32)
-    cv2.fillPoly(drawn, [points], colour.tolist(), cv2.LINE_AA, shift=4)
-    view[:] = cv2.addWeighted(drawn, alpha, view, 1 - alpha, 0)
+    turn = np.array([[cos, sin], [-sin, cos]])
+    points = np.array(SHAPES[shape]) @ turn * radius + centre
+    points = np.round(points * 16).astype(np.int32)  # 1/16 pixels
+    cv2.fillPoly(frame, [points], colour.tolist(), cv2.LINE_AA, shift=4)
 
 
 def _draw_shake(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
@@ -195,28 +157,192 @@ def _draw_shake(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
 
 def _draw_colours(rng, count):
     """Colours of the objects, (count, 3), and a background with clutter."""
-    pad = int(np.ceil(SHAKE)) + 1
-    size = (WIDTH + 2 * pad, HEIGHT + 2 * pad)
+    size = (WIDTH + 2 * PAD, HEIGHT + 2 * PAD)
     base = rng.uniform(*BACKGROUND, size=3)
     coarse = base + rng.normal(0, BACKGROUND_SPREAD, size=(4, 5, 3))
     background = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
     background = np.clip(background, 0, 255).astype(np.uint8)
     for _ in range(int(rng.integers(CLUTTER[0], CLUTTER[1] + 1))):
-        colour = base + rng.uniform(-CLUTTER_CONTRAST, CLUTTER_CONTRAST, 3)
+        contrast = rng.uniform(-CLUTTER_CONTRAST, CLUTTER_CONTRAST, 3)
         _draw_shape(
             background,
-            np.array(SHAPES[int(rng.integers(len(SHAPES)))]),
+            int(rng.integers(len(SHAPES))),
             rng.uniform((0, 0), size),
             rng.uniform(0, 2 * np.pi),
-            radius(rng.uniform()),
-            np.clip(colour, 0, 255),
-            1.0,
+            rng.uniform(*RADIUS),
+            np.clip(base + contrast, 0, 255),
         )
-    offset = rng.uniform(*OBJECT_CONTRAST, size=(count, 3))
-    return np.clip(base + offset, 0, 255), background
+    return base + rng.uniform(*OBJECT_CONTRAST, size=(count, 3)), background
 
 
-BACKGROUND = (30.0, 110.0)  # grey levels of the background, a channel
-BACKGROUND_SPREAD = 14.0  # grey levels, of the smooth background
-CLUTTER_CONTRAST = 30.0  # grey levels off the background, at most
-OBJECT_CONTRAST = (45.0, 110.0)  # grey levels off the background, a channel
+def make_demo_dataset(
+    root: Path,
+    clips_per_class: dict[str, int],
+    num_frames: int = 32,
+    seed: int = 0,
+    workers: int | None = None,
+    overwrite: bool = False,
+    report=print,
+) -> bool:
+    """Write ``videos/<split>/*.mp4`` (MPEG-4), lists and ``classes.txt``.
+
+    A run that was stopped goes on where it stopped; one that is complete is
+    left alone.
+
+    Args:
+        root: Folder, made where it is not there.
+        clips_per_class: Split -> clips of each class, 1 to 9999.
+        num_frames: Frames a clip, 8 to 1000, at 16 a second.
+        seed: Of every draw, >= 0.
+        workers: Threads; one a core by default.
+        overwrite: Replace a data set of other settings.
+        report: Called with a line about the progress now and then.
+
+    Returns:
+        Whether anything had to be written.
+
+    Raises:
+        UserError: If an argument is out of range, the folder holds a data
+            set of other settings, or a file cannot be written.
+    """
+    check_settings(clips_per_class, num_frames, seed, workers)
+    settings = dict(
+        version=VERSION,
+        seed=seed,
+        num_frames=num_frames,
+        clips_per_class=dict(clips_per_class),
+    )
+    try:
+        manifest = _claim(root, settings, overwrite)
+        names = {
+            split: [
+                f'{split}/{CLASSES[i % len(CLASSES)]}_{i:05d}.mp4'
+                for i in range(count * len(CLASSES))
+            ]
+            for split, count in clips_per_class.items()
+        }
+        jobs = [
+            (root / 'videos' / name, seed, split, index, num_frames)
+            for split in names
+            for index, name in enumerate(names[split])
+            if not (root / 'videos' / name).is_file()
+        ]
+        if manifest['complete'] and not jobs:
+            return False
+        _write_clips(jobs, workers or os.cpu_count() or 1, report)
+        for split, clips in names.items():
+            lines = [
+                f'{clip} {i % len(CLASSES)}' for i, clip in enumerate(clips)
+            ]
+            _write_text(root / f'{split}.txt', lines)
+        _write_text(root / 'classes.txt', CLASSES)
+        manifest = dict(settings=settings, complete=True)
+        _write_text(root / MANIFEST, [json.dumps(manifest)])
+    except OSError as error:
+        raise UserError(
+            f'cannot write the data set in {root}: {error}; give a folder '
+            'you may write to, with space left'
+        ) from error
+    return True
+
+
+def check_settings(clips_per_class, num_frames, seed, workers):
+    """Raise UserError unless every argument is in its range."""
+    for split, count in clips_per_class.items():
+        if split not in SPLITS or not 1 <= count <= 9999:
+            raise UserError(
+                f'{count} {split} clips a class; give 1 to 9999 for each of '
+                + ', '.join(SPLITS)
+            )
+    ranges = [
+        ('frames a clip', num_frames, 8, 1000),
+        ('the seed', seed, 0, 2**32 - 1),
+        ('workers', workers or 1, 1, 256),
+    ]
+    if workers == 0:
+        ranges[-1] = ('workers', 0, 1, 256)
+    for name, value, low, high in ranges:
+        if not low <= value <= high:
+            raise UserError(f'{name}: {value}; give {low} to {high}')
+
+
+def _claim(root, settings, overwrite) -> dict:
+    """Read the manifest, or write one of a data set still to be made."""
+    path = root / MANIFEST
+    if path.is_file():
+        try:
+            manifest = json.loads(path.read_text())
+            same = manifest['settings'] == settings
+        except (ValueError, KeyError, TypeError):
+            manifest, same = {}, False
+        if same and not overwrite:
+            return manifest
+        if not overwrite:
+            raise UserError(
+                f'{root} holds a demo data set of other settings '
+                f'({manifest.get("settings", "unreadable")}), not {settings}; '
+                'pass --overwrite to replace it, or give another folder'
+            )
+    # No manifest, or one that is to be replaced: no clip can be trusted.
+    for split in SPLITS:
+        folder = root / 'videos' / split
+        folder.mkdir(parents=True, exist_ok=True)
+        for clip in folder.glob('*.mp4'):
+            if clip.stem.rpartition('_')[0] in CLASSES:
+                clip.unlink()
+    manifest = dict(settings=settings, complete=False)
+    _write_text(path, [json.dumps(manifest)])
+    return manifest
+
+
+def _write_clips(jobs, workers, report):
+    """Write the clips in threads.
+
+    OpenCV draws and encodes outside Python's lock. Processes are no choice:
+    a fork of one that has used OpenCV hangs, and a spawned one would import
+    all of MMAction2 first.
+    """
+    pool = ThreadPoolExecutor(workers)
+    try:
+        futures = [pool.submit(write_clip, *job) for job in jobs]
+        for done, future in enumerate(as_completed(futures), 1):
+            future.result()
+            if done % max(1, len(jobs) // 5) == 0 or done == len(jobs):
+                report(f'{done} of {len(jobs)} clips')
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def write_clip(path: Path, seed: int, split: str, index: int, num_frames: int):
+    """Encode one clip under another name, then rename it.
+
+    Raises:
+        UserError: If the encoder fails or frames are missing.
+    """
+    part = path.with_name(path.stem + '.part.mp4')
+    writer = cv2.VideoWriter(
+        str(part), cv2.VideoWriter_fourcc(*'mp4v'), FPS, (WIDTH, HEIGHT)
+    )
+    try:
+        if writer.isOpened():
+            for frame in render(draw_clip(seed, split, index, num_frames)):
+                writer.write(frame)
+    finally:
+        writer.release()
+    video = cv2.VideoCapture(str(part))
+    written = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    video.release()
+    if written != num_frames:
+        part.unlink(missing_ok=True)
+        raise UserError(
+            f'{part} has {max(written, 0)} of {num_frames} frames; free '
+            'space on the disk, or let OpenCV write MPEG-4 there'
+        )
+    os.replace(part, path)
+
+
+def _write_text(path: Path, lines):
+    """Write under another name, then rename: all of it, or nothing."""
+    part = path.with_name(path.name + '.part')
+    part.write_text('\n'.join(lines) + '\n')
+    os.replace(part, path)
