@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import pickle
+import pickletools
 from pathlib import Path
 
 import torch
@@ -12,6 +14,27 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..safe_loading import SAFETENSORS_META
+
+
+class ConcisePickle:
+    """A pickle module that keeps only the references that are used.
+
+    Unused ones are a third of what torch writes about tensors. Without them
+    the names, which are longer than the released ones, do not make a file
+    of weights grow.
+    """
+
+    class Pickler(pickle.Pickler):
+        def __init__(self, file, protocol):
+            super().__init__(file, protocol)
+            self.file = file
+
+        def dump(self, obj):
+            super().dump(obj)
+            concise = pickletools.optimize(self.file.getvalue())
+            self.file.seek(0)
+            self.file.truncate()
+            self.file.write(concise)
 
 
 def write_checkpoint(path, weights: dict[str, Tensor], key: str, meta: dict):
@@ -36,7 +59,11 @@ def write_checkpoint(path, weights: dict[str, Tensor], key: str, meta: dict):
             save_file(weights, part, about)
             part.chmod(0o666 & ~current_umask())  # it has left 0600
         else:
-            torch.save({key: weights, 'meta': meta}, str(part))
+            torch.save(
+                {key: weights, 'meta': meta},
+                str(part),
+                pickle_module=ConcisePickle,
+            )
         os.replace(part, path)
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = getattr(error, 'strerror', None) or error
