@@ -46,6 +46,10 @@ def convert_file(
             then.
     """
     check_paths(src, dst)
+    if options and to in (None, RELEASED):
+        raise UserError(
+            '--cfg-options came without a config to change; give it as --to'
+        )
     source = read_source(src, mmap=True)
     found = source.architecture()
     from_image = source.layout is IMAGE_LAYOUT

@@ -92,10 +92,13 @@ def name_configs(architecture: Architecture) -> str:
     )
     plain, distilled = {}, {}
     for path in sorted(folder.glob('*.py')) if folder else []:
-        cfg = Config.fromfile(path)
-        if 'model' not in cfg:
+        try:
+            cfg = Config.fromfile(path)
+            wanted = describe(model_shapes(cfg.model))
+        except Exception:
+            # One that a user is still writing may fail in any way; it is
+            # only looked at for its name.
             continue
-        wanted = describe(model_shapes(cfg.model))
         if wanted is None:
             continue
         same = replace(
