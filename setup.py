@@ -1,11 +1,45 @@
 """Packaging; versions are in requirements/, the rest in pyproject.toml."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parent
+# What mim looks for in an installed package's .mim folder.
+MIM_RESOURCES = ('configs', 'tools', 'model-index.yml')
+
+
+def copy_mim_resources(package):
+    """Copy configs and tools into ``.mim`` of a package that is built."""
+    folder = Path(package) / '.mim'
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in MIM_RESOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            ignore = shutil.ignore_patterns('__pycache__', '.*')
+            shutil.copytree(source, folder / name, ignore=ignore)
+        else:
+            shutil.copy2(source, folder / name)
+
+
+class BuildWithMim(build_py):
+    """An editable install has the checkout beside it, and needs no copy."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            copy_mim_resources(Path(self.build_lib) / 'dvfl_mmaction')
+
+
+class SdistWithMim(sdist):
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        copy_mim_resources(Path(base_dir) / 'dvfl_mmaction')
 
 
 def read_requirements(group):
@@ -39,6 +73,7 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     python_requires='>=3.10',
+    cmdclass=dict(build_py=BuildWithMim, sdist=SdistWithMim),
     packages=find_packages(include=['dvfl_mmaction', 'dvfl_mmaction.*']),
     install_requires=read_requirements('install'),
     extras_require={

@@ -6,6 +6,7 @@ one line: the file, what is wrong with it, and the remedy.
 
 import functools
 import io
+import json
 import os
 import pickle
 import pickletools
@@ -18,8 +19,10 @@ from pathlib import Path
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
+from safetensors import SafetensorError, safe_open
 
 from .errors import UserError
+from .safe_unpickling import allow_released_configs
 
 # Where torch, or a stand-in of ours, names what it refused.
 REFUSALS = (
@@ -29,6 +32,8 @@ REFUSALS = (
     r'(?:build|create new object) .*but got <class \'([^\']+)\'>',
     r'``([\w.]+)`` must be imported',
 )
+# Under it, a safetensors file of ours has its meta, as JSON.
+SAFETENSORS_META = 'dvfl_mmaction'
 # What a file of plain weights names.
 WEIGHTS = r'torch\.\w+$|torch\._utils\.|torch\.storage\.|collections\.'
 
@@ -45,41 +50,51 @@ class MissingCheckpointError(CheckpointError, FileNotFoundError):
     """There is no file where a checkpoint was wanted."""
 
 
-def load_checkpoint_file(path) -> dict:
+def load_checkpoint_file(path, mmap=False) -> dict:
     """Load a checkpoint onto the CPU, never running code from it.
 
     Args:
         path: A file, or an address that MMEngine can read.
+        mmap: As for :func:`load_from_local`; the path is a local file then.
 
     Raises:
         CheckpointError: If it is missing, damaged, no checkpoint, or carries
             code.
     """
     install()
+    if mmap:
+        return load_from_local(path, 'cpu', mmap=True)
     return CheckpointLoader.load_checkpoint(
         os.fspath(path), map_location='cpu', logger='silent'
     )
 
 
-def load_from_local(filename, map_location=None) -> dict:
+def load_from_local(filename, map_location=None, mmap=False) -> dict:
     """Load a local file; MMEngine's loader of this name, made safe.
 
     Args:
-        filename: Path of the file; ``~`` is expanded.
+        filename: Path of the file, torch's or safetensors; ``~`` is
+            expanded.
         map_location: As for :func:`torch.load`.
+        mmap: Map the file instead of reading it, if its format allows.
 
     Raises:
         CheckpointError: As for :func:`load_checkpoint_file`.
     """
     path = Path(filename).expanduser()
     _check_content(path)
+    if _is_safetensors(path):
+        return _load_safetensors(path, map_location)
     with warnings.catch_warnings():
         # Told in the error, where it matters.
         warnings.filterwarnings('ignore', 'Detected pickle protocol')
         warnings.filterwarnings('ignore', '.*looks like a TorchScript')
         try:
             checkpoint = torch.load(
-                path, map_location=map_location, weights_only=True
+                path,
+                map_location=map_location,
+                weights_only=True,
+                mmap=mmap and zipfile.is_zipfile(path),
             )
         except pickle.UnpicklingError as error:
             name = _refused_name(str(error), path)
@@ -101,8 +116,37 @@ def load_from_local(filename, map_location=None) -> dict:
     return checkpoint
 
 
+def _is_safetensors(path):
+    """Tell by the suffix, or by a length of 8 bytes and then JSON."""
+    with open(path, 'rb') as file:
+        start = file.read(9)
+    header = int.from_bytes(start[:8], 'little')
+    return path.suffix == '.safetensors' or (
+        start[8:] == b'{' and header < path.stat().st_size
+    )
+
+
+def _load_safetensors(path, map_location):
+    """Load a file that has no code, in the form of MMEngine's."""
+    device = map_location if isinstance(map_location, str) else 'cpu'
+    try:
+        with safe_open(path, 'pt', device=device) as file:
+            names = file.keys()
+            weights = {name: file.get_tensor(name) for name in names}
+            meta = file.metadata() or {}
+    except SafetensorError as error:
+        raise _unreadable(path, error) from None
+    meta = meta.get(SAFETENSORS_META, '{}')
+    try:
+        meta = json.loads(meta)
+    except ValueError as error:
+        raise _unreadable(path, error) from None
+    return dict(state_dict=weights, meta=meta if type(meta) is dict else {})
+
+
 def install():
     """Make MMEngine load local files and downloads by this module."""
+    allow_released_configs()
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     download = mmengine_checkpoint.load_url
     if getattr(download, '__module__', None) != __name__:

@@ -11,6 +11,7 @@ NumPy read numbers as addresses.
 
 import io
 import pickle
+from collections import OrderedDict
 
 import numpy as np
 import torch
@@ -143,6 +144,22 @@ STAND_INS = [
 ]
 
 
+class PlainConfig:
+    """Stands for yacs' ``CfgNode``, which released checkpoints hold.
+
+    What comes of it is a dict: torch fills no other type, and nothing of
+    yacs is imported or run.
+    """
+
+    def __new__(cls, *args):
+        if args:
+            refuse(RELEASED_CONFIG)
+        return OrderedDict()
+
+
+RELEASED_CONFIG = 'yacs.config.CfgNode'
+
+
 def history_buffer_loads() -> bool:
     """Tell whether torch takes a HistoryBuffer from a file as it is."""
     file = io.BytesIO()
@@ -158,3 +175,8 @@ def history_buffer_loads() -> bool:
 def allow_stand_ins():
     """Have torch rebuild a HistoryBuffer and NumPy's numbers by stand-ins."""
     torch.serialization.add_safe_globals(STAND_INS)
+
+
+def allow_released_configs():
+    """Have torch rebuild the config in a released checkpoint as a dict."""
+    torch.serialization.add_safe_globals([(PlainConfig, RELEASED_CONFIG)])

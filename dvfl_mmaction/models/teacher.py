@@ -122,8 +122,12 @@ class FrozenTeacher:
         )
 
 
-def find_config(path: str) -> Path:
+def find_config(path: str, wanted_as: str = 'teacher.config') -> Path:
     """The file ``path`` names, from here or from where the project lies.
+
+    Args:
+        path: As the user gave it.
+        wanted_as: What he gave it as, for the error.
 
     Raises:
         UserError: If there is none.
@@ -132,9 +136,8 @@ def find_config(path: str) -> Path:
         if (root / path).is_file():
             return root / path
     raise UserError(
-        f'teacher.config {path} is not there; give the config that the '
-        'teacher was trained with, such as configs/videofocalnet_base_'
-        'ucf101.py'
+        f'{wanted_as} {path} is not there; give the config that the weights '
+        'were trained with, such as configs/videofocalnet_base_ucf101.py'
     )
 
 

@@ -146,8 +146,9 @@ class VideoFocalNet(BaseModule):
             network uses, has no running statistics to freeze.
         with_cp: Recompute each block in the backward pass, which saves
             memory and costs time.
-        pretrained: A checkpoint whose weights are taken where names and
-            shapes agree; what is left at its initialisation is logged.
+        pretrained: A checkpoint to start from: a released 2-D or video
+            file, or a recognizer's. A deeper one gives each stage's first
+            blocks; what became of every weight is logged.
         init_cfg: MMEngine's, on top of the default (truncated normal with
             standard deviation 0.02 for linear layers).
 

@@ -1,0 +1,1 @@
+"""Weights in and out: layouts, their key maps, and conversion."""

@@ -1,0 +1,54 @@
+"""Convert a checkpoint into one for this project's configs, or back.
+
+SRC is a released Video-FocalNet or DVFL-Net file, a released 2-D FocalNet
+(ImageNet) file, or the checkpoint of an MMAction2 recognizer; with or without
+optimizer state, averaged (EMA) weights, and a "module." before every name.
+DST gets the weights alone; named *.safetensors, it is in that format. Every
+weight of SRC is accounted for, or nothing is written.
+
+Examples:
+    python tools/convert_checkpoint.py video-focalnet_base_k400.pth \\
+        checkpoints/videofocalnet_base_k400.pth
+    python tools/convert_checkpoint.py focalnet_tiny_srf.pth \\
+        checkpoints/vflnet_imagenet.pth --to configs/vflnet_ucf101.py
+    python tools/convert_checkpoint.py work_dirs/vflnet_ucf101/epoch_120.pth \\
+        vflnet_released.pth --to released
+"""
+
+import argparse
+
+from mmengine.config import DictAction
+
+from dvfl_mmaction.checkpoints.convert_file import convert_file
+from dvfl_mmaction.engine.plain_errors import install
+
+if __name__ == '__main__':
+    install()
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('src', metavar='SRC', help='the checkpoint')
+    parser.add_argument('dst', metavar='DST', help='the file to write')
+    parser.add_argument(
+        '--to',
+        metavar='CONFIG',
+        help='the config that DST is for, which SRC must match, or '
+        '"released" for the layout of the released files; by default the '
+        'architecture is read from the weights',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='changes to CONFIG, such as model.cls_head.num_classes=400',
+    )
+    parser.add_argument(
+        '--keys', action='store_true', help='print every weight by its name'
+    )
+    args = parser.parse_args()
+    lines = convert_file(
+        args.src, args.dst, args.to, args.cfg_options, args.keys
+    )
+    print('\n'.join(lines))
