@@ -1,11 +1,11 @@
 """Clips whose classes differ by motion only: the embedded demo data set.
 
-A few objects drift in one of twelve headings over a cluttered, shaken
-background. Places lie on a torus somewhat larger than the view: an object
-that has left it on one side comes back on the other, out of sight. Every
-heading is a shift of the torus and every object starts at a uniform point of
-it, so each frame, the first and the last included, has one distribution in
-all classes: one frame cannot tell them.
+An object drifts in one of twelve headings over a cluttered, shaken
+background. Where it is half way is drawn about the centre whatever its
+heading, and so are its shape, angle, size, colour and speed: the middle frame
+has one distribution in all classes, and a frame at an unknown time tells
+little more (it may betray the line that the object moves on, not the
+direction).
 """
 
 import json
@@ -29,19 +29,17 @@ SPLITS = ('train', 'val', 'test')
 MANIFEST = 'manifest.json'
 VERSION = 1  # of the drawing: raised when the same seed draws other clips
 
-RADIUS = (20.0, 40.0)  # of an object, pixels
-MARGIN = RADIUS[1] + 4.0  # an object this far outside is out of sight
-WORLD = (WIDTH + 2 * MARGIN, HEIGHT + 2 * MARGIN)  # where places wrap
-
-OBJECTS = (4, 5)  # objects a clip, both included
-DISTANCE = (90.0, 150.0)  # pixels an object moves in a clip
-HEADING_JITTER = 3.0  # degrees at most off the hour
-SHAKE = 3.0  # pixels the camera shakes, at most
-CLUTTER = (2, 4)  # still shapes in the background
-BACKGROUND = (20.0, 60.0)  # grey levels of the background, a channel
-BACKGROUND_SPREAD = 6.0  # grey levels, of the smooth background
-CLUTTER_CONTRAST = 12.0  # grey levels off the background, at most
-OBJECT_CONTRAST = (110.0, 170.0)  # grey levels above it, a channel
+RADIUS = (36.0, 58.0)  # of the circle about an object, pixels
+CENTRE = (WIDTH / 2, HEIGHT / 2)  # pixels, about which objects pass
+DISTANCE = (120.0, 180.0)  # pixels an object moves in a clip
+SPREAD = 50.0  # pixels, standard deviation of the place half way
+HEADING_JITTER = 5.0  # degrees at most off the hour
+SHAKE = 4.0  # pixels the camera shakes, at most
+CLUTTER = (4, 8)  # still shapes in the background
+BACKGROUND = (36.0, 48.0)  # grey levels of the background, a channel
+BACKGROUND_SPREAD = 5.0  # grey levels, of the smooth background
+CLUTTER_CONTRAST = 14.0  # grey levels off the background, at most
+OBJECT_CONTRAST = (110.0, 190.0)  # grey levels above it, a channel
 PAD = int(np.ceil(SHAKE)) + 1  # pixels of background around the view
 
 # Outlines within a unit circle.
@@ -65,22 +63,21 @@ class Clip:
 
     Args:
         label: Index in :data:`CLASSES`.
-        places: (T, N, 2) for T frames and N objects, x and y in pixels in
-            [0, WORLD).
-        shapes: (N,) indices in :data:`SHAPES`.
-        angles: (N,) in radians, [0, 2 pi).
-        radii: (N,) in pixels, within RADIUS.
-        colours: (N, 3), BGR in [0, 255].
+        places: Of the object in T frames, (T, 2), x and y in pixels.
+        shape: Index in :data:`SHAPES`.
+        angle: Radians, in [0, 2 pi).
+        radius: Pixels, within RADIUS.
+        colour: (3,), BGR in [0, 255].
         shake: (T, 2), pixels the camera is off, at most SHAKE.
         background: (HEIGHT + 2 * PAD, WIDTH + 2 * PAD, 3), uint8, BGR.
     """
 
     label: int
     places: np.ndarray
-    shapes: np.ndarray
-    angles: np.ndarray
-    radii: np.ndarray
-    colours: np.ndarray
+    shape: int
+    angle: float
+    radius: float
+    colour: np.ndarray
     shake: np.ndarray
     background: np.ndarray
 
@@ -93,9 +90,8 @@ def draw_clip(seed: int, split: str, index: int, num_frames: int) -> Clip:
     """
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     label = index % len(CLASSES)
-    count = int(rng.integers(OBJECTS[0], OBJECTS[1] + 1))
     time = np.linspace(0.0, 1.0, num_frames)
-    start = rng.uniform((0, 0), WORLD, size=(count, 2))
+    half_way = rng.normal(CENTRE, SPREAD)
     jitter = rng.uniform(-HEADING_JITTER, HEADING_JITTER)
     heading = np.radians((label + 1) * 360 / len(CLASSES) + jitter)
     # y runs downwards
@@ -107,14 +103,15 @@ def draw_clip(seed: int, split: str, index: int, num_frames: int) -> Clip:
     progress = time + swing / (2 * np.pi) * (
         np.sin(2 * np.pi * time + phase) - np.sin(phase)
     )
-    colours, background = _draw_colours(rng, count)
+    progress -= np.interp(0.5, time, progress)
+    colour, background = _draw_colours(rng)
     return Clip(
         label=label,
-        places=(start + progress[:, None, None] * step) % WORLD,
-        shapes=rng.integers(len(SHAPES), size=count),
-        angles=rng.uniform(0, 2 * np.pi, size=count),
-        radii=rng.uniform(*RADIUS, size=count),
-        colours=colours,
+        places=half_way + progress[:, None] * step,
+        shape=int(rng.integers(len(SHAPES))),
+        angle=rng.uniform(0, 2 * np.pi),
+        radius=rng.uniform(*RADIUS),
+        colour=colour,
         shake=_draw_shake(rng, time),
         background=background,
     )
@@ -122,18 +119,17 @@ def draw_clip(seed: int, split: str, index: int, num_frames: int) -> Clip:
 
 def render(clip: Clip) -> Iterator[np.ndarray]:
     """Draw the frames, (HEIGHT, WIDTH, 3), uint8, BGR, one by one."""
-    for places, shake in zip(clip.places, clip.shake, strict=True):
+    for place, shake in zip(clip.places, clip.shake, strict=True):
         camera = np.array([[1, 0, shake[0] - PAD], [0, 1, shake[1] - PAD]])
         frame = cv2.warpAffine(clip.background, camera, (WIDTH, HEIGHT))
-        for i, centre in enumerate(places - MARGIN + shake):
-            _draw_shape(
-                frame,
-                clip.shapes[i],
-                centre,
-                clip.angles[i],
-                clip.radii[i],
-                clip.colours[i],
-            )
+        _draw_shape(
+            frame,
+            clip.shape,
+            place + shake,
+            clip.angle,
+            clip.radius,
+            clip.colour,
+        )
         yield frame
 
 
@@ -155,8 +151,8 @@ def _draw_shake(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
     return (amplitude * waves).sum(-1)
 
 
-def _draw_colours(rng, count):
-    """Colours of the objects, (count, 3), and a background with clutter."""
+def _draw_colours(rng):
+    """Colour of the object, (3,), and a background with clutter."""
     size = (WIDTH + 2 * PAD, HEIGHT + 2 * PAD)
     base = rng.uniform(*BACKGROUND, size=3)
     coarse = base + rng.normal(0, BACKGROUND_SPREAD, size=(4, 5, 3))
@@ -172,7 +168,7 @@ def _draw_colours(rng, count):
             rng.uniform(*RADIUS),
             np.clip(base + contrast, 0, 255),
         )
-    return base + rng.uniform(*OBJECT_CONTRAST, size=(count, 3)), background
+    return base + rng.uniform(*OBJECT_CONTRAST, size=3), background
 
 
 def make_demo_dataset(
