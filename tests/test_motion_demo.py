@@ -42,31 +42,28 @@ def test_objects_move_towards_the_hour_of_their_class():
     for index in range(48):
         clip = demo.draw_clip(0, 'train', index, 32)
         steps = np.diff(clip.places, axis=0)
-        half = np.array(demo.WORLD) / 2
-        steps = (steps + half) % demo.WORLD - half  # undo the wrap
         moved = steps.sum(0)
-        distance = np.hypot(*moved.T)
         low, high = demo.DISTANCE
-        assert (distance > low - 1e-6).all()
-        assert (distance < high + 1e-6).all()
-        hour = np.degrees(np.arctan2(moved[:, 0], -moved[:, 1])) / 30
+        assert low - 1e-6 < np.hypot(*moved) < high + 1e-6
+        hour = np.degrees(np.arctan2(moved[0], -moved[1])) / 30
         off = (hour - (clip.label + 1) + 6) % 12 - 6
-        assert (np.abs(off) * 30 <= demo.HEADING_JITTER + 1e-6).all()
-        assert (steps @ moved[0] > 0).all()  # never backwards
+        assert abs(off) * 30 <= demo.HEADING_JITTER + 1e-6
+        assert (steps @ moved > 0).all()  # never backwards
 
 
-@pytest.mark.parametrize('frame', [0, 3, 7])
-def test_no_class_shows_in_the_statistics_of_one_frame(frame):
+def place_and_looks(clip, frame):
+    return [*clip.places[frame], clip.angle, clip.radius, *clip.colour]
+
+
+def test_no_class_shows_in_the_middle_frame():
     values = {label: [] for label in range(len(demo.CLASSES))}
     for index in range(1800):
-        clip = demo.draw_clip(3, 'train', index, 8)
-        place = clip.places[frame] / demo.WORLD
-        rest = np.stack([clip.angles / (2 * np.pi), clip.radii], axis=1)
-        values[clip.label].append(np.hstack([place, rest]))
-    values = {label: np.vstack(rows) for label, rows in values.items()}
+        clip = demo.draw_clip(3, 'train', index, 9)
+        values[clip.label].append(place_and_looks(clip, 4))
+    values = {label: np.array(rows) for label, rows in values.items()}
     for label, mine in values.items():
         others = np.vstack([v for k, v in values.items() if k != label])
-        for column in range(4):
+        for column in range(mine.shape[1]):
             # two-sample Kolmogorov-Smirnov distance; 2.2 is p = 0.0001
             grid = np.sort(others[:, column])
             cdf = [
@@ -75,6 +72,18 @@ def test_no_class_shows_in_the_statistics_of_one_frame(frame):
             ]
             size = len(mine) * len(others) / (len(mine) + len(others))
             assert np.abs(cdf[0] - cdf[1]).max() * np.sqrt(size) < 2.2
+
+
+def test_no_direction_shows_at_an_unknown_time():
+    # seen over all frames, every class is centred: a heading and its
+    # opposite leave the same picture
+    places = {label: [] for label in range(len(demo.CLASSES))}
+    for index in range(2400):
+        clip = demo.draw_clip(4, 'train', index, 9)
+        places[clip.label].append(clip.places.mean(0) - demo.CENTRE)
+    for rows in places.values():
+        error = np.std(rows, axis=0) / np.sqrt(len(rows))
+        assert (np.abs(np.mean(rows, axis=0)) < 4 * error).all()
 
 
 def test_lists_are_balanced_and_splits_share_no_clip(root):

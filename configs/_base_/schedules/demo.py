@@ -1,5 +1,5 @@
 # Measured: AdamW at 1e-3 and above stays at chance here, at 4e-4 it learns.
-max_epochs = 14
+max_epochs = 11
 warmup_iters = 30
 
 optim_wrapper = dict(
