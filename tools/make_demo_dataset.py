@@ -18,7 +18,7 @@ if __name__ == '__main__':
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('root', type=Path, help='folder to write to')
-    for split, count in dict(train=80, val=12, test=30).items():
+    for split, count in dict(train=100, val=12, test=30).items():
         parser.add_argument(
             f'--{split}',
             type=int,

@@ -67,7 +67,7 @@ count() {
     local name="$1" config="$2"
     step "count: $name"
     once "$WORK_DIR/$name/counted" mim run mmaction2 get_flops "$config" \
-        --shape 1 3 8 64 64
+        --shape 1 3 8 32 32
 }
 
 step 'make the demo data set'
@@ -85,7 +85,6 @@ test_views alone configs/vflnet_demo.py 1x1
 test_views distilled configs/vflnet_demo.py 1x1
 test_views distilled configs/vflnet_demo.py 4x3 \
     test_dataloader.dataset.pipeline.1.num_clips=4 \
-    'test_dataloader.dataset.pipeline.3.scale=(-1,64)' \
     test_dataloader.dataset.pipeline.4.type=ThreeCrop
 
 count teacher configs/videofocalnet_base_demo.py
