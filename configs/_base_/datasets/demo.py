@@ -28,9 +28,7 @@ train_pipeline = [
 ]
 val_pipeline = [
     dict(type='DecordInit'),
-    dict(
-        type='UniformSample', clip_len=clip_len, num_clips=1, test_mode=True
-    ),
+    dict(type='UniformSample', clip_len=clip_len, num_clips=1, test_mode=True),
     dict(type='DecordDecode'),
     dict(type='Resize', scale=(-1, size), interpolation='area'),
     dict(type='CenterCrop', crop_size=size),
