@@ -38,9 +38,10 @@ once() {
 
 # Of a log, what a person watches: steps, accuracies, errors.
 show_progress() {
-    grep --line-buffered -E \
-        'Epoch|teacher:|acc/top1|rror|Flops|Params|clips|Abort' |
-        cut -c 1-160 || true
+    awk '/Epoch|teacher:|acc\/top1|rror|Flops|Params|Abort/ {
+        print substr($0, 1, 160)
+        fflush()
+    }'
 }
 
 train() {
