@@ -195,6 +195,14 @@ def test_linear_layers_start_as_the_paper_says():
     assert (net.norm.weight == 1).all()
 
 
+def test_an_empty_init_cfg_leaves_what_pytorch_drew():
+    net = small(init_cfg=[])
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    net.init_weights()
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
 @pytest.mark.parametrize('prefix', ['', 'backbone.', 'module.backbone.'])
 def test_pretrained_takes_over_a_network_like_itself(tmp_path, prefix):
     source = small()

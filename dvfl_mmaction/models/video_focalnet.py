@@ -149,8 +149,9 @@ class VideoFocalNet(BaseModule):
         pretrained: A checkpoint to start from: a released 2-D or video
             file, or a recognizer's. A deeper one gives each stage's first
             blocks; what became of every weight is logged.
-        init_cfg: MMEngine's, on top of the default (truncated normal with
-            standard deviation 0.02 for linear layers).
+        init_cfg: MMEngine's. ``None`` is the papers': linear layers from a
+            truncated normal of standard deviation 0.02. ``[]`` leaves
+            PyTorch's own, drawn by the width of a layer.
 
     Raises:
         UserError: If an argument is out of range, or, in ``forward``, if a
@@ -171,12 +172,12 @@ class VideoFocalNet(BaseModule):
         pretrained: str | None = None,
         init_cfg: dict | list | None = None,
     ):
-        default_init = [
-            dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
-            dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
-        ]
-        extra_init = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
-        super().__init__([*default_init, *(extra_init or [])])
+        if init_cfg is None:
+            init_cfg = [
+                dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
+                dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
+            ]
+        super().__init__(init_cfg)
         embed_dim, depths, default_rate = parse_arch(arch)
         num_stages = len(depths)
         if drop_path_rate is None:
