@@ -1,5 +1,5 @@
 # Measured: AdamW at 1e-3 and above stays at chance here, below it learns.
-max_epochs = 10
+max_epochs = 8
 warmup_iters = 30
 
 optim_wrapper = dict(
