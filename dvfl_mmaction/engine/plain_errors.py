@@ -97,12 +97,19 @@ def stop_mim():
 
     mim answers to any failure of the program it runs with a traceback of
     its own, twenty lines that bury the one above. Interrupted, it says
-    "Aborted!" and exits with status 1.
+    "Aborted!" and exits with status 1; where it was started with interrupts
+    ignored, as in the background of a script, it is terminated.
     """
-    parent = os.getppid()
+    parent = Path(f'/proc/{os.getppid()}')
     try:
-        words = Path(f'/proc/{parent}/cmdline').read_bytes().split(b'\0')
+        words = (parent / 'cmdline').read_bytes().split(b'\0')
+        status = (parent / 'status').read_text()
     except OSError:  # no /proc here: mim will have its say
         return
     if any(Path(os.fsdecode(word)).name == 'mim' for word in words[:3]):
-        os.kill(parent, signal.SIGINT)
+        caught = int(re.search(r'^SigCgt:\s*(\w+)', status, re.M)[1], 16)
+        interruptible = caught >> (signal.SIGINT - 1) & 1
+        os.kill(
+            int(parent.name),
+            signal.SIGINT if interruptible else signal.SIGTERM,
+        )
