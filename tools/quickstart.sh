@@ -38,10 +38,9 @@ once() {
 
 # Of a log, what a person watches: steps, accuracies, errors.
 show_progress() {
-    awk '/Epoch|teacher:|acc\/top1|rror|Flops|Params|Abort/ {
-        print substr($0, 1, 160)
-        fflush()
-    }'
+    grep --line-buffered -oE \
+        '(Epoch\(|teacher: top|acc/top1|[Ee]rror:|Flops:|Params:|Abort).{0,150}' ||
+        true
 }
 
 train() {
