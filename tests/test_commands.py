@@ -1,9 +1,10 @@
 """What a user types, with a data set of his own."""
 
 import json
+import os
 import re
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,17 @@ default_hooks = dict(logger=dict(interval=1))
 
 
 def mim(*words, cwd, fails=False) -> str:
-    """Run a command of mim's; give what it printed."""
+    """Run a command of mim's; give what it printed.
+
+    The environment that runs the tests need not be activated: mim starts
+    the ``python`` that it finds on the path.
+    """
+    scripts = Path(sys.executable).parent
+    path = os.pathsep.join([str(scripts), os.environ['PATH']])
     done = subprocess.run(
-        [shutil.which('mim'), *map(str, words)],
+        [scripts / 'mim', *map(str, words)],
         cwd=cwd,
+        env=os.environ | {'PATH': path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
