@@ -1,0 +1,77 @@
+"""Lists of clips and labels, with a header that says what they are."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import UserError
+
+
+@dataclass
+class Annotations:
+    """A list of labelled clips.
+
+    Attributes:
+        clips: (name, label) of each clip. A name is a path relative to the
+            data set's folder of videos, with ``/``; a label counts from 0.
+        header: What the file says of itself, such as ``dataset``, ``split``
+            (``official 1``, ``paper``) and ``part``; written in this order.
+    """
+
+    clips: list[tuple[str, int]]
+    header: dict[str, str] = field(default_factory=dict)
+
+
+def read_annotations(path: str | Path) -> Annotations:
+    """Read MMAction2's list of videos, a line ``name label`` a clip.
+
+    Lines of ``# key: value`` at the top are the header. A name may hold
+    spaces: the label is what follows the last one. Empty lines are skipped.
+
+    Raises:
+        UserError: If the file is not there, is no UTF-8 text or holds no
+            clip, or a line has no label of 0 or more.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except FileNotFoundError:
+        raise UserError(f'{path} is not there') from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise UserError(
+            f'{path} is no list of clips: {error}; give a text file in '
+            'UTF-8 with a line "path label" a clip'
+        ) from None
+    clips, header = [], {}
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if line.startswith('# ') and not clips:
+            key, _, value = line[2:].partition(':')
+            header[key.strip()] = value.strip()
+        elif line:
+            name, _, label = line.rpartition(' ')
+            if not name.strip() or not label.isdecimal():
+                raise UserError(
+                    f'{path}, line {number}: {line!r} has no label; give '
+                    '"path label", the label a number from 0'
+                )
+            clips.append((name.strip(), int(label)))
+    if not clips:
+        raise UserError(
+            f'{path} holds no clip; give a line "path label" a clip'
+        )
+    return Annotations(clips, header)
+
+
+def write_annotations(path: Path, annotations: Annotations):
+    """Write what :func:`read_annotations` reads; all of it, or nothing."""
+    head = [f'# {key}: {value}' for key, value in annotations.header.items()]
+    write_lines(
+        path, head + [f'{n} {label}' for n, label in annotations.clips]
+    )
+
+
+def write_lines(path: Path, lines: list[str]):
+    """Write under another name, then rename: all of it, or nothing."""
+    part = path.with_name(path.name + '.part')
+    part.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
+    os.replace(part, path)
