@@ -8,8 +8,15 @@ from . import compat
 
 compat.apply()  # before anything imports mmaction's models
 
-from . import datasets, engine, models  # noqa: E402
+from . import datasets, engine, evaluation, models  # noqa: E402
 from .errors import UserError  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['UserError', '__version__', 'datasets', 'engine', 'models']
+__all__ = [
+    'UserError',
+    '__version__',
+    'datasets',
+    'engine',
+    'evaluation',
+    'models',
+]

@@ -1,4 +1,15 @@
 from .clip_blending import MixupOrCutmix
+from .clip_dataset import ClipDataset
+from .clip_reading import ClipDecode, ClipInit
 from .clip_transforms import ClipColorJitter, ClipGrayscale
+from .stream import StreamSampler
 
-__all__ = ['ClipColorJitter', 'ClipGrayscale', 'MixupOrCutmix']
+__all__ = [
+    'ClipColorJitter',
+    'ClipDataset',
+    'ClipDecode',
+    'ClipGrayscale',
+    'ClipInit',
+    'MixupOrCutmix',
+    'StreamSampler',
+]

@@ -1,4 +1,5 @@
+from .broken_clips_hook import BrokenClipsHook
 from .checked_runner import CheckedRunner
 from .teacher_accuracy_hook import TeacherAccuracyHook
 
-__all__ = ['CheckedRunner', 'TeacherAccuracyHook']
+__all__ = ['BrokenClipsHook', 'CheckedRunner', 'TeacherAccuracyHook']

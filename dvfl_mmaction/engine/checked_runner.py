@@ -5,6 +5,7 @@ from mmengine.runner import Runner
 
 from .config_checks import check_classes, check_data, check_keys
 from .plain_errors import install
+from .test_views import apply_test_views
 
 
 @RUNNERS.register_module()
@@ -13,7 +14,8 @@ class CheckedRunner(Runner):
 
     Before a model is built it refuses misspelt top-level keys, class counts
     that differ, and data that is not on disk, naming the command that
-    prepares it (the config's ``prepare_command``). From then on, a mistake
+    prepares it (the config's ``prepare_command``). ``test_views`` sets the
+    clips and crops of testing. From then on, a mistake
     of the user's that nobody catches ends the program with one line instead
     of a traceback. Training and testing are MMEngine's, untouched.
     """
@@ -23,6 +25,7 @@ class CheckedRunner(Runner):
         install()
         check_keys(cfg)
         check_classes(cfg)
+        apply_test_views(cfg)
         # ``mim test`` sets load_from; it must not ask for training data.
         if not cfg.get('load_from'):
             check_data(cfg, ('train_dataloader', 'val_dataloader'))

@@ -14,6 +14,7 @@ TOOL_KEYS = {
     'custom_imports',
     'runner_type',
     'prepare_command',
+    'test_views',
     'activation_checkpointing',
     'efficient_conv_bn_eval',
     'compile',

@@ -1,16 +1,15 @@
 """Is the teacher worth learning from?"""
 
 import math
-import random
-from contextlib import contextmanager
 
-import numpy as np
 import torch
 from mmaction.registry import HOOKS
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+
+from ..random_state import same_random_state
 
 
 @HOOKS.register_module()
@@ -41,10 +40,11 @@ class TeacherAccuracyHook(Hook):
             hits, total = count_hits(
                 student, runner.val_loop.dataloader, self.num_clips
             )
-        accuracy = hits / total
+        if not total:
+            return  # BrokenClipsHook tells it
         num_classes = student.cls_head.num_classes
         runner.logger.info(
-            f'teacher: top-1 {accuracy:.1%} on {total} validation clips'
+            f'teacher: top-1 {hits / total:.1%} on {total} validation clips'
         )
         if chance_reaches(hits, total, 1 / num_classes) > 0.01:
             runner.logger.warning(
@@ -56,15 +56,24 @@ class TeacherAccuracyHook(Hook):
 
 @torch.no_grad()
 def count_hits(student, dataloader, num_clips: int) -> tuple[int, int]:
-    """Clips that the teacher gets right, of at most ``num_clips``."""
+    """Clips that the teacher gets right, of at most ``num_clips``.
+
+    Clips that cannot be read are left out of both numbers.
+    """
     dataset = dataloader.dataset
-    total = min(num_clips, len(dataset))
-    picks = [i * len(dataset) // total for i in range(total)]
+    wanted = min(num_clips, len(dataset))
+    picks = [i * len(dataset) // wanted for i in range(wanted)]
     size = dataloader.batch_size or 1
-    hits = 0
-    for start in range(0, total, size):
-        batch = pseudo_collate([dataset[i] for i in picks[start:][:size]])
-        batch = student.data_preprocessor(batch, training=False)
+    hits = total = 0
+    for start in range(0, wanted, size):
+        clips = [dataset[i] for i in picks[start:][:size]]
+        clips = [c for c in clips if not c['data_samples'].get('broken')]
+        if not clips:
+            continue
+        total += len(clips)
+        batch = student.data_preprocessor(
+            pseudo_collate(clips), training=False
+        )
         logits = student.teacher.logits(batch['inputs'])
         samples = batch['data_samples']
         # (B * V, K) -> (B, K), the views of a clip averaged
@@ -80,13 +89,3 @@ def chance_reaches(hits: int, total: int, probability: float) -> float:
         math.comb(total, k) * probability**k * (1 - probability) ** (total - k)
         for k in range(hits, total + 1)
     )
-
-
-@contextmanager
-def same_random_state():
-    """Leave the generators of Python, NumPy and PyTorch as they were."""
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        yield
-    random.setstate(python)
-    np.random.set_state(numpy)

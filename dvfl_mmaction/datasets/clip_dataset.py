@@ -1,0 +1,118 @@
+"""MMAction2's video data set, for lists and clips as they come."""
+
+import os.path as osp
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+from mmaction.datasets import VideoDataset
+from mmaction.registry import DATASETS
+
+from ..errors import UserError
+from .annotations import read_annotations
+from .stream import StreamIndex, seeded
+from .video_reader import BrokenClipError
+
+try:
+    from decord import DECORDError
+except ImportError:  # no wheel for this platform; PyAV is the default
+    DECORDError = BrokenClipError
+
+# What the decoders raise; anything else is a mistake in the pipeline.
+READ_ERRORS = (BrokenClipError, DECORDError, OSError, RuntimeError)
+MAX_REPLACEMENTS = 100  # clips in a row that cannot be read
+
+
+@DATASETS.register_module()
+class ClipDataset(VideoDataset):
+    """A ``VideoDataset`` that goes on where a clip cannot be read.
+
+    In training, such a clip is replaced by another one of the data set,
+    with its label, drawn from the same stream. In testing, the sample keeps
+    its label and its place; its pixels are those of the next clip that can
+    be read, and it is marked, so that ``ClipMetric`` counts it as wrong
+    whatever the model says. A sample's meta information names what was
+    broken: ``broken``, a tuple of (file, reason), on the samples that met
+    any. ``BrokenClipsHook`` gathers and reports them.
+
+    With ``StreamSampler``, all random draws of the pipeline come from
+    (seed, epoch, sample). With another sampler they come from the global
+    generators, as in MMAction2.
+
+    Lists are those of :func:`read_annotations`: MMAction2's, that may have
+    a header and names with spaces. Arguments are ``VideoDataset``'s, of
+    which ``multi_class``, ``num_classes`` and ``delimiter`` are not used.
+
+    Attributes:
+        header: What the list says of itself (data set, split, part).
+    """
+
+    def load_data_list(self) -> list[dict]:
+        """Read the list; a clip is ``filename`` and ``label``."""
+        annotations = read_annotations(self.ann_file)
+        self.header = annotations.header
+        folder = self.data_prefix.get('video') or ''
+        return [
+            dict(filename=osp.join(folder, name), label=label)
+            for name, label in annotations.clips
+        ]
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Lines of the ``classes.txt`` beside the list, if there is one."""
+        path = Path(self.ann_file).with_name('classes.txt')
+        if not path.is_file():
+            return None
+        return path.read_text(encoding='utf-8').splitlines()
+
+    def __getitem__(self, idx: int) -> dict:
+        """The sample of a clip, or of the one that stands in for it."""
+        self.full_init()
+        broken, index = [], int(idx)
+        others = self._others(idx)
+        while True:
+            draws = (
+                seeded(idx.generator(0, len(broken)))
+                if isinstance(idx, StreamIndex) and not self.test_mode
+                else nullcontext()
+            )
+            try:
+                with draws:
+                    data = self.prepare_data(index)
+                break
+            except READ_ERRORS as error:
+                name = self.get_data_info(index)['filename']
+                broken.append((name, ' '.join(str(error).split())))
+            if len(broken) == MAX_REPLACEMENTS:
+                raise UserError(
+                    f'{len(broken)} clips of {self.ann_file} in a row cannot '
+                    f'be read; the last is {name}: {broken[-1][1]}'
+                )
+            index = next(others)
+        return self._mark(data, int(idx), broken)
+
+    def _others(self, idx):
+        """Clips to stand in for one: drawn in training, else the next."""
+        if self.test_mode:
+            while True:
+                idx = (int(idx) + 1) % len(self)
+                yield idx
+        draw = (
+            idx.generator(1)
+            if isinstance(idx, StreamIndex)
+            else np.random.default_rng(np.random.randint(2**31, size=4))
+        )
+        while True:
+            yield int(draw.integers(len(self)))
+
+    def _mark(self, data: dict, idx: int, broken: list) -> dict:
+        info = self.get_data_info(idx)
+        sample = data['data_samples']
+        meta = dict(sample_idx=idx, filename=info['filename'])
+        if broken:
+            # In testing only the clip itself counts, not its stand-ins.
+            meta['broken'] = tuple(broken[: 1 if self.test_mode else None])
+            if self.test_mode:
+                sample.set_gt_label(info['label'])
+        sample.set_metainfo(meta)
+        return data

@@ -1,0 +1,53 @@
+"""The first and the third step of a pipeline: open a video, decode it."""
+
+from mmaction.registry import TRANSFORMS
+from mmcv.transforms import BaseTransform
+
+from .video_reader import VideoReader
+
+
+@TRANSFORMS.register_module()
+class ClipInit(BaseTransform):
+    """Open a video with PyAV, as MMAction2's ``DecordInit`` does with decord.
+
+    Required key: ``filename``. Added keys: ``video_reader``,
+    ``total_frames`` and ``avg_fps`` (frames per second, 0 if unknown).
+
+    Raises:
+        BrokenClipError: In use, if the file is no video.
+    """
+
+    def transform(self, results: dict) -> dict:
+        reader = VideoReader(results['filename'])
+        results['video_reader'] = reader
+        results['total_frames'] = reader.num_frames
+        results['avg_fps'] = reader.avg_fps
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+@TRANSFORMS.register_module()
+class ClipDecode(BaseTransform):
+    """Decode the sampled frames of a video that ``ClipInit`` opened.
+
+    Required keys: ``video_reader`` and ``frame_inds``. Added keys: ``imgs``,
+    (H, W, 3) uint8 RGB a frame, ``original_shape`` and ``img_shape``,
+    (H, W).
+
+    Raises:
+        BrokenClipError: In use, if a frame up to the last one sampled cannot
+            be decoded.
+    """
+
+    def transform(self, results: dict) -> dict:
+        # Closed whether or not it can be read: a file left open leaks.
+        with results.pop('video_reader') as reader:
+            results['imgs'] = reader.read(results['frame_inds'].ravel())
+        results['original_shape'] = results['imgs'][0].shape[:2]
+        results['img_shape'] = results['imgs'][0].shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'

@@ -1,0 +1,63 @@
+"""Random draws that depend on the seed, the epoch and the sample alone."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from mmaction.registry import DATA_SAMPLERS
+from mmengine.dataset import DefaultSampler
+
+from ..random_state import same_random_state
+
+
+class StreamIndex(int):
+    """A sample's index that knows the seed and the epoch it is drawn in.
+
+    An ``int`` to everything else. It travels to the worker with the batch,
+    where an epoch set on the data set would stay in the main process.
+    """
+
+    def __new__(cls, index: int, seed: int, epoch: int):
+        self = super().__new__(cls, index)
+        self.seed, self.epoch = seed, epoch
+        return self
+
+    def __getnewargs__(self):
+        return int(self), self.seed, self.epoch
+
+    def generator(self, *purpose: int) -> np.random.Generator:
+        """A generator of this sample in this epoch, for one ``purpose``."""
+        return np.random.default_rng(
+            [self.seed, self.epoch, int(self), *purpose]
+        )
+
+
+@DATA_SAMPLERS.register_module()
+class StreamSampler(DefaultSampler):
+    """MMEngine's ``DefaultSampler``, whose indices carry seed and epoch.
+
+    With a data set that draws from them (``ClipDataset``), a sample of an
+    epoch is the same for any number of workers and processes, and in a run
+    that was stopped and resumed. Arguments are those of ``DefaultSampler``.
+    """
+
+    def __iter__(self) -> Iterator[StreamIndex]:
+        for index in super().__iter__():
+            yield StreamIndex(index, self.seed, self.epoch)
+
+
+@contextmanager
+def seeded(generator: np.random.Generator):
+    """Seed Python's, NumPy's and PyTorch's (CPU) global generators.
+
+    Their states are put back at the end, so that what is drawn in between
+    leaves no trace: a loader without workers shares them with the model.
+    """
+    words = [int(w) for w in generator.integers(0, 2**32, 3)]
+    with same_random_state(cuda=False):
+        random.seed(words[0])
+        np.random.seed(words[1])
+        torch.default_generator.manual_seed(words[2])
+        yield

@@ -1,0 +1,150 @@
+"""Frames of a video file, or the reason why there are none."""
+
+import os
+from collections.abc import Iterable
+
+import av
+import numpy as np
+
+# libav's own lines name no file; who reads the clip tells what is wrong.
+av.logging.set_level(None)
+
+
+class BrokenClipError(Exception):
+    """A clip that cannot be read; the message is the reason, one line."""
+
+
+class VideoReader:
+    """The first video stream of a file.
+
+    A frame's number is its place in the order of display, from 0. Time
+    stamps are not looked at, so a variable frame rate changes nothing.
+    Pixels are to the bit those of decord and of FFmpeg's defaults, and a
+    rotation that the file asks for is made. One thread decodes.
+
+    Use it as a context: the file is closed at the end, and its memory given
+    back.
+
+    Args:
+        path: A file of any container and codec that FFmpeg reads.
+
+    Attributes:
+        num_frames: Packets of the stream: frames that can be asked for.
+        announced_frames: What the header says; 0 where it says nothing.
+        avg_fps: Frames per second; 0 where the file does not say.
+        width, height: In pixels, before the rotation.
+        codec, pixel_format: FFmpeg's names.
+
+    Raises:
+        BrokenClipError: If the file is not there, is no video, or holds
+            nothing of its video stream.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        path = os.fspath(path)
+        if not os.path.isfile(path):
+            raise BrokenClipError('there is no such file')
+        if not os.path.getsize(path):
+            raise BrokenClipError('the file is empty')
+        try:
+            self._container = av.open(path, metadata_errors='ignore')
+        except (av.FFmpegError, OSError) as error:
+            raise BrokenClipError(f'no video: {one_line(error)}') from None
+        try:
+            self._read_packets()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_packets(self):
+        if not self._container.streams.video:
+            raise BrokenClipError('the file has no video stream')
+        stream = self._container.streams.video[0]
+        self._decoder = stream.codec_context
+        if self._decoder is None:
+            raise BrokenClipError('no decoder for the video stream')
+        self._decoder.thread_count = 1
+        try:
+            self._packets = list(self._container.demux(stream))
+        except (av.FFmpegError, OSError) as error:
+            raise BrokenClipError(one_line(error)) from None
+        # The last packet is empty: it has the decoder give what it holds.
+        self.num_frames = sum(packet.size > 0 for packet in self._packets)
+        if not self.num_frames:
+            raise BrokenClipError('the video stream is empty')
+        self.announced_frames = stream.frames
+        self.avg_fps = float(stream.average_rate or 0)
+        self.codec = self._decoder.name
+        self.pixel_format = self._decoder.pix_fmt or 'unknown'
+        self.width, self.height = self._decoder.width, self._decoder.height
+
+    def read(self, indices: Iterable[int]) -> list[np.ndarray]:
+        """Frames by number, in the order given; one may be asked twice.
+
+        Where the decoder gives fewer frames than there are packets, and no
+        error, the numbers are scaled to what it gives.
+
+        Args:
+            indices: Numbers in [0, ``num_frames``).
+
+        Returns:
+            A frame a number, (H, W, 3) uint8 RGB. Frames that were asked
+            twice are the same array.
+
+        Raises:
+            BrokenClipError: If a frame up to the last one asked for cannot
+                be decoded.
+        """
+        indices = [int(i) for i in indices]
+        frames, count = self._decode(set(indices))
+        if len(frames) < len(set(indices)):
+            if not count:
+                raise BrokenClipError('no frame can be decoded')
+            indices = [i * count // self.num_frames for i in indices]
+            frames, count = self._decode(set(indices))
+        return [frames[i] for i in indices]
+
+    def _decode(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
+        """The frames wanted, by number, and how many were decoded."""
+        frames, count, end = {}, 0, max(wanted) + 1
+        self._decoder.flush_buffers()
+        try:
+            for packet in self._packets:
+                for frame in self._decoder.decode(packet):
+                    if count in wanted:
+                        frames[count] = self._to_rgb(frame)
+                    count += 1
+                if count >= end:
+                    break
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise BrokenClipError(
+                f'{one_line(error)} after {count} of {self.num_frames} frames'
+            ) from None
+        return frames, count
+
+    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, rotated; of one size throughout the file."""
+        image = frame.to_ndarray(
+            format='rgb24', width=self.width, height=self.height
+        )
+        quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise
+        if quarter_turns:
+            image = np.ascontiguousarray(np.rot90(image, quarter_turns))
+        return image
+
+    def close(self):
+        """Close the file and let its packets go."""
+        self._packets, self._decoder = [], None
+        self._container.close()
+
+    def __enter__(self) -> 'VideoReader':
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def one_line(error: Exception) -> str:
+    """FFmpeg's reason without the file's name, which the teller adds."""
+    reason = getattr(error, 'strerror', None) or str(error)
+    return ' '.join(reason.split()) or type(error).__name__

@@ -1,0 +1,130 @@
+"""Write what a test found, and what it was a test of."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+
+from mmaction.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+
+from ..checkpoints.writing import hash_file
+from .clip_metric import ClipMetric
+from .confusion_figure import draw_confusion
+
+PACKAGES = (
+    'dvfl_mmaction',
+    'mmaction2',
+    'mmengine',
+    'torch',
+    'numpy',
+    'av',
+    'decord',
+)
+
+
+@HOOKS.register_module()
+class ResultsHook(Hook):
+    """Write ``results.json`` and ``confusion.png`` after a test.
+
+    They lie in the folder of the run's log, which MMEngine names by the
+    time, so that no test writes over another. The JSON holds what
+    ``ClipMetric`` reports, and the config, the checkpoint with its SHA-256,
+    the list of clips with its split and SHA-256, the views of a clip and
+    the versions of the libraries. The same test of the same files gives the
+    same JSON. Without a ``ClipMetric`` in ``test_evaluator`` nothing is
+    written.
+    """
+
+    priority = 'LOW'  # after the metric, before nothing
+
+    def before_test_epoch(self, runner):
+        self.num_views = None
+
+    def after_test_iter(
+        self, runner, batch_idx, data_batch=None, outputs=None
+    ):
+        if self.num_views is None:
+            self.num_views = len(data_batch['inputs'][0])
+
+    def after_test_epoch(self, runner, metrics=None):
+        if not is_main_process():
+            return
+        found = runner.test_loop.evaluator.metrics
+        reports = [m.report for m in found if isinstance(m, ClipMetric)]
+        if not reports:
+            return
+        dataset = runner.test_dataloader.dataset
+        names = getattr(dataset, 'class_names', None)
+        results = describe_run(runner, self.num_views) | reports[0]
+        add_names(results, names)
+        folder = Path(runner.log_dir)
+        write_json(folder / 'results.json', results)
+        draw_confusion(
+            results['confusion_matrix'],
+            folder / 'confusion.png',
+            class_names=names,
+            title=f'{Path(results["config"]).stem}, {results["views"]["form"]}'
+            f': top-1 {100 * results["top1"]:.2f} %',
+        )
+        runner.logger.info(
+            f'results of {results["clips"]} clips, '
+            f'{results["views"]["form"]}: {folder / "results.json"} and '
+            f'{folder / "confusion.png"}'
+        )
+
+
+def describe_run(runner, num_views: int) -> dict:
+    """Config, checkpoint, list, views and versions of a test."""
+    dataset = runner.test_dataloader.dataset
+    steps = runner.cfg.test_dataloader.dataset.get('pipeline', ())
+    clips = max((step.get('num_clips', 1) for step in steps), default=1)
+    crops = num_views // clips
+    return dict(
+        config=str(runner.cfg.filename or ''),
+        checkpoint=describe_file(getattr(runner, '_load_from', None)),
+        annotations=describe_file(getattr(dataset, 'ann_file', None)),
+        split=getattr(dataset, 'header', {}).get('split', 'not stated'),
+        dataset=dict(getattr(dataset, 'header', {})),
+        views=dict(form=f'{clips}x{crops}', clips=clips, crops=crops),
+        versions=versions(),
+    )
+
+
+def describe_file(path) -> dict | None:
+    """Path and SHA-256 of a file; None if there is none."""
+    if not path or not os.path.isfile(path):
+        return None
+    return dict(path=str(path), sha256=hash_file(path))
+
+
+def versions() -> dict[str, str]:
+    found = {'python': platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # decord has no wheel for some platforms
+    return found
+
+
+def add_names(results: dict, names):
+    """Put the classes' names beside their numbers, where they are known."""
+    if not names:
+        return
+    for row in results['per_class'] + results['hardest_pairs']:
+        for key in ('label', 'predicted'):
+            if key in row and row[key] < len(names):
+                row[f'{key}_name'] = names[row[key]]
+
+
+def write_json(path: Path, content: dict):
+    """Write under another name, then rename: all of it, or nothing."""
+    part = path.with_name(path.name + '.part')
+    part.write_text(
+        json.dumps(content, indent=1, ensure_ascii=False) + '\n',
+        encoding='utf-8',
+    )
+    os.replace(part, path)
