@@ -18,8 +18,8 @@ from dvfl_mmaction.models.teacher import find_config
 CONFIGS = Path(__file__).parents[1] / 'configs'
 EVERY = [path.name for path in sorted(CONFIGS.glob('*.py'))]
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-CLASSES = dict(ucf101=101)
-SPLITS = dict(ucf101=1)
+CLASSES = dict(ucf50=50, ucf101=101, hmdb51=51, ssv2=174, k400=400)
+SPLITS = dict(ucf50=1, ucf101=1, hmdb51=1, ssv2='official', k400='official')
 # Of the backbone, and the head's weight (C x K) and bias (K), in millions at
 # K = 101.
 PARAMETERS = dict(
@@ -101,6 +101,12 @@ def sampled_frames(cfg, loader, num_frames):
     step = TRANSFORMS.build(cfg[loader].dataset.pipeline[1])
     results = step(dict(total_frames=num_frames, start_index=0))
     return results['frame_inds'].tolist()
+
+
+def test_there_are_five_configs_for_each_of_five_data_sets_and_the_demo():
+    assert len(FULL_SIZE) == 25
+    demo = [f'{variant}_demo.py' for variant in VARIANTS]
+    assert sorted(FULL_SIZE + demo) == EVERY
 
 
 @pytest.mark.parametrize('name', EVERY)
@@ -290,6 +296,24 @@ def test_a_variant_changes_no_loader(name):
     cfg, plain = load(name), load(f'vflnet_{dataset}.py')
     for loader in LOADERS:
         assert cfg[loader] == plain[loader]
+
+
+@pytest.mark.parametrize('name', PLAIN)
+def test_clips_of_something_something_alone_are_never_flipped(name):
+    pipeline = load(name).train_dataloader.dataset.pipeline
+    flip = TRANSFORMS.build(pipeline[6])
+    num_flipped = 0
+    for _ in range(400):
+        clip = dict(imgs=[np.zeros((4, 4, 3), np.uint8)], modality='RGB')
+        num_flipped += flip(clip)['flip']
+    if 'ssv2' in name:
+        assert num_flipped == 0
+    else:
+        assert 140 < num_flipped < 260  # 6 standard deviations
+    # It is the one difference, and no step has another number.
+    first = load(PLAIN[0]).train_dataloader.dataset.pipeline
+    pipeline[6].flip_ratio = first[6].flip_ratio
+    assert pipeline == first
 
 
 OWN_DATA = """
