@@ -23,7 +23,9 @@ model = dict(
 _base_.train_pipeline[5].scale = (32, 32)
 _base_.val_pipeline[3].scale = (-1, 40)
 _base_.val_pipeline[4].crop_size = 32
-clips = dict(ann_file='clips/list.txt', data_prefix=dict(video='clips'))
+clips = dict(
+    data_root='clips', ann_file='list.txt', data_prefix=dict(video='')
+)
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,

@@ -1,5 +1,7 @@
 import argparse
 import re
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -9,18 +11,15 @@ import torch
 from mmaction.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
-from dvfl_mmaction.engine.config_checks import check_keys
+from dvfl_mmaction.engine.config_checks import check_keys, needed_paths
 from dvfl_mmaction.models.teacher import find_config
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 EVERY = [path.name for path in sorted(CONFIGS.glob('*.py'))]
-# Those of the papers' recipe; the demo has pipelines of its own.
-FULL_SIZE = [name for name in EVERY if not name.endswith('_demo.py')]
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 CLASSES = dict(ucf50=50, ucf101=101, hmdb51=51, ssv2=174, k400=400)
+SPLITS = dict(ucf50=1, ucf101=1, hmdb51=1, ssv2='official', k400='official')
 # Of the backbone, and the head's weight (C x K) and bias (K), in millions at
 # K = 101.
 PARAMETERS = dict(
@@ -29,9 +28,19 @@ PARAMETERS = dict(
     videofocalnet_small=88.5,
     videofocalnet_base=157.1,
 )
+VARIANTS = [*PARAMETERS, 'vflnet_kd']
+# Those of the papers' recipe; the demo has pipelines of its own.
+FULL_SIZE = [f'{v}_{d}.py' for v in VARIANTS for d in CLASSES]
+# Variants of one data set have the same loaders: see below.
+PLAIN = [f'vflnet_{dataset}.py' for dataset in CLASSES]
 
 
 def load(name):
+    return deepcopy(parse(name))
+
+
+@cache
+def parse(name):
     return Config.fromfile(CONFIGS / name)
 
 
@@ -62,10 +71,11 @@ def documented_options(loader):
 
 @pytest.fixture(scope='module')
 def videos(tmp_path_factory):
-    """A folder with a video, 40 frames of 320 x 240, and its list."""
-    folder = tmp_path_factory.mktemp('videos')
+    """A data_root with a video, 40 frames of 320 x 240, and its list."""
+    folder = tmp_path_factory.mktemp('data')
+    (folder / 'videos').mkdir()
     writer = cv2.VideoWriter(
-        str(folder / 'clip.mp4'),
+        str(folder / 'videos' / 'clip.mp4'),
         cv2.VideoWriter_fourcc(*'mp4v'),
         25,
         (320, 240),
@@ -83,8 +93,7 @@ def videos(tmp_path_factory):
 def read(cfg, loader, videos):
     """The first sample of a loader's data set, over our one video."""
     dataset = cfg[loader].dataset.copy()
-    dataset.ann_file = str(videos / 'list.txt')
-    dataset.data_prefix = dict(video=str(videos))
+    dataset.update(data_root=str(videos), ann_file='list.txt')
     return DATASETS.build(dataset)[0]
 
 
@@ -94,11 +103,21 @@ def sampled_frames(cfg, loader, num_frames):
     return results['frame_inds'].tolist()
 
 
+def test_there_are_five_configs_for_each_of_five_data_sets_and_the_demo():
+    assert len(FULL_SIZE) == 25
+    demo = [f'{variant}_demo.py' for variant in VARIANTS]
+    assert sorted(FULL_SIZE + demo) == EVERY
+
+
 @pytest.mark.parametrize('name', EVERY)
 def test_every_config_loads_and_builds(name):
     cfg = load(name)
     check_keys(cfg)
     model = build_without_weights(cfg.model)
+    variant, dataset = split_name(name)
+    if dataset != 'demo':
+        check_size(model, variant, CLASSES[dataset])
+        assert cfg.model.cls_head.average_clips == 'prob'
     for loader in LOADERS:
         for step in cfg[loader].dataset.pipeline:
             TRANSFORMS.build(step)
@@ -111,14 +130,12 @@ def test_every_config_loads_and_builds(name):
     assert cfg.runner_type == 'CheckedRunner' and cfg.prepare_command
 
 
-@pytest.mark.parametrize('name', FULL_SIZE)
-def test_classes_and_parameters_are_the_papers(name):
-    variant, dataset = split_name(name)
-    model = build_without_weights(load(name).model)
+def check_size(model, variant, classes):
+    """Classes and parameters are the paper's."""
     head = model.cls_head
-    assert head.num_classes == CLASSES[dataset]
+    assert head.num_classes == classes
     millions = sum(p.numel() for p in model.parameters()) / 1e6
-    extra = (CLASSES[dataset] - 101) * (head.in_channels + 1) / 1e6
+    extra = (classes - 101) * (head.in_channels + 1) / 1e6
     wanted = PARAMETERS[variant.replace('_kd', '')]
     assert millions - extra == pytest.approx(wanted, abs=0.05)
 
@@ -141,89 +158,18 @@ def test_a_distilling_config_adds_the_teacher_and_nothing_else(name):
     assert len(lines) <= 12
 
 
-def test_the_distillation_is_the_papers_best():
-    model = load('vflnet_kd_ucf101.py').model
+@pytest.mark.parametrize('dataset', CLASSES)
+def test_the_distillation_is_the_papers_best(dataset):
+    model = load(f'vflnet_kd_{dataset}.py').model
     assert model.alpha == 0.3
     assert model.loss_kd == dict(type='KLDivergenceLoss', temperature=10.0)
-    assert model.teacher.config == 'configs/videofocalnet_base_ucf101.py'
-
-
-def small_runner(tmp_path, batch_size, iterations, options=()):
-    cfg = load('vflnet_ucf101.py')
-    cfg.merge_from_dict(dict(options))
-    cfg.model.backbone.arch = dict(embed_dim=4, depths=(1, 1, 1, 1))
-    cfg.model.cls_head.in_channels = 32
-    runner = Runner(
-        model=cfg.model,
-        work_dir=str(tmp_path),
-        train_dataloader=DataLoader(
-            range(batch_size * iterations), batch_size
-        ),
-        train_cfg=cfg.train_cfg,
-        optim_wrapper=cfg.optim_wrapper,
-        param_scheduler=cfg.param_scheduler,
-        auto_scale_lr=cfg.auto_scale_lr,
-        default_scope='mmaction',
-        log_level='ERROR',
-        experiment_name=f'{tmp_path.name}',
+    teacher = f'videofocalnet_base_{dataset}'
+    assert model.teacher == dict(
+        config=f'configs/{teacher}.py', checkpoint=f'checkpoints/{teacher}.pth'
     )
-    # What Runner.train() does before its loop.
-    runner._train_loop = runner.build_train_loop(runner.train_loop)
-    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
-    runner.param_schedulers = runner.build_param_scheduler(
-        runner.param_schedulers
-    )
-    return runner
 
 
-@pytest.mark.parametrize(('batch_size', 'peak'), [(8, 0.1 / 64), (512, 0.1)])
-def test_lr_rises_for_20_epochs_and_falls_for_100(tmp_path, batch_size, peak):
-    runner = small_runner(tmp_path, batch_size, iterations=5)
-    rates = []
-    for _ in range(120 * 5):
-        rates.append(runner.optim_wrapper.get_lr()['lr'][0])
-        runner.optim_wrapper.step()  # no gradient, no change
-        for scheduler in runner.param_schedulers:
-            scheduler.step()
-    # From 1 % to the peak in 100 iterations, that is, 99 steps.
-    assert rates[0] == pytest.approx(0.01 * peak)
-    assert rates[33] == pytest.approx((0.01 + 0.99 / 3) * peak)
-    assert rates[99] == pytest.approx(peak)
-    # Cosine over 500 iterations: half way down after 250, 1 % at the end.
-    assert rates[350] == pytest.approx((1 + 0.01) / 2 * peak)
-    assert rates[599] == pytest.approx(0.01 * peak, rel=2e-3)
-    assert rates[:100] == sorted(rates[:100])
-    assert rates[100:] == sorted(rates[100:], reverse=True)
-
-
-def test_two_options_shorten_the_schedule(tmp_path):
-    options = {'train_cfg.max_epochs': 60, 'param_scheduler.1.end': 60}
-    runner = small_runner(tmp_path, 512, 5, options)
-    for _ in range(60 * 5 - 1):
-        runner.optim_wrapper.step()
-        for scheduler in runner.param_schedulers:
-            scheduler.step()
-    (rate, *_) = runner.optim_wrapper.get_lr()['lr']
-    assert rate == pytest.approx(0.001, rel=1e-2)
-
-
-def test_norms_and_biases_are_not_decayed(tmp_path):
-    runner = small_runner(tmp_path, 8, 1)
-    names = {p: name for name, p in runner.model.named_parameters()}
-    groups = runner.optim_wrapper.optimizer.param_groups
-    assert sum(len(g['params']) for g in groups) == len(names)
-    for group in groups:
-        (parameter,) = group['params']
-        name = names[parameter]
-        is_flat = parameter.dim() == 1
-        assert is_flat == ('norm' in name or name.endswith('bias')), name
-        assert group['weight_decay'] == (0 if is_flat else 1e-4), name
-        assert group['momentum'] == 0.9 and group['nesterov']
-    assert runner.optim_wrapper.clip_grad_kwargs == dict(max_norm=5)
-
-
-@pytest.mark.parametrize('name', FULL_SIZE[:1])
+@pytest.mark.parametrize('name', PLAIN)
 def test_a_training_clip_is_8_frames_of_224(name, videos):
     sample = read(load(name), 'train_dataloader', videos)
     assert sample['inputs'].shape == (1, 3, 8, 224, 224)
@@ -252,10 +198,9 @@ def test_testing_takes_the_middle_of_each_eighth_or_four_of_it():
     assert frames == [f + d for d in (2, 4, 6, 8) for f in first]
 
 
-@pytest.mark.parametrize('name', FULL_SIZE)
+@pytest.mark.parametrize('name', PLAIN)
 def test_1x1_and_4x3_views_are_the_same_each_time(name, videos):
     cfg = load(name)
-    assert cfg.model.cls_head.average_clips == 'prob'
     for num_views in (1, 12):
         views, again = (
             read(cfg, 'test_dataloader', videos)['inputs'] for _ in range(2)
@@ -307,17 +252,68 @@ def batch(clips):
     return dict(inputs=list(clips), data_samples=samples)
 
 
-def test_each_ucf101_list_is_of_the_chosen_split():
+@pytest.mark.parametrize('name', FULL_SIZE)
+def test_each_list_and_folder_is_of_the_chosen_split(name):
+    _, dataset = split_name(name)
+    cfg, root = load(name), f'data/{dataset}'
+    assert cfg.prepare_command == (
+        f'python tools/prepare_dataset.py {dataset} --root {root}'
+    )
+    for loader, part in zip(LOADERS, ('train', 'val', 'val'), strict=True):
+        # What CheckedRunner looks for before it builds anything.
+        assert [str(p) for p in needed_paths(cfg[loader].dataset)] == [
+            f'{root}/{dataset}_{part}_split_{SPLITS[dataset]}_videos.txt',
+            f'{root}/videos',
+        ]
+
+
+def test_the_demo_has_a_list_of_each_part():
+    cfg = load('vflnet_demo.py')
+    for loader, part in zip(LOADERS, ('train', 'val', 'test'), strict=True):
+        paths = [str(p) for p in needed_paths(cfg[loader].dataset)]
+        assert paths == [f'data/demo/{part}.txt', 'data/demo/videos']
+
+
+@pytest.mark.parametrize('loader', LOADERS)
+def test_data_root_alone_moves_a_loader_to_another_copy(loader, videos):
     cfg = load('vflnet_ucf101.py')
-    lists = [cfg[loader].dataset.ann_file for loader in LOADERS]
-    assert lists == [
-        'data/ucf101/ucf101_train_split_1_videos.txt',
-        'data/ucf101/ucf101_val_split_1_videos.txt',
-        'data/ucf101/ucf101_val_split_1_videos.txt',
+    (videos / cfg[loader].dataset.ann_file).write_text('clip.mp4 5\n')
+    cfg.merge_from_dict({f'{loader}.dataset.data_root': str(videos)})
+    for other in LOADERS:
+        moved = cfg[other].dataset.data_root == str(videos)
+        assert moved == (other == loader)
+    dataset = DATASETS.build(cfg[loader].dataset)
+    assert list(needed_paths(cfg[loader].dataset)) == [
+        Path(dataset.ann_file),
+        Path(dataset.data_prefix['video']),
     ]
+    assert dataset[0]['data_samples'].gt_label.tolist() == [5]
+
+
+@pytest.mark.parametrize('name', FULL_SIZE)
+def test_a_variant_changes_no_loader(name):
+    _, dataset = split_name(name)
+    cfg, plain = load(name), load(f'vflnet_{dataset}.py')
     for loader in LOADERS:
-        prefix = cfg[loader].dataset.data_prefix
-        assert prefix == dict(video='data/ucf101/videos')
+        assert cfg[loader] == plain[loader]
+
+
+@pytest.mark.parametrize('name', PLAIN)
+def test_clips_of_something_something_alone_are_never_flipped(name):
+    pipeline = load(name).train_dataloader.dataset.pipeline
+    flip = TRANSFORMS.build(pipeline[6])
+    num_flipped = 0
+    for _ in range(400):
+        clip = dict(imgs=[np.zeros((4, 4, 3), np.uint8)], modality='RGB')
+        num_flipped += flip(clip)['flip']
+    if 'ssv2' in name:
+        assert num_flipped == 0
+    else:
+        assert 140 < num_flipped < 260  # 6 standard deviations
+    # It is the one difference, and no step has another number.
+    first = load(PLAIN[0]).train_dataloader.dataset.pipeline
+    pipeline[6].flip_ratio = first[6].flip_ratio
+    assert pipeline == first
 
 
 OWN_DATA = """
@@ -326,9 +322,8 @@ num_classes = 7
 model = dict(
     cls_head=dict(num_classes=num_classes),
     data_preprocessor=dict(blending=dict(num_classes=num_classes)))
-videos = dict(video='{videos}')
 train_dataloader = dict(
-    dataset=dict(ann_file='{videos}/list.txt', data_prefix=videos))
+    dataset=dict(data_root='{videos}', ann_file='list.txt'))
 val_dataloader = train_dataloader
 test_dataloader = train_dataloader
 """

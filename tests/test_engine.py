@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -85,6 +86,17 @@ def test_wrapped_data_sets_are_looked_into():
         '/data/videos',
         '/else/list.txt',
     ]
+
+
+def test_what_is_on_no_disk_is_not_looked_for():
+    leaf = dict(
+        data_root='s3://bucket/ucf101',
+        ann_file='/lists/train.txt',
+        data_prefix=dict(video='videos'),
+    )
+    assert list(needed_paths(leaf)) == [Path('/lists/train.txt')]
+    leaf |= dict(data_root='/data', data_prefix=dict(video='s3://bucket'))
+    assert list(needed_paths(leaf)) == [Path('/lists/train.txt')]
 
 
 def test_missing_data_is_told_before_a_model_is_built(tmp_path):

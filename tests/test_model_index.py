@@ -20,17 +20,62 @@ MODELS = [model for metafile in METAFILES for model in metafile['Models']]
 
 
 def test_every_config_of_the_papers_is_listed_once():
-    listed = sorted(m['Config'] for m in MODELS if 'Config' in m)
-    assert listed == sorted(
-        f'configs/{path.name}'
+    trained = [m for m in MODELS if 'Converted From' not in m]
+    assert sorted(m['Name'] for m in trained) == sorted(
+        path.stem
         for path in (ROOT / 'configs').glob('*.py')
         if not path.stem.endswith('_demo')
     )
+    for model in trained:
+        assert model['Config'] == f'configs/{model["Name"]}.py'
+
+
+def test_released_weights_name_their_config_where_there_is_one():
+    released = [m for m in MODELS if 'Converted From' in m]
+    assert len(released) == 7
+    for model in released:
+        config = f'configs/{model["Name"].removesuffix("_released")}.py'
+        wanted = config if (ROOT / config).is_file() else None
+        assert model.get('Config') == wanted
+    assert sum('Config' in m for m in released) == 4
+
+
+def read_results(text):
+    """Top-1 and top-5 by model and data set, of a README's table."""
+    results, datasets = {}, None
+    for line in text.splitlines():
+        name, *cells = [cell.strip() for cell in line.strip('|').split('|')]
+        if cells[:1] == ['UCF50']:
+            datasets = cells
+        elif not cells:
+            datasets = None
+        elif datasets and '---' not in name:
+            for dataset, cell in zip(datasets, cells, strict=True):
+                top1, top5 = re.findall(r'\d+\.\d', cell)
+                results[name, dataset] = float(top1), float(top5)
+    return results
+
+
+def test_the_papers_results_are_the_same_wherever_they_are_quoted():
+    wanted = read_results((ROOT / 'README.md').read_text())
+    assert len(wanted) == 25
+    short = {'SthV2': 'SSV2', 'Kinetics-400': 'K400'}
+    listed = {}
     for model in MODELS:
-        assert model.get('Config', model['Name']) in (
-            model['Name'],
-            f'configs/{model["Name"]}.py',
-        )
+        (result,) = model['Results']
+        dataset = short.get(result['Dataset'], result['Dataset'])
+        metrics = result['Metrics']
+        if 'Top 5 Accuracy (paper)' in metrics:
+            listed[model['Metadata']['Architecture'], dataset] = (
+                metrics['Top 1 Accuracy (paper)'],
+                metrics['Top 5 Accuracy (paper)'],
+            )
+            assert result['Dataset'] == model['Metadata']['Training Data']
+    assert listed == wanted
+    families = {}
+    for readme in ROOT.glob('configs/*/README.md'):
+        families |= read_results(readme.read_text())
+    assert families == wanted
 
 
 def test_the_index_loads_as_mim_loads_it():
@@ -45,7 +90,9 @@ def test_no_result_passes_for_one_measured_here():
         for result in model['Results']:
             for metric in result['Metrics']:
                 assert metric.endswith(('(paper)', '(released)'))
-        assert ('Config' in model) != ('Converted From' in model)
+                assert metric.endswith('(paper)') == (
+                    'Converted From' not in model
+                )
 
 
 @pytest.mark.parametrize('readme', sorted(ROOT.glob('configs/*/README.md')))

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -92,7 +93,9 @@ def data_error(loader, path: Path, prepare_command) -> UserError:
 def needed_paths(dataset) -> Iterator[Path]:
     """Annotation file and data folders of a dataset's config.
 
-    Wrapped ones (RepeatDataset, ConcatDataset …) are looked into.
+    Joined with ``data_root`` as MMEngine's BaseDataset does. What is not on
+    a disk (``s3://…``) is left out. Wrapped ones (RepeatDataset,
+    ConcatDataset …) are looked into.
     """
     if isinstance(dataset, list | tuple):
         for part in dataset:
@@ -101,9 +104,9 @@ def needed_paths(dataset) -> Iterator[Path]:
         return
     yield from needed_paths(dataset.get('dataset'))
     yield from needed_paths(dataset.get('datasets'))
-    root = Path(dataset.get('data_root') or '')
-    if dataset.get('ann_file'):
-        yield root / dataset['ann_file']
-    for prefix in (dataset.get('data_prefix') or {}).values():
-        if prefix and '://' not in prefix:
-            yield root / prefix
+    root = dataset.get('data_root') or ''
+    prefixes = (dataset.get('data_prefix') or {}).values()
+    for part in (dataset.get('ann_file'), *prefixes):
+        path = os.path.join(root, part or '')
+        if part and '://' not in path:
+            yield Path(path)

@@ -43,27 +43,29 @@ val_pipeline = [
     dict(type='PackActionInputs'),
 ]
 
+videos = dict(video='videos')  # in the data set's data_root
 train_dataloader = dict(
     batch_size=8,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(type='VideoDataset', pipeline=train_pipeline),
+    dataset=dict(
+        type='VideoDataset', data_prefix=videos, pipeline=train_pipeline
+    ),
 )
 val_dataloader = dict(
     batch_size=8,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='VideoDataset', pipeline=val_pipeline, test_mode=True),
+    dataset=dict(
+        type='VideoDataset',
+        data_prefix=videos,
+        pipeline=val_pipeline,
+        test_mode=True,
+    ),
 )
-test_dataloader = dict(
-    batch_size=1,  # videos: up to 12 clips each
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='VideoDataset', pipeline=val_pipeline, test_mode=True),
-)
+test_dataloader = dict(val_dataloader, batch_size=1)  # up to 12 clips a video
 
 val_evaluator = dict(type='AccMetric')
 test_evaluator = val_evaluator

@@ -36,7 +36,7 @@ val_pipeline = [
     dict(type='PackActionInputs'),
 ]
 
-videos = dict(video=f'{data_root}/videos')
+videos = dict(video='videos')
 train_dataloader = dict(
     batch_size=32,
     num_workers=2,
@@ -44,36 +44,31 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='VideoDataset',
-        ann_file=f'{data_root}/train.txt',
+        data_root=data_root,
+        ann_file='train.txt',
         data_prefix=videos,
         pipeline=train_pipeline,
     ),
+)
+val_set = dict(
+    type='VideoDataset',
+    data_root=data_root,
+    ann_file='val.txt',
+    data_prefix=videos,
+    pipeline=val_pipeline,
+    test_mode=True,
 )
 val_dataloader = dict(
     batch_size=32,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/val.txt',
-        data_prefix=videos,
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
+    dataset=val_set,
 )
 test_dataloader = dict(
+    val_dataloader,
     batch_size=4,  # videos: up to 12 clips each
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/test.txt',
-        data_prefix=videos,
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
+    dataset=dict(val_set, ann_file='test.txt'),
 )
 
 val_evaluator = dict(type='AccMetric')

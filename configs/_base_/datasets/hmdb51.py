@@ -1,0 +1,16 @@
+_base_ = 'clips_8x224.py'
+
+num_classes = 51
+split = 1  # of the three official ones
+data_root = 'data/hmdb51'
+prepare_command = f'python tools/prepare_dataset.py hmdb51 --root {data_root}'
+
+train_set = dict(
+    data_root=data_root, ann_file=f'hmdb51_train_split_{split}_videos.txt'
+)
+val_set = dict(
+    data_root=data_root, ann_file=f'hmdb51_val_split_{split}_videos.txt'
+)
+train_dataloader = dict(dataset=train_set)
+val_dataloader = dict(dataset=val_set)
+test_dataloader = dict(dataset=val_set)

@@ -1,0 +1,16 @@
+_base_ = 'clips_8x224.py'
+
+num_classes = 400
+split = 'official'  # its val part is for testing, too
+data_root = 'data/k400'
+prepare_command = f'python tools/prepare_dataset.py k400 --root {data_root}'
+
+train_set = dict(
+    data_root=data_root, ann_file=f'k400_train_split_{split}_videos.txt'
+)
+val_set = dict(
+    data_root=data_root, ann_file=f'k400_val_split_{split}_videos.txt'
+)
+train_dataloader = dict(dataset=train_set)
+val_dataloader = dict(dataset=val_set)
+test_dataloader = dict(dataset=val_set)

@@ -1,0 +1,16 @@
+_base_ = 'clips_8x224.py'
+
+num_classes = 50
+split = 1  # of 25, one for each group
+data_root = 'data/ucf50'
+prepare_command = f'python tools/prepare_dataset.py ucf50 --root {data_root}'
+
+train_set = dict(
+    data_root=data_root, ann_file=f'ucf50_train_split_{split}_videos.txt'
+)
+val_set = dict(
+    data_root=data_root, ann_file=f'ucf50_val_split_{split}_videos.txt'
+)
+train_dataloader = dict(dataset=train_set)
+val_dataloader = dict(dataset=val_set)
+test_dataloader = dict(dataset=val_set)
