@@ -92,9 +92,9 @@ def distiller(teacher: dict, **kwargs) -> dict:
 def pipeline() -> list:
     """Without a random draw, so that two runs see the same frames."""
     return [
-        dict(type='DecordInit'),
+        dict(type='ClipInit'),
         dict(type='UniformSample', clip_len=4, test_mode=True),
-        dict(type='DecordDecode'),
+        dict(type='ClipDecode'),
         dict(type='Resize', scale=(32, 32), keep_ratio=False),
         dict(type='FormatShape', input_format='NCTHW'),
         dict(type='PackActionInputs'),
@@ -105,9 +105,9 @@ def loader(data: Path, batch_size=4) -> dict:
     return dict(
         batch_size=batch_size,
         num_workers=0,
-        sampler=dict(type='DefaultSampler', shuffle=False),
+        sampler=dict(type='StreamSampler', shuffle=False),
         dataset=dict(
-            type='VideoDataset',
+            type='ClipDataset',
             ann_file='list.txt',
             data_root=str(data),
             data_prefix=dict(video=''),
@@ -129,8 +129,8 @@ def recipe(model: dict, data: Path, work_dir: Path, **kwargs) -> dict:
         train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=2),
         val_cfg=dict(type='ValLoop'),
         test_cfg=dict(type='TestLoop'),
-        val_evaluator=dict(type='AccMetric'),
-        test_evaluator=dict(type='AccMetric'),
+        val_evaluator=dict(type='ClipMetric'),
+        test_evaluator=dict(type='ClipMetric'),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9)),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
         randomness=dict(seed=0),

@@ -13,6 +13,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import Config, DictAction
 
 from dvfl_mmaction.engine.config_checks import check_keys, needed_paths
+from dvfl_mmaction.engine.test_views import apply_test_views
 from dvfl_mmaction.models.teacher import find_config
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
@@ -57,13 +58,11 @@ def build_without_weights(model_cfg):
         return MODELS.build(cfg)
 
 
-def documented_options(loader):
+def documented_options(key):
     """What the comment in the pipelines' file says to type, parsed as
-    MMAction2's tools parse it."""
+    MMAction2's tools parse it; of options that begin with ``key``."""
     text = (CONFIGS / '_base_/datasets/clips_8x224.py').read_text()
-    words = re.findall(
-        rf'^# .*?({loader}\.[^\s"]+=[^\s"]+)', text, re.MULTILINE
-    )
+    words = re.findall(rf'^# .*?({key}[^\s"]*=[^\s"]+)', text, re.MULTILINE)
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     return parser.parse_args(['--cfg-options', *words]).cfg_options
@@ -95,12 +94,6 @@ def read(cfg, loader, videos):
     dataset = cfg[loader].dataset.copy()
     dataset.update(data_root=str(videos), ann_file='list.txt')
     return DATASETS.build(dataset)[0]
-
-
-def sampled_frames(cfg, loader, num_frames):
-    step = TRANSFORMS.build(cfg[loader].dataset.pipeline[1])
-    results = step(dict(total_frames=num_frames, start_index=0))
-    return results['frame_inds'].tolist()
 
 
 def test_there_are_five_configs_for_each_of_five_data_sets_and_the_demo():
@@ -177,27 +170,6 @@ def test_a_training_clip_is_8_frames_of_224(name, videos):
     assert sample['data_samples'].gt_label.tolist() == [3]
 
 
-def test_training_takes_a_random_frame_of_each_eighth():
-    cfg = load('vflnet_ucf101.py')
-    drawn = np.array(
-        [sampled_frames(cfg, 'train_dataloader', 81) for _ in range(200)]
-    )
-    for i in range(8):
-        assert set(drawn[:, i]) == set(range(10 * i, 10 * i + 11))
-
-
-def test_testing_takes_the_middle_of_each_eighth_or_four_of_it():
-    cfg = load('vflnet_ucf101.py')
-    middles = [5, 15, 25, 35, 45, 55, 65, 75]
-    for loader in ('val_dataloader', 'test_dataloader'):
-        assert sampled_frames(cfg, loader, 81) == middles
-    cfg.merge_from_dict(documented_options('test_dataloader'))
-    frames = sampled_frames(cfg, 'test_dataloader', 81)
-    first = [10 * i for i in range(8)]
-    # A fifth, two fifths ... of the way through a segment of 10.
-    assert frames == [f + d for d in (2, 4, 6, 8) for f in first]
-
-
 @pytest.mark.parametrize('name', PLAIN)
 def test_1x1_and_4x3_views_are_the_same_each_time(name, videos):
     cfg = load(name)
@@ -208,24 +180,44 @@ def test_1x1_and_4x3_views_are_the_same_each_time(name, videos):
         assert views.shape == (num_views, 3, 8, 224, 224)
         assert torch.equal(views, again)
         assert len(views.unique(dim=0)) == num_views
-        options = documented_options('test_dataloader')
-        assert len(options) == 3
-        cfg.merge_from_dict(options)
+        cfg.merge_from_dict(documented_options('test_views'))
+        apply_test_views(cfg)
     assert cfg.val_dataloader.dataset.pipeline[1].num_clips == 1
+    assert cfg.val_dataloader.dataset.pipeline[4].type == 'CenterCrop'
 
 
-def test_the_strided_form_takes_every_fourth_frame(videos):
+@pytest.mark.parametrize('step', ['1', '0', '2'])
+def test_the_documented_options_set_all_three_loaders(step, videos):
     cfg = load('vflnet_ucf101.py')
-    for key, value in documented_options('train_dataloader').items():
+    options = documented_options(rf'train_dataloader\S*pipeline\.{step}')
+    assert len(options) == (2 if step == '1' else 1)
+    for key, value in options.items():
         for loader in LOADERS:
             cfg.merge_from_dict(
                 {key.replace('train_dataloader', loader): value}
             )
-    for loader in LOADERS:
-        frames = np.array(sampled_frames(cfg, loader, 81))
-        assert len(frames) == 8 and set(np.diff(frames)) == {4}
-        shape = read(cfg, loader, videos)['inputs'].shape
-        assert shape == (1, 3, 8, 224, 224)
+    if step == '1':
+        for loader in LOADERS:
+            shape = read(cfg, loader, videos)['inputs'].shape
+            assert shape == (1, 3, 8, 224, 224)
+
+
+def test_decord_gives_the_same_samples(videos):
+    cfg = load('vflnet_ucf101.py')
+    ours = read(cfg, 'test_dataloader', videos)['inputs']
+    for step in (0, 2):
+        cfg.merge_from_dict(
+            {
+                key.replace('train', 'test'): value
+                for key, value in documented_options(
+                    rf'train_dataloader\S*pipeline\.{step}'
+                ).items()
+            }
+        )
+    steps = cfg.test_dataloader.dataset.pipeline
+    assert [steps[0].type, steps[2].type] == ['DecordInit', 'DecordDecode']
+    decords = read(cfg, 'test_dataloader', videos)['inputs']
+    assert torch.equal(ours, decords)
 
 
 def test_mixup_or_cutmix_makes_soft_labels():

@@ -51,16 +51,14 @@ train() {
         --cfg-options randomness.seed=0
 }
 
-# test_views NAME CONFIG VIEWS [option...]
+# test_views NAME CONFIG VIEWS
 test_views() {
-    local name="$1" config="$2" views="$3" options=()
-    shift 3
-    [ $# -eq 0 ] || options=(--cfg-options "$@")
+    local name="$1" config="$2" views="$3"
     step "test: $name, $views"
     once "$WORK_DIR/$name/tested_$views" mim test mmaction2 "$config" \
         --checkpoint "$(cat "$WORK_DIR/$name/last_checkpoint")" \
         --work-dir "$WORK_DIR/$name/test_$views" \
-        ${options[@]+"${options[@]}"}
+        --cfg-options "test_views=$views"
 }
 
 count() {
@@ -83,9 +81,7 @@ train distilled configs/vflnet_kd_demo.py
 test_views teacher configs/videofocalnet_base_demo.py 1x1
 test_views alone configs/vflnet_demo.py 1x1
 test_views distilled configs/vflnet_demo.py 1x1
-test_views distilled configs/vflnet_demo.py 4x3 \
-    test_dataloader.dataset.pipeline.1.num_clips=4 \
-    test_dataloader.dataset.pipeline.4.type=ThreeCrop
+test_views distilled configs/vflnet_demo.py 4x3
 
 count teacher configs/videofocalnet_base_demo.py
 count distilled configs/vflnet_demo.py

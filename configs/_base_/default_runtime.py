@@ -13,6 +13,9 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
+    # A run stops where more than this share of a data set cannot be read.
+    broken_clips=dict(type='BrokenClipsHook', max_share=0.2),
+    results=dict(type='ResultsHook'),
 )
 
 env_cfg = dict(

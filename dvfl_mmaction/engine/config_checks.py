@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmengine.runner import Runner
 
+from ..datasets.annotations import read_annotations
 from ..errors import UserError
 
 # Top-level keys that are read by MMAction2's tools, not by the runner.
@@ -61,7 +62,7 @@ def check_classes(cfg: dict):
 
 
 def check_data(cfg: dict, loaders: Iterable[str]):
-    """Refuse to start if a data set is not on disk.
+    """Refuse to start if a data set is not on disk, or has other classes.
 
     Args:
         cfg: The whole config.
@@ -69,13 +70,27 @@ def check_data(cfg: dict, loaders: Iterable[str]):
 
     Raises:
         UserError: With the path that was looked for and the command that
-            prepares it.
+            prepares it, or with the label that the model has no class for.
     """
+    head = (cfg.get('model') or {}).get('cls_head') or {}
     for loader in loaders:
         dataset = (cfg.get(loader) or {}).get('dataset')
         for path in needed_paths(dataset):
             if not path.exists():
                 raise data_error(loader, path, cfg.get('prepare_command'))
+        for path in lists_of_clips(dataset):
+            check_labels(path, head.get('num_classes'))
+
+
+def check_labels(path: Path, num_classes: int | None):
+    """Refuse a list with labels that the model has no class for."""
+    name, label = max(read_annotations(path).clips, key=lambda clip: clip[1])
+    if num_classes is not None and label >= num_classes:
+        raise UserError(
+            f'{path} gives {name} the label {label} but the model has '
+            f'{num_classes} classes, 0 to {num_classes - 1}; correct '
+            'model.cls_head.num_classes or the list'
+        )
 
 
 def data_error(loader, path: Path, prepare_command) -> UserError:
@@ -94,19 +109,30 @@ def needed_paths(dataset) -> Iterator[Path]:
     """Annotation file and data folders of a dataset's config.
 
     Joined with ``data_root`` as MMEngine's BaseDataset does. What is not on
-    a disk (``s3://…``) is left out. Wrapped ones (RepeatDataset,
-    ConcatDataset …) are looked into.
+    a disk (``s3://…``) is left out.
     """
+    for leaf in leaves(dataset):
+        prefixes = (leaf.get('data_prefix') or {}).values()
+        for part in (leaf.get('ann_file'), *prefixes):
+            path = os.path.join(leaf.get('data_root') or '', part or '')
+            if part and '://' not in path:
+                yield Path(path)
+
+
+def lists_of_clips(dataset) -> Iterator[Path]:
+    """The lists of the ``ClipDataset``s in a dataset's config."""
+    for leaf in leaves(dataset):
+        if leaf.get('type') == 'ClipDataset':
+            root = leaf.get('data_root') or ''
+            yield Path(os.path.join(root, leaf.get('ann_file') or ''))
+
+
+def leaves(dataset) -> Iterator[dict]:
+    """A dataset's config, and those that it wraps (RepeatDataset …)."""
     if isinstance(dataset, list | tuple):
         for part in dataset:
-            yield from needed_paths(part)
-    if not isinstance(dataset, dict):
-        return
-    yield from needed_paths(dataset.get('dataset'))
-    yield from needed_paths(dataset.get('datasets'))
-    root = dataset.get('data_root') or ''
-    prefixes = (dataset.get('data_prefix') or {}).values()
-    for part in (dataset.get('ann_file'), *prefixes):
-        path = os.path.join(root, part or '')
-        if part and '://' not in path:
-            yield Path(path)
+            yield from leaves(part)
+    if isinstance(dataset, dict):
+        yield from leaves(dataset.get('dataset'))
+        yield from leaves(dataset.get('datasets'))
+        yield dataset

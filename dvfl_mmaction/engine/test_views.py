@@ -33,12 +33,13 @@ def apply_test_views(cfg: dict):
     find(steps, lambda step: 'clip_len' in step, views)['num_clips'] = clips
     if crops == 1:
         return
-    crop = find(steps, lambda step: step['type'] == 'CenterCrop', views)
-    size = crop['crop_size']
+    crop = find(
+        steps, lambda s: s['type'] in ('CenterCrop', 'ThreeCrop'), views
+    )
+    crop['type'] = 'ThreeCrop'
     before = steps[: steps.index(crop)]
     resize = find(before, lambda step: step['type'] == 'Resize', views)
-    resize['scale'] = (-1, size)
-    crop['type'] = 'ThreeCrop'
+    resize['scale'] = (-1, crop['crop_size'])
 
 
 def find(steps: list[dict], wanted, views: str) -> dict:
@@ -49,5 +50,5 @@ def find(steps: list[dict], wanted, views: str) -> dict:
     raise UserError(
         f'test_views is {views!r}, which wants a test pipeline of a sampling '
         'step with clip_len, Resize and CenterCrop; set the pipeline itself, '
-        'and test_views to None'
+        'without test_views'
     )

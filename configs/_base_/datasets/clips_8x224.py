@@ -1,22 +1,23 @@
 # 8 frames of 224 x 224 a clip; a data set's file adds its lists and folders.
 #
+# Test on 4 clips x 3 crops, in place of 1 x 1, with
+#   --cfg-options test_views=4x3
 # A step of a pipeline is set on the command line by its number, counted
-# from 0. Test on 4 clips x 3 crops, in place of 1 x 1, with
-#   --cfg-options test_dataloader.dataset.pipeline.1.num_clips=4
-#   "test_dataloader.dataset.pipeline.3.scale=(-1,224)"
-#   test_dataloader.dataset.pipeline.4.type=ThreeCrop
-# Take 8 frames at a stride of 4, in place of one in each eighth of the
-# video, with (and the same for val_dataloader and test_dataloader)
+# from 0. Take 8 frames at a stride of 4, in place of one in each eighth of
+# the video, with (and the same for val_dataloader and test_dataloader)
 #   --cfg-options train_dataloader.dataset.pipeline.1.type=SampleFrames
 #   train_dataloader.dataset.pipeline.1.frame_interval=4
+# Decode with decord with (and the same for the other two)
+#   train_dataloader.dataset.pipeline.0.type=DecordInit
+#   train_dataloader.dataset.pipeline.2.type=DecordDecode
 clip_len = 8
 size = 224
 scale = (-1, 256)  # short side
 
 train_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='ClipInit'),
     dict(type='UniformSample', clip_len=clip_len),
-    dict(type='DecordDecode'),
+    dict(type='ClipDecode'),
     dict(type='Resize', scale=scale),
     dict(type='RandomResizedCrop', area_range=(0.08, 1.0)),
     dict(type='Resize', scale=(size, size), keep_ratio=False),
@@ -34,9 +35,9 @@ train_pipeline = [
     dict(type='PackActionInputs'),
 ]
 val_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='ClipInit'),
     dict(type='UniformSample', clip_len=clip_len, num_clips=1, test_mode=True),
-    dict(type='DecordDecode'),
+    dict(type='ClipDecode'),
     dict(type='Resize', scale=scale),
     dict(type='CenterCrop', crop_size=size),
     dict(type='FormatShape', input_format='NCTHW'),
@@ -48,18 +49,18 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=8,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='StreamSampler', shuffle=True),
     dataset=dict(
-        type='VideoDataset', data_prefix=videos, pipeline=train_pipeline
+        type='ClipDataset', data_prefix=videos, pipeline=train_pipeline
     ),
 )
 val_dataloader = dict(
     batch_size=8,
     num_workers=8,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='StreamSampler', shuffle=False),
     dataset=dict(
-        type='VideoDataset',
+        type='ClipDataset',
         data_prefix=videos,
         pipeline=val_pipeline,
         test_mode=True,
@@ -67,5 +68,5 @@ val_dataloader = dict(
 )
 test_dataloader = dict(val_dataloader, batch_size=1)  # up to 12 clips a video
 
-val_evaluator = dict(type='AccMetric')
-test_evaluator = val_evaluator
+val_evaluator = dict(type='ClipMetric')
+test_evaluator = dict(type='ClipMetric')

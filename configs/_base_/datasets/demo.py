@@ -1,8 +1,6 @@
 # 8 frames of 32 x 32 a clip, so that two CPU cores train in a minute or two.
 # No flip and no crop off the centre: they would change what a clip shows.
-# Steps stand where clips_8x224.py has them; 4 clips x 3 crops are
-#   --cfg-options test_dataloader.dataset.pipeline.1.num_clips=4
-#   test_dataloader.dataset.pipeline.4.type=ThreeCrop
+# Steps stand where clips_8x224.py has them.
 num_classes = 12
 data_root = 'data/demo'
 prepare_command = f'python tools/make_demo_dataset.py {data_root}'
@@ -10,9 +8,9 @@ clip_len = 8
 size = 32
 
 train_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='ClipInit'),
     dict(type='UniformSample', clip_len=clip_len),
-    dict(type='DecordDecode'),
+    dict(type='ClipDecode'),
     dict(type='Resize', scale=(-1, size), interpolation='area'),
     dict(type='CenterCrop', crop_size=size),
     dict(
@@ -27,9 +25,9 @@ train_pipeline = [
     dict(type='PackActionInputs'),
 ]
 val_pipeline = [
-    dict(type='DecordInit'),
+    dict(type='ClipInit'),
     dict(type='UniformSample', clip_len=clip_len, num_clips=1, test_mode=True),
-    dict(type='DecordDecode'),
+    dict(type='ClipDecode'),
     dict(type='Resize', scale=(-1, size), interpolation='area'),
     dict(type='CenterCrop', crop_size=size),
     dict(type='FormatShape', input_format='NCTHW'),
@@ -41,9 +39,9 @@ train_dataloader = dict(
     batch_size=32,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='StreamSampler', shuffle=True),
     dataset=dict(
-        type='VideoDataset',
+        type='ClipDataset',
         data_root=data_root,
         ann_file='train.txt',
         data_prefix=videos,
@@ -51,7 +49,7 @@ train_dataloader = dict(
     ),
 )
 val_set = dict(
-    type='VideoDataset',
+    type='ClipDataset',
     data_root=data_root,
     ann_file='val.txt',
     data_prefix=videos,
@@ -62,7 +60,7 @@ val_dataloader = dict(
     batch_size=32,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='StreamSampler', shuffle=False),
     dataset=val_set,
 )
 test_dataloader = dict(
@@ -71,5 +69,5 @@ test_dataloader = dict(
     dataset=dict(val_set, ann_file='test.txt'),
 )
 
-val_evaluator = dict(type='AccMetric')
-test_evaluator = val_evaluator
+val_evaluator = dict(type='ClipMetric')
+test_evaluator = dict(type='ClipMetric')
