@@ -1,11 +1,15 @@
 """A recipe small enough to train in a test, on clips that it makes."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from mmaction.registry import MODELS, RUNNERS
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 NUM_CLASSES = 4
@@ -141,8 +145,40 @@ def recipe(model: dict, data: Path, work_dir: Path, **kwargs) -> dict:
     return config | kwargs
 
 
-def run(config: dict):
-    """Train, and return the runner."""
+def run(config: dict, mode='train'):
+    """Train or test, and return the runner."""
     runner = RUNNERS.build(config)
-    runner.train()
+    getattr(runner, mode)()
     return runner
+
+
+def run_in_two_processes(config: dict, folder: Path, mode='train'):
+    """Train or test on two processes; files for it go to ``folder``."""
+    config = dict(
+        config,
+        launcher='pytorch',
+        custom_imports=dict(
+            imports=['dvfl_mmaction', 'dvfl_mmaction.cpu'],
+            allow_failed_imports=False,
+        ),
+        model_wrapper_cfg=dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=False,
+        ),
+    )
+    Config(config).dump(str(folder / 'two.py'))
+    (folder / 'run.py').write_text(
+        'from mmengine.config import Config\n'
+        'from mmaction.registry import RUNNERS\n'
+        f'config = Config.fromfile({str(folder / "two.py")!r})\n'
+        f'RUNNERS.build(config).{mode}()\n'
+    )
+    words = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
+    subprocess.run(
+        [*words, '--nproc-per-node', '2', str(folder / 'run.py')],
+        env=os.environ | dict(OMP_NUM_THREADS='1'),
+        check=True,
+        timeout=300,
+    )

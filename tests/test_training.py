@@ -2,16 +2,11 @@
 
 import copy
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from mmaction.registry import MODELS, RUNNERS
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from small_recipe import (
     distiller,
@@ -19,6 +14,7 @@ from small_recipe import (
     recipe,
     recognizer,
     run,
+    run_in_two_processes,
     write_dataset,
     write_teacher,
 )
@@ -171,12 +167,6 @@ def test_bf16_training_learns_and_keeps_float32_weights(
     assert any(not torch.equal(half[k], full[k]) for k in half)
 
 
-def free_port() -> str:
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return str(s.getsockname()[1])
-
-
 def test_two_processes_train_as_one_with_the_same_total_batch(
     data, teacher, tmp_path
 ):
@@ -185,41 +175,7 @@ def test_two_processes_train_as_one_with_the_same_total_batch(
     two = copy.deepcopy(one)
     two['work_dir'] = str(tmp_path / 'two')
     two['train_dataloader'] = loader(data, batch_size=2)
-    two |= dict(
-        launcher='pytorch',
-        custom_imports=dict(
-            imports=['dvfl_mmaction', 'dvfl_mmaction.cpu'],
-            allow_failed_imports=False,
-        ),
-        model_wrapper_cfg=dict(
-            type='MMDistributedDataParallel',
-            device_ids=None,
-            broadcast_buffers=False,
-            find_unused_parameters=False,
-        ),
-    )
-    Config(two).dump(str(tmp_path / 'two.py'))
-    code = (
-        'from mmengine.config import Config\n'
-        'from mmaction.registry import RUNNERS\n'
-        f'RUNNERS.build(Config.fromfile({str(tmp_path / "two.py")!r}))'
-        '.train()\n'
-    )
-    (tmp_path / 'train.py').write_text(code)
-    subprocess.run(
-        [
-            sys.executable,
-            '-m',
-            'torch.distributed.run',
-            '--nproc_per_node=2',
-            '--master_addr=127.0.0.1',
-            f'--master_port={free_port()}',
-            str(tmp_path / 'train.py'),
-        ],
-        env=os.environ | dict(OMP_NUM_THREADS='1'),
-        check=True,
-        timeout=300,
-    )
+    run_in_two_processes(two, tmp_path)
     assert_same(
         weights(tmp_path / 'one/epoch_2.pth'),
         weights(tmp_path / 'two/epoch_2.pth'),

@@ -75,9 +75,9 @@ class ClipMetric(BaseMetric):
         scores = np.stack([r['scores'] for r in results])  # (N, K)
         labels = np.array([r['label'] for r in results])
         readable = np.array([not r['broken'] for r in results])
-        ranks = np.where(
-            readable, rank_of_label(scores, labels), scores.shape[1]
-        )
+        # A model of 4 classes is always right among 5, but for these.
+        lost = max(*self.top_k, scores.shape[1])
+        ranks = np.where(readable, rank_of_label(scores, labels), lost)
         predicted = np.where(readable, scores.argmax(1), -1)
         confusion = confusion_matrix(labels, predicted, scores.shape[1])
         per_class = accuracy_by_class(ranks, labels, scores.shape[1])

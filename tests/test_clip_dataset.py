@@ -1,0 +1,241 @@
+"""Samples that depend on seed, epoch and index alone, broken clips or not."""
+
+import pickle
+import random
+
+import numpy as np
+import pytest
+import torch
+from hostile_clips import write_broken, write_readable
+from mmaction.registry import DATA_SAMPLERS, DATASETS
+from mmengine.runner import Runner
+from small_recipe import write_dataset
+
+from dvfl_mmaction.datasets.annotations import Annotations, write_annotations
+from dvfl_mmaction.datasets.stream import StreamIndex
+from dvfl_mmaction.errors import UserError
+
+RANDOM = [
+    dict(type='ClipInit'),
+    dict(type='UniformSample', clip_len=4),
+    dict(type='ClipDecode'),
+    dict(type='Resize', scale=(40, 40), keep_ratio=False),
+    dict(type='RandomCrop', size=32),
+    dict(type='ClipColorJitter'),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+FIXED = [
+    *RANDOM[:1],
+    dict(type='UniformSample', clip_len=4, test_mode=True),
+    *RANDOM[2:4],
+    *RANDOM[-2:],
+]
+
+
+def build(folder, pipeline=RANDOM, **kwargs):
+    return DATASETS.build(
+        dict(
+            type='ClipDataset',
+            ann_file='list.txt',
+            data_root=str(folder),
+            data_prefix=dict(video='.'),
+            pipeline=pipeline,
+            **kwargs,
+        )
+    )
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """16 clips that can be read."""
+    return write_dataset(tmp_path_factory.mktemp('whole'), clips_per_class=4)
+
+
+@pytest.fixture(scope='module')
+def mixed(tmp_path_factory):
+    """Readable and broken files in turn; the names of both kinds."""
+    folder = tmp_path_factory.mktemp('mixed')
+    broken = write_broken(folder)
+    readable = [n for n in write_readable(folder) if n not in broken]
+    names = sorted([*readable, *broken, 'absent.mp4'])
+    clips = [(name, i % 3) for i, name in enumerate(names)]
+    write_annotations(
+        folder / 'list.txt', Annotations(clips, dict(split='official 1'))
+    )
+    return folder, clips, {*broken, 'absent.mp4'}
+
+
+def epochs(folder, num_workers, num_epochs=2, seed=5, **kwargs):
+    """What a loader gives, epoch by epoch."""
+    dataset = build(folder, **kwargs)
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=3,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            sampler=dict(type='StreamSampler', shuffle=True),
+            dataset=dataset,
+        ),
+        seed=seed,
+    )
+    result = []
+    for epoch in range(num_epochs):
+        loader.sampler.set_epoch(epoch)
+        result.append(
+            [
+                (clip, sample.sample_idx, sample.get('broken'))
+                for batch in loader
+                for clip, sample in zip(
+                    batch['inputs'], batch['data_samples'], strict=True
+                )
+            ]
+        )
+    return result
+
+
+def same(some, others):
+    return all(
+        a[1:] == b[1:] and torch.equal(a[0], b[0])
+        for x, y in zip(some, others, strict=True)
+        for a, b in zip(x, y, strict=True)
+    )
+
+
+def test_the_stream_is_the_same_for_any_number_of_workers(whole):
+    alone = epochs(whole, 0)
+    random.seed(99)
+    np.random.seed(98)
+    torch.manual_seed(97)
+    assert same(alone, epochs(whole, 0))
+    assert same(alone, epochs(whole, 2))
+
+
+def test_epochs_and_seeds_draw_differently(whole):
+    first, second = epochs(whole, 0)
+    order = [index for _, index, _ in first]
+    assert sorted(order) == list(range(16))
+    assert order != [index for _, index, _ in second]
+    by_index = {index: clip for clip, index, _ in second}
+    other_seed = {i: clip for clip, i, _ in epochs(whole, 0, 1, seed=6)[0]}
+    for clip, index, _ in first:
+        assert not torch.equal(clip, by_index[index])
+        assert not torch.equal(clip, other_seed[index])
+
+
+def test_reading_leaves_the_global_generators_as_they_were(whole):
+    dataset = build(whole)
+    before = random.random(), np.random.random(), torch.rand(())
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    dataset[StreamIndex(3, seed=1, epoch=2)]
+    after = random.random(), np.random.random(), torch.rand(())
+    assert before == after  # as conftest seeds them
+
+
+def test_an_index_survives_its_way_to_a_worker():
+    index = pickle.loads(pickle.dumps(StreamIndex(7, seed=3, epoch=4)))
+    assert (index, index.seed, index.epoch) == (7, 3, 4)
+    assert isinstance(index, int) and [0] * (index + 1) == [0] * 8
+
+
+def test_processes_share_an_epoch_out(whole, monkeypatch):
+    dataset, seen = build(whole), []
+    for rank in range(3):
+        monkeypatch.setattr(
+            'mmengine.dataset.sampler.get_dist_info', lambda r=rank: (r, 3)
+        )
+        sampler = DATA_SAMPLERS.build(
+            dict(type='StreamSampler', dataset=dataset, seed=5)
+        )
+        seen += list(sampler)
+    assert len(seen) == 18 and set(seen) == set(range(16))
+    assert {(i.seed, i.epoch) for i in seen} == {(5, 0)}
+
+
+def test_in_training_a_broken_clip_is_replaced_from_the_stream(mixed):
+    folder, clips, broken = mixed
+    runs = [epochs(folder, workers) for workers in (0, 2)]
+    assert same(*runs)
+    named = set()
+    for clip, index, marks in runs[0][0]:
+        name = clips[index][0]
+        assert clip.shape == (1, 3, 4, 32, 32)
+        assert (marks is not None) == (name in broken)
+        for path, reason in marks or ():
+            assert reason
+            named.add(path.removeprefix(f'{folder}/./'))
+        if marks:
+            assert marks[0][0].endswith(name)
+    assert named == broken
+
+
+def test_a_replacement_brings_its_own_label(mixed):
+    folder, clips, broken = mixed
+    dataset = build(folder)
+    absent = next(i for i, c in enumerate(clips) if c[0] == 'absent.mp4')
+    labels = {
+        int(dataset[StreamIndex(absent, 0, epoch)]['data_samples'].gt_label)
+        for epoch in range(30)
+    }
+    assert labels == {0, 1, 2}
+
+
+def test_in_testing_a_broken_clip_keeps_its_place_and_label(mixed):
+    folder, clips, broken = mixed
+    dataset = build(folder, FIXED, test_mode=True)
+    assert len(dataset) == len(clips)
+    for i, (name, label) in enumerate(clips):
+        data = dataset[i]
+        sample = data['data_samples']
+        assert sample.gt_label.item() == label
+        assert sample.sample_idx == i
+        assert sample.filename == f'{folder}/./{name}'
+        assert data['inputs'].shape == (1, 3, 4, 40, 40)
+        if name in broken:
+            ((path, reason),) = sample.broken
+            assert path == sample.filename and '\n' not in reason
+            following = next(
+                n for n, _ in (clips[i:] + clips[:i]) if n not in broken
+            )
+            stand_in = dataset[[n for n, _ in clips].index(following)]
+            assert torch.equal(data['inputs'], stand_in['inputs'])
+        else:
+            assert sample.get('broken') is None
+
+
+def test_decords_faults_are_told_too(mixed):
+    folder, clips, broken = mixed
+    steps = [dict(type='DecordInit'), FIXED[1], dict(type='DecordDecode')]
+    dataset = build(folder, steps + FIXED[3:], test_mode=True)
+    marked = {
+        clips[i][0]
+        for i in range(len(clips))
+        if dataset[i]['data_samples'].get('broken')
+    }
+    # decord cannot copy the frames of two whole files of odd sizes.
+    assert broken <= marked <= broken | {'tiny.mp4', 'turned.mp4'}
+
+
+def test_a_mistake_in_the_pipeline_is_no_broken_clip(whole):
+    pipeline = [dict(type='ClipInit'), dict(type='ClipDecode')]
+    with pytest.raises(KeyError, match='frame_inds'):
+        build(whole, pipeline)[0]
+
+
+def test_a_data_set_of_which_nothing_can_be_read_is_told(tmp_path):
+    (tmp_path / 'list.txt').write_text('a.mp4 0\nb.mp4 1\n')
+    for options in (dict(), dict(test_mode=True)):
+        with pytest.raises(UserError, match='in a row cannot be read'):
+            build(tmp_path, **options)[0]
+
+
+def test_header_names_and_classes_are_read(mixed):
+    folder, clips, _ = mixed
+    dataset = build(folder)
+    assert dataset.header == dict(split='official 1')
+    assert dataset.class_names is None
+    (folder / 'classes.txt').write_text('one\ntwo words\nüs\n')
+    assert dataset.class_names == ['one', 'two words', 'üs']
+    (folder / 'classes.txt').unlink()
