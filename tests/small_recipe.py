@@ -130,7 +130,7 @@ def recipe(model: dict, data: Path, work_dir: Path, **kwargs) -> dict:
         train_dataloader=loader(data),
         val_dataloader=loader(data),
         test_dataloader=loader(data),
-        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=2),
+        train_cfg=dict(type='StreamTrainLoop', max_epochs=2),
         val_cfg=dict(type='ValLoop'),
         test_cfg=dict(type='TestLoop'),
         val_evaluator=dict(type='ClipMetric'),

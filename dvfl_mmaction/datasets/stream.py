@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import numpy as np
 import torch
@@ -41,10 +42,16 @@ class StreamSampler(DefaultSampler):
     With a data set that draws from them (``ClipDataset``), a sample of an
     epoch is the same for any number of workers and processes, and in a run
     that was stopped and resumed. Arguments are those of ``DefaultSampler``.
+
+    Attributes:
+        skip: Indices of this process to leave out at the start of an epoch,
+            because they were trained before a stop.
     """
 
+    skip = 0
+
     def __iter__(self) -> Iterator[StreamIndex]:
-        for index in super().__iter__():
+        for index in islice(super().__iter__(), self.skip, None):
             yield StreamIndex(index, self.seed, self.epoch)
 
 

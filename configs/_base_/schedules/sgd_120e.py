@@ -35,7 +35,7 @@ param_scheduler = [
 ]
 
 train_cfg = dict(
-    type='EpochBasedTrainLoop',
+    type='StreamTrainLoop',
     max_epochs=max_epochs,
     val_begin=1,
     val_interval=1,

@@ -1,0 +1,65 @@
+"""Training that goes on after a stop as if there had been none."""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmaction.registry import LOOPS
+from mmengine.dist import get_rank
+from mmengine.runner import EpochBasedTrainLoop
+
+from ..datasets.stream import StreamSampler
+
+
+@LOOPS.register_module()
+class StreamTrainLoop(EpochBasedTrainLoop):
+    """MMEngine's loop by epochs, with nothing left to chance by a resume.
+
+    Before each iteration the random generators (Python's, NumPy's,
+    PyTorch's) are seeded from (seed, iteration, process): blending, drop
+    path and dropout depend on nothing that was drawn before. With
+    ``StreamSampler`` an epoch that was stopped half way goes on with the
+    batch that comes next; MMEngine's loop would start it again. The seed
+    travels in the checkpoint. So a run that is resumed, from a checkpoint of
+    any iteration, ends with the weights of a run that was never stopped; to
+    the bit where PyTorch's operations are deterministic, as they are on a
+    CPU. Not kept is the gradient of an accumulation that is not complete:
+    let ``interval`` of the checkpoints be a multiple of
+    ``accumulative_counts``.
+
+    Arguments are those of ``EpochBasedTrainLoop``.
+    """
+
+    def run(self) -> torch.nn.Module:
+        """Train until the last epoch."""
+        if self._is_stream():
+            # A resumed run has the seed of its checkpoint since a moment.
+            self.dataloader.sampler.seed = self.runner.seed
+        return super().run()
+
+    def run_epoch(self):
+        """Train the batches of this epoch that are not trained yet."""
+        self._done = self._iter - self._epoch * len(self.dataloader)
+        if self._is_stream():
+            sampler = self.dataloader.sampler
+            sampler.skip = self._done * self.dataloader.batch_size
+            super().run_epoch()
+            sampler.skip = 0
+        else:
+            super().run_epoch()
+
+    def run_iter(self, idx: int, data_batch: Sequence[dict]):
+        """Train one batch, the ``idx``-th that the loader gives."""
+        words = np.random.SeedSequence(
+            [self.runner.seed, self._iter, get_rank()]
+        ).generate_state(3)
+        random.seed(int(words[0]))
+        np.random.seed(words[1])
+        torch.manual_seed(int(words[2]))
+        if self._is_stream():
+            idx += self._done
+        super().run_iter(idx, data_batch)
+
+    def _is_stream(self) -> bool:
+        return isinstance(self.dataloader.sampler, StreamSampler)

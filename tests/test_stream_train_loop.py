@@ -1,0 +1,161 @@
+"""A run that was killed ends with the weights of one that was not."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmaction.registry import HOOKS
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from small_recipe import recipe, recognizer, run, write_dataset
+from test_clip_dataset import RANDOM
+
+NUM_CLASSES = 4
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp('clips'), clips_per_class=3)
+
+
+def config_of(data, work_dir, num_workers=0, **kwargs):
+    """All that draws: crops, colours, order, blending, drop path, dropout."""
+    model = recognizer()
+    model['backbone']['drop_path_rate'] = 0.3
+    model['cls_head']['dropout_ratio'] = 0.2
+    model['data_preprocessor']['blending'] = dict(
+        type='MixupOrCutmix', num_classes=NUM_CLASSES
+    )
+    config = recipe(
+        model,
+        data,
+        work_dir,
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1)
+        ),
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=6)
+        ],
+        **kwargs,
+    )
+    config['train_dataloader'].update(
+        batch_size=2,
+        num_workers=num_workers,
+        sampler=dict(type='StreamSampler', shuffle=True),
+    )
+    config['train_dataloader']['dataset']['pipeline'] = RANDOM
+    return config
+
+
+@HOOKS.register_module()
+class StopAt(Hook):
+    """Stop as a crash does: in the middle, with nothing tidied up."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.iteration:
+            raise KeyboardInterrupt
+
+
+def last_weights(work_dir):
+    saved = torch.load(work_dir / 'iter_12.pth', weights_only=True)
+    return saved['state_dict'], saved['optimizer']['state']
+
+
+def assert_equal_to_the_bit(one, other):
+    for name, value in one[0].items():
+        assert torch.equal(value, other[0][name]), name
+    for key, state in one[1].items():
+        for name, value in state.items():
+            assert torch.equal(
+                torch.as_tensor(value), torch.as_tensor(other[1][key][name])
+            )
+
+
+@pytest.fixture(scope='module')
+def never_stopped(data, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('whole')
+    run(config_of(data, work_dir))  # 2 epochs of 6 batches
+    return last_weights(work_dir)
+
+
+@pytest.mark.parametrize(
+    ('iteration', 'num_workers'), [(1, 0), (4, 2), (6, 0), (9, 2), (11, 0)]
+)
+def test_a_resumed_run_ends_with_the_same_weights(
+    data, never_stopped, tmp_path, iteration, num_workers
+):
+    config = config_of(
+        data, tmp_path, custom_hooks=[dict(type='StopAt', iteration=iteration)]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run(config)
+    assert not (tmp_path / f'iter_{iteration + 1}.pth').exists()
+    # Another number of workers, another seed asked for: the checkpoint's
+    # seed counts.
+    run(
+        config_of(
+            data,
+            tmp_path,
+            num_workers,
+            resume=True,
+            randomness=dict(seed=5),
+        )
+    )
+    assert_equal_to_the_bit(last_weights(tmp_path), never_stopped)
+
+
+def test_a_killed_process_can_be_resumed(data, never_stopped, tmp_path):
+    config = config_of(
+        data, tmp_path / 'work', custom_hooks=[dict(type='KillAt')]
+    )
+    Config(config).dump(str(tmp_path / 'config.py'))
+    (tmp_path / 'train.py').write_text(KILLED)
+    done = subprocess.run(
+        [sys.executable, 'train.py'], cwd=tmp_path, timeout=120
+    )
+    assert done.returncode == -signal.SIGKILL
+    run(config_of(data, tmp_path / 'work', resume=True))
+    assert_equal_to_the_bit(last_weights(tmp_path / 'work'), never_stopped)
+
+
+KILLED = """
+import os
+import signal
+from mmaction.registry import HOOKS, RUNNERS
+from mmengine.config import Config
+from mmengine.hooks import Hook
+import dvfl_mmaction
+
+
+@HOOKS.register_module()
+class KillAt(Hook):
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+RUNNERS.build(Config.fromfile('config.py')).train()
+"""
+
+
+def test_the_seed_decides(data, never_stopped, tmp_path):
+    run(config_of(data, tmp_path, randomness=dict(seed=1)))
+    weights, _ = last_weights(tmp_path)
+    assert not torch.equal(
+        weights['cls_head.fc_cls.weight'],
+        never_stopped[0]['cls_head.fc_cls.weight'],
+    )
+
+
+def test_another_sampler_trains_as_in_mmengine(data, tmp_path):
+    config = config_of(data, tmp_path)
+    config['train_dataloader']['sampler'] = dict(
+        type='DefaultSampler', shuffle=True
+    )
+    run(config)
+    assert (tmp_path / 'iter_12.pth').is_file()
