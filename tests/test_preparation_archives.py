@@ -2,9 +2,13 @@
 
 import io
 import os
+import signal
 import stat
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -268,6 +272,31 @@ def test_what_an_interrupted_run_left_is_done_again(tmp_path):
     prepare('ucf50', tmp_path)
     assert not (tmp_path / 'UCF50' / 'Punch').exists()
     assert not (tmp_path / 'UCF50.part').exists()
+
+
+def test_a_run_that_is_interrupted_says_so_and_leaves_nothing(tmp_path):
+    install_fake(tmp_path / 'bin', 'unrar', 'exec sleep 60')
+    root = tmp_path / 'root'
+    root.mkdir()
+    write_rar(root / 'UCF50.rar', {'UCF50/a.avi': b'x'}, COMPRESSED)
+    tool = Path(__file__).parents[1] / 'tools' / 'prepare_dataset.py'
+    run = subprocess.Popen(
+        [sys.executable, tool, 'ucf50', '--root', root],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PATH': f'{tmp_path / "bin"}:/bin:/usr/bin'},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    log = tmp_path / 'bin' / 'log'
+    deadline = time.monotonic() + 60
+    while not log.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert 'stopped; run the same command to go on' in said
+    assert 'Traceback' not in said
+    assert not (root / 'UCF50').exists()
 
 
 def test_the_first_failure_stops_the_other_jobs():

@@ -327,6 +327,10 @@ def test_the_tool_tells_a_mistake_in_one_line(tmp_path):
         assert done.returncode == 1
         (line,) = done.stderr.strip().splitlines()
         assert line.startswith('error: ') and 'is not there; ' in line
+    (tmp_path / 'file').touch()
+    done = run_tool('ucf101', '--root', tmp_path / 'file', '--download')
+    assert done.returncode == 1
+    assert done.stderr.count('\n') == 1 and 'File exists' in done.stderr
     root = make('ucf101', tmp_path, archives=False)
     break_ucf101(root)
     done = run_tool('ucf101', '--root', root, '--strict')

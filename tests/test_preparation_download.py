@@ -43,6 +43,9 @@ class Server(ThreadingHTTPServer):
         self.tag, self.statuses, self.requests = '"one"', [], []
         self.kind = 'application/octet-stream'
 
+    def handle_error(self, request, address):
+        pass  # a client that hangs up is what some tests want
+
     def url(self, path):
         return f'http://127.0.0.1:{self.server_port}{path}'
 
@@ -129,15 +132,14 @@ def test_a_connection_that_is_cut_is_resumed(server, tmp_path):
 def test_a_server_that_keeps_silent_is_given_up_and_resumed_later(
     server, tmp_path
 ):
-    server.cut_at = 1000
-    fetched = server.files['/a.rar']
-    with Progress('a') as progress:
-        server.statuses = [200 + 303] * 0
-        server.cut_at = 0
-        with pytest.raises(UserError, match='broke off 5 times in a row'):
-            download.fetch(server.url('/a.rar'), tmp_path / 'a', progress)
+    server.cut_at = 0
+    (tmp_path / 'a.part').write_bytes(DATA[:5000])
+    with (
+        Progress('a') as progress,
+        pytest.raises(UserError, match='broke off 5 times in a row'),
+    ):
+        download.fetch(server.url('/a.rar'), tmp_path / 'a', progress)
     assert len(server.requests) == 5
-    (tmp_path / 'a.part').write_bytes(fetched[:5000])
     server.cut_at = None
     fetch(server, tmp_path / 'a')
     assert server.requests[-1][1] == 'bytes=5000-'

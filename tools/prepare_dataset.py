@@ -19,6 +19,7 @@ from pathlib import Path
 from dvfl_mmaction.datasets.preparation import CATALOGUE, prepare
 from dvfl_mmaction.datasets.preparation.prepare import SPLITS
 from dvfl_mmaction.engine.plain_errors import install
+from dvfl_mmaction.errors import UserError
 
 
 def parse_args():
@@ -52,9 +53,15 @@ def parse_args():
 
 def main():
     args = parse_args()
-    prepared = prepare(
-        args.dataset, args.root, args.download, args.split, args.strict
-    )
+    try:
+        prepared = prepare(
+            args.dataset, args.root, args.download, args.split, args.strict
+        )
+    except OSError as error:  # a full disk, a folder of somebody else's
+        raise UserError(
+            f'{error.filename or args.root}: {error.strerror or error}; make '
+            'it writable, with enough room, and run the same command again'
+        ) from error
     print('\n'.join(prepared.lines))
 
 

@@ -64,7 +64,10 @@ def list_entries(path: Path, folder: Path, archive) -> list:
                 'clips has no use for; fetch the archive again from its '
                 'official page'
             )
-    return [entry for entry in archive.infolist() if entry.is_file()]
+    files = [entry for entry in archive.infolist() if entry.is_file()]
+    if not files:
+        raise UserError(f'{path} holds no files; fetch it again')
+    return files
 
 
 def unpack_with_a_tool(

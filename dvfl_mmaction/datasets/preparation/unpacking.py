@@ -72,7 +72,9 @@ def unpack_all(
     size = sum(job.size for job in jobs)
     names = [job.files[0].name for job in jobs]
     few = names[0] + (f' and {len(names) - 1} more' if names[1:] else '')
-    check_space(root, size, f'to unpack {few}')
+    # The inner archives of a nested one take their room as well.
+    nested = sum(job.size for job in jobs if job.archive.kind == 'nested')
+    check_space(root, size + nested, f'to unpack {few}')
     with Progress(f'unpacking {few}', size) as progress:
 
         def work(job):
