@@ -226,27 +226,27 @@ FAULTS = {
     'ucf101': (
         break_ucf101,
         [
-            '1 classes without a clip: Archery',
-            '1 clips that are there twice: '
-            'ApplyEyeMakeup/v_ApplyEyeMakeup_g02_c01.avi',
-            '2 clips with an unknown label: Boxing/v_Boxing_g01_c01.avi, '
-            'ApplyEyeMakeup/v_ApplyEyeMakeup_g09_c01.avi 7',
-            '8 clips listed and not on disk: Archery/v_Archery_g02_c01.avi, '
+            'classes without a clip: 1 (Archery)',
+            'clips that are there twice: 1 '
+            '(ApplyEyeMakeup/v_ApplyEyeMakeup_g02_c01.avi)',
+            'clips with an unknown label: 2 (Boxing/v_Boxing_g01_c01.avi, '
+            'ApplyEyeMakeup/v_ApplyEyeMakeup_g09_c01.avi 7)',
+            'clips listed and not on disk: 8 (Archery/v_Archery_g02_c01.avi, '
             'Archery/v_Archery_g02_c02.avi, Archery/v_Archery_g03_c01.avi '
-            'and 5 more',
-            '1 files on disk that no list names: ApplyEyeMakeup/stray.avi',
+            'and 5 more)',
+            'files on disk that no list names: 1 (ApplyEyeMakeup/stray.avi)',
         ],
     ),
     'k400': (
         break_k400,
         [
-            '1 clips that are there twice: train/gfg7GAPvMuE_000120_000130.'
-            'mp4 = train/playing guitar/gfg7GAPvMuE_000120_000130.mp4',
-            '1 clips with an unknown label: 0KvUwFoAYQB_000001_000011 '
-            "'juggling'",
-            '1 clips listed and not on disk: 0wR5jVB-WPk_000417_000427',
-            '1 files on disk that no list names: train/stray_000001_000011.'
-            'mp4',
+            'clips that are there twice: 1 (train/gfg7GAPvMuE_000120_000130.'
+            'mp4 = train/playing guitar/gfg7GAPvMuE_000120_000130.mp4)',
+            'clips with an unknown label: 1 (0KvUwFoAYQB_000001_000011 '
+            "'juggling')",
+            'clips listed and not on disk: 1 (0wR5jVB-WPk_000417_000427)',
+            'files on disk that no list names: 1 '
+            '(train/stray_000001_000011.mp4)',
         ],
     ),
 }

@@ -46,10 +46,9 @@ class Findings:
         """A line a kind: how many, and the first three."""
         lines = []
         for kind, names in self.names.items():
+            few = ', '.join([*names][:3])
             more = f' and {len(names) - 3} more' if len(names) > 3 else ''
-            lines.append(
-                f'{len(names)} {kind}: {", ".join([*names][:3])}{more}'
-            )
+            lines.append(f'{kind}: {len(names)} ({few}{more})')
         return lines
 
 

@@ -138,6 +138,9 @@ def compare(root: Path, job: Job, checked: set[Path]) -> list[str]:
     for path in job.files:
         if path in checked:
             continue
+        size, came = job.archive.size, path.stat().st_size
+        if size not in (0, came) and job.archive.kind == 'whole':
+            notes.append(f'{path} has {came} bytes; {size} are published')
         if job.archive.digest:
             try:
                 checksums.check(root, path, job.archive.digest)
@@ -153,6 +156,13 @@ def run(job: Job, progress: Progress | Share):
     part = job.target.with_name(job.target.name + '.part')
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
+    try:
+        put_in_place(job, part, progress)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def put_in_place(job: Job, part: Path, progress: Progress | Share):
     if job.archive.kind == 'pieces':
         unpack_pieces(job.files, part, progress)
     else:
@@ -167,7 +177,6 @@ def run(job: Job, progress: Progress | Share):
         job.target.rename(old)
     whole.rename(job.target)
     shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(part, ignore_errors=True)
 
 
 def unpack_inner(folder: Path, part: Path, progress: Progress | Share) -> Path:
