@@ -188,6 +188,8 @@ def test_inner_archives_that_were_left_are_unpacked(tmp_path):
     prepared = prepare('hmdb51', root)
     assert len(clips(prepared, '1', 'train')) == 6
     assert (root / 'hmdb51_org' / 'kick.rar').is_file()
+    notes = [line for line in prepared.lines if 'md5' in line]
+    assert len(notes) == 1 and 'test_train_splits.rar' in notes[0]
 
 
 def test_videos_that_are_a_folder_of_ones_own_are_used(tmp_path):

@@ -47,8 +47,8 @@ class Findings:
         lines = []
         for kind, names in self.names.items():
             few = ', '.join([*names][:3])
-            more = f' and {len(names) - 3} more' if len(names) > 3 else ''
-            lines.append(f'{kind}: {len(names)} ({few}{more})')
+            more = f' and {len(names) - 3:,} more' if len(names) > 3 else ''
+            lines.append(f'{kind}: {len(names):,} ({few}{more})')
         return lines
 
 

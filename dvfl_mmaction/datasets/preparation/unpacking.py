@@ -108,10 +108,8 @@ def list_jobs(root: Path, dataset: Dataset) -> list[Job]:
 
 
 def each(archive: Archive, files: list[Path], target: Path) -> list[Job]:
-    return [
-        Job(replace(archive, kind='each'), [file], target / stem(file))
-        for file in files
-    ]
+    inner = replace(archive, kind='each', digest='')
+    return [Job(inner, [file], target / stem(file)) for file in files]
 
 
 def stem(path: Path) -> str:
