@@ -1,29 +1,74 @@
-"""Make MMAction2's annotation files from a data set's official archives.
+"""Make lists of clips from a data set's official archives.
 
-Example:
+Put the archives in a folder (docs/datasets.md says which), or have those
+with a public link fetched by --download. What is unpacked is not unpacked
+again, and what was interrupted goes on.
+
+Examples:
+    python tools/prepare_dataset.py ucf50 --root data/ucf50 --download
     python tools/prepare_dataset.py ucf101 --root data/ucf101
+    python tools/prepare_dataset.py hmdb51 --root data/hmdb51 --split paper
+    python tools/prepare_dataset.py ssv2 --root data/ssv2 --strict
+    python tools/prepare_dataset.py k400 --root data/k400
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-from dvfl_mmaction.datasets.ucf101 import prepare_ucf101
+from dvfl_mmaction.datasets.preparation import CATALOGUE, prepare
+from dvfl_mmaction.datasets.preparation.prepare import SPLITS
 from dvfl_mmaction.engine.plain_errors import install
+from dvfl_mmaction.errors import UserError
 
-DATASETS = dict(ucf101=prepare_ucf101)
 
-if __name__ == '__main__':
-    install()
+def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('dataset', choices=DATASETS)
+    parser.add_argument('dataset', choices=CATALOGUE)
     parser.add_argument(
         '--root',
         type=Path,
         required=True,
-        help='folder in which the archives were unpacked',
+        help='folder with the archives; the lists are written there',
     )
-    args = parser.parse_args()
-    print('\n'.join(DATASETS[args.dataset](args.root)))
+    parser.add_argument(
+        '--download', action='store_true', help='fetch what is not there'
+    )
+    parser.add_argument(
+        '--split',
+        choices=SPLITS,
+        default='official',
+        help='all official splits, or 70/30 by source video as in the paper',
+    )
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='write nothing if clips are missing, unknown or there twice',
+    )
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    try:
+        prepared = prepare(
+            args.dataset, args.root, args.download, args.split, args.strict
+        )
+    except OSError as error:  # a full disk, a folder of somebody else's
+        raise UserError(
+            f'{error.filename or args.root}: {error.strerror or error}; make '
+            'it writable, with enough room, and run the same command again'
+        ) from error
+    print('\n'.join(prepared.lines))
+
+
+if __name__ == '__main__':
+    install()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print('stopped; run the same command to go on', file=sys.stderr)
+        sys.exit(130)

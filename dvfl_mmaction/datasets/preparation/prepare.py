@@ -1,0 +1,189 @@
+"""Prepare a data set: fetch, unpack, read, split, write."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...errors import UserError
+from ..annotations import Annotations, write_annotations, write_lines
+from .catalogue import CATALOGUE, Dataset
+from .class_folders import read_hmdb51, read_ucf50, read_ucf101
+from .clips import Clip, Reading
+from .fetching import fetch_all
+from .kinetics import read_k400
+from .something_something import read_ssv2
+from .splits import split_by_source
+from .unpacking import unpack_all
+
+READERS = dict(
+    ucf50=read_ucf50,
+    ucf101=read_ucf101,
+    hmdb51=read_hmdb51,
+    ssv2=read_ssv2,
+    k400=read_k400,
+)
+SPLITS = ('official', 'paper')
+PARTS = ('train', 'val')
+
+
+@dataclass
+class Prepared:
+    """What :func:`prepare` made.
+
+    Attributes:
+        classes: The file of classes.
+        lists: (split, part) -> list of clips; the split is ``1``,
+            ``official`` or ``paper`` as in the file's name.
+        videos: The folder that names in lists are relative to.
+        lines: What to tell the user, a line each.
+    """
+
+    classes: Path
+    lists: dict[tuple[str, str], Path]
+    videos: Path
+    lines: list[str] = field(default_factory=list)
+
+
+def prepare(
+    name: str,
+    root: str | Path,
+    download: bool = False,
+    split: str = 'official',
+    strict: bool = False,
+    tell=print,
+) -> Prepared:
+    """Make lists of clips from a data set's official archives.
+
+    What is done already is not done again.
+
+    Args:
+        name: A key of ``CATALOGUE``.
+        root: Folder with the archives, or what they unpack to.
+        download: Whether to fetch what is not there.
+        split: ``official`` for all official splits, or ``paper``.
+        strict: Whether clips that are missing, unknown or there twice are
+            an error; then nothing is written.
+        tell: Told what is being done.
+
+    Raises:
+        UserError: If something needed is not there or broken.
+    """
+    root, dataset = Path(root), CATALOGUE[name]
+    if download:
+        root.mkdir(parents=True, exist_ok=True)
+    if not root.is_dir():
+        raise UserError(
+            f'{root} is not there; make it and put the archives of '
+            f'{dataset.title} in it, or give --download'
+        )
+    fetched = fetch_all(root, dataset, tell) if download else set()
+    notes = unpack_all(root, dataset, fetched)
+    reading = READERS[name](root, dataset)
+    problems = reading.findings.lines()
+    if strict and problems:
+        raise UserError(
+            f'{"; ".join(problems)}; nothing was written, leave out --strict '
+            'to do without these clips'
+        )
+    parts, empty = divide(reading, split)
+    if not parts:
+        raise UserError(
+            f'no clip of {dataset.title} in {root} is both on disk and in '
+            f'the lists ({"; ".join(problems)}); unpack the archives again'
+        )
+    make_links(root, reading)
+    prepared = Prepared(root / 'classes.txt', {}, root / 'videos')
+    write_if_changed(prepared.classes, reading.classes)
+    for number, sides in parts.items():
+        for part, clips in zip(PARTS, sides, strict=True):
+            path = root / f'{name}_{part}_split_{number}_videos.txt'
+            write_list(path, clips, header_of(dataset, number, part))
+            prepared.lists[number, part] = path
+    prepared.lines = describe(dataset, reading, parts, prepared)
+    prepared.lines += notes + empty + problems
+    return prepared
+
+
+def divide(reading: Reading, split: str):
+    """The splits that have clips on both sides, and lines on the others."""
+    if split == 'paper':
+        parts = {'paper': split_by_source(reading.clips)}
+    else:
+        parts = reading.splits
+    whole = {number: sides for number, sides in parts.items() if all(sides)}
+    lacking = [number for number in parts if number not in whole]
+    lines = []
+    if lacking:
+        lines.append(
+            f'not written, a side has no clip: split {", ".join(lacking)}'
+        )
+    return whole, lines
+
+
+def header_of(dataset: Dataset, number: str, part: str) -> dict[str, str]:
+    """What a list says of itself."""
+    split = f'official {number}' if number.isdecimal() else number
+    header = dict(dataset=dataset.name, split=split, part=part)
+    if number == 'paper':
+        header['groups'] = (
+            f'{dataset.groups}; 70 % of each class, chosen by sha256'
+        )
+    return header
+
+
+def describe(
+    dataset: Dataset, reading: Reading, parts, prepared: Prepared
+) -> list[str]:
+    """A line a list, and where counts differ from the published ones."""
+    lines = []
+    for number, sides in parts.items():
+        published = dataset.published.get(number, (0, 0))
+        for part, clips, wanted in zip(PARTS, sides, published, strict=True):
+            line = f'{prepared.lists[number, part]}: {len(clips):,} clips'
+            if wanted and wanted != len(clips):
+                line += f' ({wanted:,} are published)'
+            lines.append(line)
+    total, source = dataset.total
+    if len(reading.clips) != total:
+        lines.append(
+            f'{len(reading.clips):,} labelled clips; {total:,} are published '
+            f'({source})'
+        )
+    if len(reading.classes) != dataset.num_classes:
+        lines.append(
+            f'{len(reading.classes)} classes; {dataset.num_classes} are '
+            'published'
+        )
+    return lines
+
+
+def make_links(root: Path, reading: Reading):
+    """Make ``videos``, or the links in it; what is there stays."""
+    for name, folder in reading.links.items():
+        link = root / name
+        if link.is_symlink() and not link.exists():
+            link.unlink()  # what it pointed to is gone
+        if not link.exists():
+            link.parent.mkdir(exist_ok=True)
+            up = '../' * name.count('/')
+            link.symlink_to(up + folder, target_is_directory=True)
+
+
+def write_list(path: Path, clips: list[Clip], header: dict[str, str]):
+    """Write a list of clips, unless the file says just that already."""
+    listed = Annotations([(clip.name, clip.label) for clip in clips], header)
+    fresh = path.with_name(path.name + '.new')
+    write_annotations(fresh, listed)
+    replace_if_changed(fresh, path)
+
+
+def write_if_changed(path: Path, lines: list[str]):
+    fresh = path.with_name(path.name + '.new')
+    write_lines(fresh, lines)
+    replace_if_changed(fresh, path)
+
+
+def replace_if_changed(fresh: Path, path: Path):
+    if path.is_file() and path.read_bytes() == fresh.read_bytes():
+        fresh.unlink()
+    else:
+        fresh.replace(path)

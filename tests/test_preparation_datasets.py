@@ -1,0 +1,356 @@
+"""From the official archives to lists: each data set in miniature."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import rarfile
+from miniature_datasets import (
+    HMDB51_FILES,
+    make_hmdb51,
+    make_k400,
+    make_ssv2,
+    make_ucf50,
+    make_ucf101,
+    write_stand_in,
+)
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.datasets.annotations import read_annotations
+from dvfl_mmaction.datasets.preparation import CATALOGUE, prepare
+
+TOOL = Path(__file__).parents[1] / 'tools' / 'prepare_dataset.py'
+MAKERS = dict(
+    ucf50=make_ucf50,
+    ucf101=make_ucf101,
+    hmdb51=make_hmdb51,
+    ssv2=make_ssv2,
+    k400=make_k400,
+)
+LAYOUTS = [(n, a) for n in MAKERS for a in (True, False)]
+
+
+def make(name, root, **options):
+    root.mkdir(exist_ok=True)
+    MAKERS[name](root, write_stand_in, **options)
+    return root
+
+
+def clips(prepared, split, part):
+    return read_annotations(prepared.lists[split, part]).clips
+
+
+def told(prepared, text):
+    (line,) = [line for line in prepared.lines if text in line]
+    return line
+
+
+@pytest.mark.parametrize(('name', 'archives'), LAYOUTS)
+def test_every_listed_clip_is_on_disk_and_says_its_name(
+    tmp_path, name, archives
+):
+    prepared = prepare(name, make(name, tmp_path, archives=archives))
+    assert prepared.lists
+    for path in prepared.lists.values():
+        for clip, _ in read_annotations(path).clips:
+            content = (prepared.videos / clip).read_text()
+            assert content == f'clip {Path(clip).name}'
+    assert not [
+        p for p in tmp_path.rglob('*') if p.suffix in ('.part', '.new')
+    ]
+
+
+def test_ucf50_leaves_one_group_out(tmp_path):
+    prepared = prepare('ucf50', make('ucf50', tmp_path))
+    assert len(prepared.lists) == 50
+    assert (tmp_path / 'ucf50_val_split_7_videos.txt').read_text() == (
+        '# dataset: ucf50\n# split: official 7\n# part: val\n'
+        'BaseballPitch/v_BaseballPitch_g07_c01.avi 0\n'
+        'Billiards/v_Billards_g07_c01.avi 4\n'
+    )
+    train = clips(prepared, '7', 'train')
+    assert len(train) == 48
+    assert not [clip for clip, _ in train if '_g07_' in clip]
+    classes = (tmp_path / 'classes.txt').read_text().splitlines()
+    assert len(classes) == 50 and classes == sorted(classes)
+    assert (classes[0], classes[4]) == ('BaseballPitch', 'Billiards')
+
+
+def test_ucf101_follows_its_lists(tmp_path):
+    prepared = prepare('ucf101', make('ucf101', tmp_path))
+    assert (tmp_path / 'ucf101_val_split_3_videos.txt').read_text() == (
+        '# dataset: ucf101\n# split: official 3\n# part: val\n'
+        'ApplyEyeMakeup/v_ApplyEyeMakeup_g03_c01.avi 0\n'
+        'ApplyEyeMakeup/v_ApplyEyeMakeup_g03_c02.avi 0\n'
+        'Archery/v_Archery_g03_c01.avi 1\n'
+        'Archery/v_Archery_g03_c02.avi 1\n'
+    )
+    assert len(clips(prepared, '1', 'train')) == 12
+    assert prepared.classes.read_text() == 'ApplyEyeMakeup\nArchery\n'
+    assert '12 clips (9,537 are published)' in told(prepared, 'train_split_1_')
+
+
+def test_hmdb51_takes_tags_one_and_two(tmp_path):
+    prepared = prepare('hmdb51', make('hmdb51', tmp_path))
+    kick, ball = HMDB51_FILES['kick'], HMDB51_FILES['kick_ball']
+    assert CATALOGUE['hmdb51'].class_names.index('kick') == 20
+    assert clips(prepared, '1', 'train') == [
+        *((f'kick/{file}', 20) for file in kick[:3]),
+        *((f'kick_ball/{file}', 21) for file in ball[:3]),
+    ]
+    assert clips(prepared, '2', 'val') == [
+        (f'kick/{kick[0]}', 20),
+        (f'kick_ball/{ball[0]}', 21),
+    ]
+
+
+@pytest.mark.parametrize('zipped', [False, True])
+def test_ssv2_strips_brackets_and_takes_both_hostings(tmp_path, zipped):
+    root = make('ssv2', tmp_path, zipped=zipped)
+    prepared = prepare('ssv2', root)
+    assert prepared.classes.read_text().splitlines() == [
+        'Approaching something with your camera',
+        'Putting number of something onto something',
+        'Throwing something',
+    ]
+    assert clips(prepared, 'official', 'train') == [
+        ('78687.webm', 2),
+        ('7.webm', 0),
+        ('100904.webm', 1),
+        ('42.webm', 0),
+    ]
+    text = prepared.lists['official', 'val'].read_text()
+    assert text.startswith('# dataset: ssv2\n# split: official\n# part: val\n')
+    assert not [line for line in prepared.lines if 'no list names' in line]
+
+
+def test_k400_takes_the_replacement_and_sorts_its_classes(tmp_path):
+    prepared = prepare('k400', make('k400', tmp_path))
+    assert prepared.classes.read_text().splitlines() == [
+        'abseiling',
+        "massaging person's head",
+        'playing guitar',
+    ]
+    folder = 'replacement_for_corrupted_k400'
+    assert clips(prepared, 'official', 'train')[:2] == [
+        (f'{folder}/-3B32lodo2M_000059_000069.mp4', 2),
+        ('train/part_1/_4YTwq0-73Y_000008_000018.mp4', 0),
+    ]
+
+
+def test_k400_in_folders_of_classes_keeps_their_spaces(tmp_path):
+    root = make('k400', tmp_path, archives=False, replacement=False)
+    prepared = prepare('k400', root)
+    assert clips(prepared, 'official', 'val')[1:] == [
+        ("val/massaging person's head/3caPS4FHFF8_000036_000046.mp4", 1),
+        ('val/playing guitar/0KvUwFoAYQA_000001_000011.mp4', 2),
+    ]
+
+
+@pytest.mark.parametrize('name', MAKERS)
+def test_a_second_run_changes_nothing(tmp_path, name):
+    root = make(name, tmp_path)
+    first = prepare(name, root)
+
+    def state():
+        return {
+            path: (path.lstat().st_mtime_ns, path.lstat().st_ino)
+            for path in root.rglob('*')
+        }
+
+    before = state()
+    second = prepare(name, root)
+    files = {p: s for p, s in before.items() if not p.is_dir()}
+    assert {p: s for p, s in state().items() if not p.is_dir()} == files
+    assert second.lists == first.lists
+
+
+def test_an_archive_that_was_replaced_is_unpacked_again(tmp_path):
+    root = make('ucf50', tmp_path, groups=(1, 2))
+    prepare('ucf50', root)
+    make('ucf50', root / 'newer', groups=(1, 2, 3))
+    (root / 'newer' / 'UCF50.rar').replace(root / 'UCF50.rar')
+    prepared = prepare('ucf50', root)
+    assert len(clips(prepared, '1', 'train')) == 4
+    assert not (root / 'UCF50.old').exists()
+
+
+def test_inner_archives_that_were_left_are_unpacked(tmp_path):
+    root = make('hmdb51', tmp_path)
+    inner = root / 'inner'
+    inner.mkdir()
+    with rarfile.RarFile(root / 'hmdb51_org.rar') as archive:
+        archive.extractall(inner)
+    (root / 'hmdb51_org.rar').unlink()
+    inner.rename(root / 'hmdb51_org')
+    prepared = prepare('hmdb51', root)
+    assert len(clips(prepared, '1', 'train')) == 6
+    assert (root / 'hmdb51_org' / 'kick.rar').is_file()
+    notes = [line for line in prepared.lines if 'md5' in line]
+    assert len(notes) == 1 and 'test_train_splits.rar' in notes[0]
+
+
+def test_videos_that_are_a_folder_of_ones_own_are_used(tmp_path):
+    root = make('ucf101', tmp_path, archives=False)
+    (root / 'UCF-101').rename(root / 'videos')
+    prepared = prepare('ucf101', root)
+    assert len(clips(prepared, '1', 'train')) == 12
+    assert not (root / 'videos').is_symlink()
+
+
+def remove(root, pattern):
+    for path in sorted(root.glob(pattern)):
+        path.unlink()
+
+
+def break_ucf101(root):
+    remove(root, 'UCF-101/Archery/*')
+    (root / 'UCF-101' / 'ApplyEyeMakeup' / 'stray.avi').touch()
+    (root / 'UCF-101' / 'Boxing').mkdir()
+    (root / 'UCF-101' / 'Boxing' / 'v_Boxing_g01_c01.avi').touch()
+    with (root / 'ucfTrainTestlist' / 'trainlist01.txt').open('a') as file:
+        file.write('ApplyEyeMakeup/v_ApplyEyeMakeup_g02_c01.avi 1\n')
+        file.write('ApplyEyeMakeup/v_ApplyEyeMakeup_g09_c01.avi 7\n')
+
+
+def break_k400(root):
+    remove(root, 'val/abseiling/*')
+    (root / 'train' / 'stray_000001_000011.mp4').touch()
+    twice = 'gfg7GAPvMuE_000120_000130.mp4'
+    (root / 'train' / twice).touch()
+    with (root / 'annotations' / 'val.csv').open('a') as file:
+        file.write('juggling,0KvUwFoAYQB,1,11,val\n')
+
+
+FAULTS = {
+    'ucf101': (
+        break_ucf101,
+        [
+            'classes without a clip: 1 (Archery)',
+            'clips that are there twice: 1 '
+            '(ApplyEyeMakeup/v_ApplyEyeMakeup_g02_c01.avi)',
+            'clips with an unknown label: 2 (Boxing/v_Boxing_g01_c01.avi, '
+            'ApplyEyeMakeup/v_ApplyEyeMakeup_g09_c01.avi 7)',
+            'clips listed and not on disk: 8 (Archery/v_Archery_g02_c01.avi, '
+            'Archery/v_Archery_g02_c02.avi, Archery/v_Archery_g03_c01.avi '
+            'and 5 more)',
+            'files on disk that no list names: 1 (ApplyEyeMakeup/stray.avi)',
+        ],
+    ),
+    'k400': (
+        break_k400,
+        [
+            'clips that are there twice: 1 (train/gfg7GAPvMuE_000120_000130.'
+            'mp4 = train/playing guitar/gfg7GAPvMuE_000120_000130.mp4)',
+            'clips with an unknown label: 1 (0KvUwFoAYQB_000001_000011 '
+            "'juggling')",
+            'clips listed and not on disk: 1 (0wR5jVB-WPk_000417_000427)',
+            'files on disk that no list names: 1 '
+            '(train/stray_000001_000011.mp4)',
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize('name', FAULTS)
+def test_what_is_wrong_is_named_and_left_out(tmp_path, name):
+    root = make(name, tmp_path, archives=False)
+    break_it, wanted = FAULTS[name]
+    break_it(root)
+    prepared = prepare(name, root)
+    assert sorted(prepared.lines[-len(wanted) :]) == sorted(wanted)
+    for path in prepared.lists.values():
+        for clip, _ in read_annotations(path).clips:
+            assert (prepared.videos / clip).is_file()
+
+
+@pytest.mark.parametrize('name', FAULTS)
+def test_strict_writes_nothing_if_something_is_wrong(tmp_path, name):
+    root = make(name, tmp_path, archives=False)
+    break_it, wanted = FAULTS[name]
+    break_it(root)
+    before = sorted(root.iterdir())
+    with pytest.raises(UserError) as error:
+        prepare(name, root, strict=True)
+    assert all(line in str(error.value) for line in wanted)
+    assert sorted(root.iterdir()) == before
+
+
+@pytest.mark.parametrize('name', ['ucf101', 'ssv2', 'k400'])
+def test_strict_takes_a_data_set_without_faults(tmp_path, name):
+    assert prepare(name, make(name, tmp_path), strict=True).lists
+
+
+@pytest.mark.parametrize('name', MAKERS)
+def test_what_is_missing_is_told_with_its_source(tmp_path, name):
+    with pytest.raises(UserError, match='is not there; put ') as error:
+        prepare(name, tmp_path)
+    archive = CATALOGUE[name].archives[0]
+    assert str(tmp_path) in str(error.value)
+    assert CATALOGUE[name].page in str(error.value)
+    assert archive.about in str(error.value) or name == 'k400'
+
+
+def test_lists_of_which_nothing_is_on_disk_are_refused(tmp_path):
+    root = make('ucf101', tmp_path, archives=False)
+    for path in (root / 'UCF-101').glob('*/*.avi'):
+        path.rename(path.with_name(f'other_{path.name}'))
+    with pytest.raises(UserError, match='is both on disk and in the lists'):
+        prepare('ucf101', root)
+    assert not (root / 'classes.txt').exists()
+
+
+@pytest.mark.parametrize(
+    ('name', 'split'),
+    [
+        ('ucf50', 'paper'),
+        ('ucf101', 'official'),
+        ('hmdb51', 'official'),
+        ('ssv2', 'official'),
+        ('k400', 'paper'),
+    ],
+)
+def test_the_tool_prepares_it(tmp_path, name, split):
+    root = make(name, tmp_path / 'data set')
+    done = run_tool(name, '--root', root, '--split', split)
+    assert done.returncode == 0, done.stderr
+    first = '1' if name in ('ucf50', 'ucf101', 'hmdb51') else 'official'
+    number = 'paper' if split == 'paper' else first
+    path = root / f'{name}_train_split_{number}_videos.txt'
+    assert read_annotations(path).header['dataset'] == name
+    assert f'{path}: ' in done.stdout
+
+
+def test_the_tool_tells_a_mistake_in_one_line(tmp_path):
+    for options in (['--root', tmp_path / 'gone'], ['--root', tmp_path]):
+        done = run_tool('ucf101', *options)
+        assert done.returncode == 1
+        (line,) = done.stderr.strip().splitlines()
+        assert line.startswith('error: ') and 'is not there; ' in line
+    (tmp_path / 'file').touch()
+    done = run_tool('ucf101', '--root', tmp_path / 'file', '--download')
+    assert done.returncode == 1
+    assert done.stderr.count('\n') == 1 and 'File exists' in done.stderr
+    root = make('ucf101', tmp_path, archives=False)
+    break_ucf101(root)
+    done = run_tool('ucf101', '--root', root, '--strict')
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert 'nothing was written' in line
+
+
+def test_help_has_an_example_for_each():
+    text = run_tool('--help').stdout
+    for name in MAKERS:
+        assert f'tools/prepare_dataset.py {name} --root' in text
+
+
+def run_tool(*words):
+    return subprocess.run(
+        [sys.executable, TOOL, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'COLUMNS': '80'},
+    )
