@@ -1,5 +1,9 @@
 """Frames of files as they come, and the reason where there are none."""
 
+import os
+import sys
+from pathlib import Path
+
 import av
 import decord
 import numpy as np
@@ -132,3 +136,29 @@ def test_a_change_of_size_on_the_way_keeps_the_first(tmp_path):
         assert len({f.width for f in container.decode(video=0)}) == 2
     frames = read(path, [0, 7])
     assert {f.shape for f in frames} == {(48, 64, 3)}
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE')
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_reading_again_and_again_takes_no_more_memory(tmp_path):
+    write_broken(tmp_path)
+    whole = write_video(tmp_path / 'whole.mp4', 30, size=(320, 240))
+
+    def read_all():
+        read(whole, [0, 29])
+        for name in ('overwritten.mp4', 'text.mp4', 'sound_only.mp4'):
+            with pytest.raises(BrokenClipError):
+                read(tmp_path / name, [29])
+
+    for _ in range(30):
+        read_all()
+    before = resident()
+    for _ in range(150):
+        read_all()
+    # A clip's two frames are 460 kB: of 150, one in ten would be 7 MB.
+    assert resident() - before < 4_000_000
