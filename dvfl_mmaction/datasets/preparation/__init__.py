@@ -1,0 +1,1 @@
+"""From a data set's official archives to lists of clips."""
