@@ -95,7 +95,11 @@ def run_jobs(
                     if waiting:
                         give(connection, process)
                     else:
-                        connection.close()  # which ends the process
+                        # Closing it is no word to go: processes that were
+                        # forked later hold a copy of our end.
+                        with suppress(OSError):
+                            connection.send(None)
+                        connection.close()
                         process.join()
                 yield outcome
     finally:
@@ -107,13 +111,15 @@ def run_jobs(
 
 
 def work(function: Callable, connection, others_end):
-    """What a process does: jobs from the connection, until it closes."""
+    """What a process does: jobs from the connection, until None comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    others_end.close()  # or the connection would outlive the parent
+    others_end.close()  # or the parent's death would not be noticed
     while True:
         try:
             job = connection.recv()
-        except EOFError:
+        except EOFError:  # the parent has died
+            return
+        if job is None:
             return
         start = time.monotonic()
         value = error = None

@@ -7,8 +7,6 @@ import av
 
 from ..video_reader import BrokenClipError, VideoReader
 
-LAMBDA = 118  # libavcodec's units to one step of its quality scale
-
 
 def write_packed(
     source: Path, target: Path, short_side: int, quality: int
@@ -35,16 +33,23 @@ def write_packed(
     count, stream = 0, None
     with VideoReader(source) as reader, av.open(str(target), 'w') as packed:
         for frame in reader.frames():
-            picture = av.VideoFrame.from_ndarray(
-                reader.to_rgb(frame), format='rgb24'
-            )
+            picture = frame
+            if frame.rotation:
+                image = reader.to_rgb(frame)
+                picture = av.VideoFrame.from_ndarray(image, format='rgb24')
             if stream is None:
                 size = packed_size(picture.width, picture.height, short_side)
                 stream = add_stream(packed, size, quality, reader.avg_fps)
+            # Not by way of RGB, which would thin the colours out twice. A
+            # JPEG picture is BT.601 whatever its source was.
             picture = picture.reformat(
-                *size, format='yuvj420p', interpolation='BICUBIC'
+                *size,
+                format='yuvj420p',
+                dst_colorspace='ITU601',
+                interpolation='BICUBIC',
             )
             picture.pts = count
+            picture.time_base = stream.codec_context.time_base
             packed.mux(stream.encode(picture))
             count += 1
         if not count:
@@ -55,7 +60,7 @@ def write_packed(
 
 def add_stream(packed, size: tuple[int, int], quality: int, avg_fps: float):
     rate = Fraction(avg_fps or 25).limit_denominator(1001)
-    options = dict(flags='qscale', global_quality=str(LAMBDA * quality))
+    options = dict(qmin=str(quality), qmax=str(quality))
     stream = packed.add_stream('mjpeg', rate=rate, options=options)
     stream.width, stream.height = size
     stream.pix_fmt = 'yuvj420p'
