@@ -16,6 +16,10 @@ quality PSNR, worst clip  PSNR, best clip size, of the source's
 ======= ================= =============== ====================
 
 3 is the coarsest that keeps every one of them at 40 dB.
+
+At 3, VideoReader has 8 frames spread over a clip in 4 to 6 ms, of the sources
+in 10 to 11 ms where they are MPEG-4 and in 61 to 89 ms where they are H.264
+(one core, files in the page cache).
 """
 
 import errno
