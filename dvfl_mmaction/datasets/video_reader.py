@@ -1,7 +1,7 @@
 """Frames of a video file, or the reason why there are none."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import av
 import numpy as np
@@ -30,7 +30,10 @@ class VideoReader:
 
     Attributes:
         num_frames: Packets of the stream: frames that can be asked for.
-        announced_frames: What the header says; 0 where it says nothing.
+        announced_frames: What the header says, without the frames that an
+            MP4 file's edit list cuts away and those that AVI leaves out as
+            repeats; 0 where it says nothing. More than ``num_frames`` where
+            the end of the file is missing.
         avg_fps: Frames per second; 0 where the file does not say.
         width, height: In pixels, before the rotation.
         codec, pixel_format: FFmpeg's names.
@@ -72,11 +75,26 @@ class VideoReader:
         self.num_frames = sum(packet.size > 0 for packet in self._packets)
         if not self.num_frames:
             raise BrokenClipError('the video stream is empty')
-        self.announced_frames = stream.frames
+        self.announced_frames = self._announced(stream)
         self.avg_fps = float(stream.average_rate or 0)
         self.codec = self._decoder.name
         self.pixel_format = self._decoder.pix_fmt or 'unknown'
         self.width, self.height = self._decoder.width, self._decoder.height
+
+    def _announced(self, stream: av.video.stream.VideoStream) -> int:
+        """What the header says of the frames that are to be seen."""
+        packets = [packet for packet in self._packets if packet.size > 0]
+        family = self._container.format.name
+        if stream.frames and family.startswith('mov'):
+            # The edit list has been applied to the index; frames that are
+            # decoded for others' sake only are still in it.
+            unseen = sum(packet.is_discard for packet in packets)
+            return len(stream.index_entries) - unseen
+        if stream.frames and family == 'avi':
+            # A time stamp counts places, some of which are left empty.
+            places = 1 + max(packet.dts or 0 for packet in packets)
+            return stream.frames - max(0, places - len(packets))
+        return stream.frames
 
     def read(self, indices: Iterable[int]) -> list[np.ndarray]:
         """Frames by number, in the order given; one may be asked twice.
@@ -93,40 +111,73 @@ class VideoReader:
 
         Raises:
             BrokenClipError: If a frame up to the last one asked for cannot
-                be decoded.
+                be decoded. In Motion-JPEG, where a frame needs no other
+                one, only those asked for are decoded.
         """
         indices = [int(i) for i in indices]
-        frames, count = self._decode(set(indices))
+        frames, count = self._pick(set(indices))
         if len(frames) < len(set(indices)):
             if not count:
                 raise BrokenClipError('no frame can be decoded')
             indices = [i * count // self.num_frames for i in indices]
-            frames, count = self._decode(set(indices))
+            frames, count = self._pick(set(indices))
         return [frames[i] for i in indices]
 
-    def _decode(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
-        """The frames wanted, by number, and how many were decoded."""
-        frames, count, end = {}, 0, max(wanted) + 1
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """All frames, one at a time, in the order of display.
+
+        They are as the decoder gives them: in their own pixel format, and
+        not yet turned. :meth:`to_rgb` does both.
+
+        Raises:
+            BrokenClipError: At the first that cannot be decoded.
+        """
+        return self._decode(self._packets)
+
+    def _decode(self, packets: list[av.Packet]) -> Iterator[av.VideoFrame]:
         self._decoder.flush_buffers()
+        count = 0
         try:
-            for packet in self._packets:
+            for packet in packets:
                 for frame in self._decoder.decode(packet):
-                    if count in wanted:
-                        frames[count] = self._to_rgb(frame)
+                    yield frame
                     count += 1
-                if count >= end:
-                    break
         except (av.FFmpegError, ValueError, OSError) as error:
             raise BrokenClipError(
                 f'{one_line(error)} after {count} of {self.num_frames} frames'
             ) from None
-        return frames, count
 
-    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, rotated; of one size throughout the file."""
-        image = frame.to_ndarray(
-            format='rgb24', width=self.width, height=self.height
-        )
+    def _pick(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
+        """The frames wanted, by number, and how many there are up to them."""
+        if self.codec == 'mjpeg':
+            numbers = sorted(wanted)
+            packets = [packet for packet in self._packets if packet.size > 0]
+            chosen = self._decode([packets[i] for i in numbers])
+            found = dict(zip(numbers, map(self.to_rgb, chosen), strict=False))
+            if len(found) == len(numbers):
+                return found, self.num_frames
+        found, count = {}, 0
+        for count, frame in enumerate(self.frames(), 1):
+            if count - 1 in wanted:
+                found[count - 1] = self.to_rgb(frame)
+            if len(found) == len(wanted):
+                break
+        return found, count
+
+    def to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, turned; of one size throughout the file.
+
+        Raises:
+            BrokenClipError: If its pixel format cannot be converted.
+        """
+        try:
+            image = frame.to_ndarray(
+                format='rgb24', width=self.width, height=self.height
+            )
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise BrokenClipError(
+                f'{one_line(error)}, from {frame.format.name} to RGB'
+            ) from None
         quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise
         if quarter_turns:
             image = np.ascontiguousarray(np.rot90(image, quarter_turns))
