@@ -15,9 +15,11 @@ from pathlib import Path
 
 import torch
 from mmaction.registry import MODELS
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
 from ..models.logit_recording import LogitRecording
+from ..models.teacher import find_config
 from .complexity import build_model, complexity
 from .configs import load_config
 from .sample_input import sample_batch
@@ -126,7 +128,7 @@ class Subject:
         student.load_state_dict(self.model.state_dict())
         teacher = student.teacher
         if kind == 'online':
-            config = load_config(cfg.model.teacher.config)
+            config = load_config(str(find_config(cfg.model.teacher.config)))
             teacher.model = build_model(config).to(self.device).eval()
             teacher.model.requires_grad_(False)
         else:
@@ -202,10 +204,11 @@ def run_benchmark(
     Returns:
         ``machine`` and ``models``, plain numbers and lists.
     """
-    torch.set_num_threads(threads)
+    prepare_process(threads)
+    configs = [load_config(entry.config) for entry in entries]
     measurements = []
-    for entry in entries:
-        counts = complexity(load_config(entry.config))
+    for entry, cfg in zip(entries, configs, strict=True):
+        counts = complexity(cfg)
         measurements.append(
             Measurement(
                 entry.name,
@@ -243,6 +246,12 @@ def run_benchmark(
     )
 
 
+def prepare_process(threads: int):
+    """Set the threads, and have MMEngine keep to itself how it initialises."""
+    torch.set_num_threads(threads)
+    MMLogger.get_instance('benchmark', log_level='WARNING')
+
+
 def peak_memory(entry, work, batch_size, device, threads) -> int | None:
     """Bytes that a model's work adds at its peak, in a process of its own.
 
@@ -266,7 +275,7 @@ def peak_memory(entry, work, batch_size, device, threads) -> int | None:
 
 def measure_peak(entry, work, batch_size, device, threads, sender):
     """Send the peak of one model's work; runs in a process of its own."""
-    torch.set_num_threads(threads)
+    prepare_process(threads)
     before = resident_peak()
     subject = Subject(entry, batch_size, device)
     for _ in range(2):
