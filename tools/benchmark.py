@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 
 import dvfl_mmaction  # noqa: F401, registers the models
-from dvfl_mmaction.analysis.benchmark import Entry, run_benchmark, save_json
+from dvfl_mmaction.analysis.benchmark import Entry, run_benchmark
 from dvfl_mmaction.analysis.benchmark_report import draw, markdown
 from dvfl_mmaction.engine.plain_errors import install
 from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.whole_files import write_json
 
 MODELS = (
     ('Video-FocalNet-T', 'videofocalnet_tiny', None),
@@ -88,7 +89,7 @@ def main():
     for model in results['models']:
         model['config'] = Path(model['config']).name
     args.to.mkdir(parents=True, exist_ok=True)
-    save_json(args.to / 'benchmark.json', results)
+    write_json(args.to / 'benchmark.json', results)
     text = markdown(results)
     (args.to / 'benchmark.md').write_text(text + '\n', encoding='utf-8')
     draw(results, args.to / 'benchmark.png')

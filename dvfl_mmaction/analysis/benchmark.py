@@ -1,6 +1,5 @@
 """Speed and memory of models, side by side, on this machine."""
 
-import json
 import multiprocessing
 import os
 import platform
@@ -314,10 +313,3 @@ def processor_name() -> str:
         return platform.processor() or platform.machine()
     names = (x.partition(':')[2] for x in lines if x.startswith('model name'))
     return next(names, platform.machine()).strip()
-
-
-def save_json(path: Path, content: dict):
-    """Write under another name, then rename: all of it, or nothing."""
-    part = path.with_name(path.name + '.part')
-    part.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-    os.replace(part, path)

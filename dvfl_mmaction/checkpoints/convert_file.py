@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..version import __version__
+from ..whole_files import hash_file
 from .architecture import Architecture, describe, differences
 from .conversion import convert
 from .key_maps import IMAGE_LAYOUT, TO_RELEASED, rename
@@ -14,7 +15,7 @@ from .matching_configs import (
     read_config,
 )
 from .source import Source, read_source
-from .writing import hash_file, write_checkpoint
+from .writing import write_checkpoint
 
 RELEASED = 'released'
 

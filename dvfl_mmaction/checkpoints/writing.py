@@ -1,6 +1,5 @@
 """Write a checkpoint whole or not at all."""
 
-import hashlib
 import json
 import os
 import pickle
@@ -89,12 +88,3 @@ def compact(value: Tensor) -> Tensor:
     if value.is_contiguous() and value.untyped_storage().nbytes() == own:
         return value
     return value.clone(memory_format=torch.contiguous_format)
-
-
-def hash_file(path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()

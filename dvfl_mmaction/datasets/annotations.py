@@ -1,10 +1,10 @@
 """Lists of clips and labels, with a header that says what they are."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UserError
+from ..whole_files import write_whole
 
 
 @dataclass
@@ -72,6 +72,4 @@ def write_annotations(path: Path, annotations: Annotations):
 
 def write_lines(path: Path, lines: list[str]):
     """Write under another name, then rename: all of it, or nothing."""
-    part = path.with_name(path.name + '.part')
-    part.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
-    os.replace(part, path)
+    write_whole(path, ''.join(f'{line}\n' for line in lines))

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from ..errors import UserError
+from .annotations import write_lines
 
 WIDTH, HEIGHT = 320, 240  # pixels of a video
 FPS = 16
@@ -230,10 +231,10 @@ def make_demo_dataset(
             lines = [
                 f'{clip} {i % len(CLASSES)}' for i, clip in enumerate(clips)
             ]
-            _write_text(root / f'{split}.txt', lines)
-        _write_text(root / 'classes.txt', CLASSES)
+            write_lines(root / f'{split}.txt', lines)
+        write_lines(root / 'classes.txt', CLASSES)
         manifest = dict(settings=settings, complete=True)
-        _write_text(root / MANIFEST, [json.dumps(manifest)])
+        write_lines(root / MANIFEST, [json.dumps(manifest)])
     except OSError as error:
         raise UserError(
             f'cannot write the data set in {root}: {error}; give a folder '
@@ -287,7 +288,7 @@ def _claim(root, settings, overwrite) -> dict:
             if clip.stem.rpartition('_')[0] in CLASSES:
                 clip.unlink()
     manifest = dict(settings=settings, complete=False)
-    _write_text(path, [json.dumps(manifest)])
+    write_lines(path, [json.dumps(manifest)])
     return manifest
 
 
@@ -334,11 +335,4 @@ def write_clip(path: Path, seed: int, split: str, index: int, num_frames: int):
             f'{part} has {max(written, 0)} of {num_frames} frames; free '
             'space on the disk, or let OpenCV write MPEG-4 there'
         )
-    os.replace(part, path)
-
-
-def _write_text(path: Path, lines):
-    """Write under another name, then rename: all of it, or nothing."""
-    part = path.with_name(path.name + '.part')
-    part.write_text('\n'.join(lines) + '\n')
     os.replace(part, path)

@@ -1,7 +1,6 @@
 """Tell which clips could not be read, and stop where they are too many."""
 
 import json
-import os
 from pathlib import Path
 
 from mmaction.registry import HOOKS
@@ -9,6 +8,7 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 
 from ..errors import UserError
+from ..whole_files import write_json
 
 REPORT = 'broken_clips.json'
 
@@ -108,9 +108,4 @@ class BrokenClipsHook(Hook):
             dict(clip=name, reason=reason, times=times.get(name, 0))
             for name, reason in sorted(self.reasons[mode].items())
         ]
-        part = path.with_name(path.name + '.part')
-        part.write_text(
-            json.dumps(report, indent=2, ensure_ascii=False) + '\n',
-            encoding='utf-8',
-        )
-        os.replace(part, path)
+        write_json(path, report)

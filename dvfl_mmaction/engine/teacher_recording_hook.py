@@ -9,11 +9,11 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
-from ..checkpoints.writing import hash_file
 from ..datasets.clip_dataset import ClipDataset
 from ..datasets.stream import StreamSampler
 from ..errors import UserError
 from ..models.recorded_teacher import TEACHER, WEIGHTS
+from ..whole_files import hash_file
 from .stream_train_loop import StreamTrainLoop
 
 

@@ -1,7 +1,6 @@
 """Write what a test found, and what it was a test of."""
 
 import importlib.metadata
-import json
 import os
 import platform
 from pathlib import Path
@@ -10,7 +9,7 @@ from mmaction.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from ..checkpoints.writing import hash_file
+from ..whole_files import hash_file, write_json
 from .clip_metric import ClipMetric
 from .confusion_figure import draw_confusion
 
@@ -118,13 +117,3 @@ def add_names(results: dict, names):
         for key in ('label', 'predicted'):
             if key in row and row[key] < len(names):
                 row[f'{key}_name'] = names[row[key]]
-
-
-def write_json(path: Path, content: dict):
-    """Write under another name, then rename: all of it, or nothing."""
-    part = path.with_name(path.name + '.part')
-    part.write_text(
-        json.dumps(content, indent=1, ensure_ascii=False) + '\n',
-        encoding='utf-8',
-    )
-    os.replace(part, path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..whole_files import write_whole
 
 MAGIC = b'DVFLREC1'
 ALIGNMENT = 4096  # bytes; where the first record starts, a multiple of it
@@ -69,9 +70,7 @@ class LogitRecording:
         head = MAGIC + struct.pack('<I', len(text)) + text
         start = -(-len(head) // ALIGNMENT) * ALIGNMENT
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + '.part')
-        part.write_bytes(head.ljust(start, b'\0'))
-        os.replace(part, path)
+        write_whole(path, head.ljust(start, b'\0'))
         return cls(path, about, os.open(path, os.O_RDWR), start)
 
     @classmethod

@@ -1,28 +1,13 @@
 """Hashes of archives: the published ones, and those of the first fetch."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import UserError
+from ...whole_files import hash_file
 from ..annotations import write_lines
 
-CHUNK = 1 << 20
 RECORD = 'checksums.txt'
-
-
-def hash_file(
-    path: Path,
-    algorithm: str = 'sha256',
-    advance: Callable[[int], None] = lambda amount: None,
-) -> str:
-    """Hash of a file; ``advance`` is told of the bytes read."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open('rb') as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            advance(len(chunk))
-    return digest.hexdigest()
 
 
 def read_record(root: Path) -> dict[str, str]:

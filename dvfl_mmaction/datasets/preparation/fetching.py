@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ...errors import UserError
+from ...whole_files import hash_file
 from . import checksums
 from .catalogue import Archive, Dataset
 from .disk_space import check_space
@@ -110,7 +111,7 @@ def fetch_one(root: Path, archive: Archive, tell):
         path.replace(refused)
         raise UserError(f'{error}; it was put aside as {refused}') from None
     if not checksums.expected(root, archive.name, archive.digest):
-        checksums.record(root, archive.name, checksums.hash_file(path))
+        checksums.record(root, archive.name, hash_file(path))
 
 
 def instructions(root: Path, dataset: Dataset) -> list[str]:
