@@ -48,31 +48,27 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def apply_in_parts(
     function: Callable[[Tensor], Tensor], x: Tensor, size: int
 ) -> Tensor:
-    """``function`` of pieces of the next to last axis, joined again.
+    """``function`` of a few rows at a time, joined again.
 
     Pieces that stay in the processor's cache, and below the 32 MiB from
     which the C library takes every allocation afresh from the system.
 
     Args:
-        function: (..., r, C_in) -> (..., r, C_out), each of the r rows by
-            itself.
-        x: (..., R, C_in).
+        function: (r, C) -> (r, C), each row by itself.
+        x: (R, C).
         size: Rows a piece.
 
     Returns:
-        (..., R, C_out).
+        (R, C).
     """
-    parts = x.split(size, -2)
+    parts = x.split(size)
     if len(parts) == 1:
         return function(x)
     if torch.is_grad_enabled():
-        return torch.cat([function(part) for part in parts], -2)
-    y = None
-    for i, part in enumerate(parts):
-        piece = function(part)
-        if y is None:
-            y = piece.new_empty(*x.shape[:-1], piece.shape[-1])
-        y.narrow(-2, i * size, part.shape[-2]).copy_(piece)
+        return torch.cat([function(part) for part in parts])
+    y = torch.empty_like(x)
+    for x_part, y_part in zip(parts, y.split(size), strict=True):
+        y_part.copy_(function(x_part))
     return y
 
 
@@ -83,22 +79,29 @@ class Linear(nn.Linear):
         """(..., C_in) -> (..., C_out)."""
         return linear(x, self.weight, self.bias)
 
-    def in_parts(self, x: Tensor, sizes: Sequence[int]) -> list[Callable]:
-        """``forward``, cut into parts of ``sizes`` channels.
 
-        Returns:
-            A function for each part. On a CPU it is computed when called:
-            contiguous, so that what reads it need not copy it, and no
-            sooner in memory than it is wanted.
-        """
-        if not runs_eagerly_on_cpu(x) or has_hooks(self):
-            parts = self(x).split(sizes, -1)
-            return [lambda part=part: part for part in parts]
-        weights, biases = self.weight.split(sizes), self.bias.split(sizes)
-        return [
-            partial(linear, x, weight, bias)
-            for weight, bias in zip(weights, biases, strict=True)
-        ]
+def linear_in_parts(
+    layer: nn.Module, x: Tensor, sizes: Sequence[int]
+) -> list[Callable[[], Tensor]]:
+    """A linear layer's output, cut into parts of ``sizes`` channels.
+
+    Returns:
+        A function for each part. On a CPU it computes when it is called: no
+        sooner in memory than wanted, and contiguous, so that what reads it
+        need not copy it.
+    """
+    if (
+        not runs_eagerly_on_cpu(x)
+        or type(layer) is not Linear
+        or has_hooks(layer)
+    ):
+        parts = layer(x).split(sizes, -1)
+        return [lambda part=part: part for part in parts]
+    weights, biases = layer.weight.split(sizes), layer.bias.split(sizes)
+    return [
+        partial(linear, x, weight, bias)
+        for weight, bias in zip(weights, biases, strict=True)
+    ]
 
 
 class PointwiseConv(nn.Conv2d):

@@ -6,8 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cpu_linear import Linear, PointwiseConv, linear, runs_eagerly_on_cpu
-from .temporal_winograd import saves_products, winograd_conv
+from .cpu_linear import (
+    Linear,
+    PointwiseConv,
+    linear,
+    linear_in_parts,
+    runs_eagerly_on_cpu,
+)
 
 
 def aggregate_context(
@@ -70,19 +75,10 @@ class TemporalConv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, T, P) -> (B, C_out, T, P)."""
-        kernel_size = self.weight.shape[2]
-        if runs_eagerly_on_cpu(x):
-            # (B, C, T, P) -> (T, B, P, C)
-            if kernel_size == 1:
-                y = linear(
-                    x.permute(2, 0, 3, 1), self.weight[..., 0], self.bias
-                )
-                return y.permute(1, 3, 0, 2)
-            if saves_products(kernel_size, x.shape[2]):
-                y = winograd_conv(x.permute(2, 0, 3, 1), self.weight)
-                if self.bias is not None:
-                    y = y + self.bias
-                return y.permute(1, 3, 0, 2)
+        if self.kernel_size == (1,) and runs_eagerly_on_cpu(x):
+            x = x.permute(0, 2, 3, 1)  # (B, C_in, T, P) -> (B, T, P, C_in)
+            x = linear(x, self.weight[..., 0], self.bias)
+            return x.permute(0, 3, 1, 2)
         return F.conv2d(
             x, self.weight[..., None], self.bias, padding=(*self.padding, 0)
         )
@@ -167,8 +163,8 @@ class FocalModulation(nn.Module):
     def modulate_space(self, x: Tensor) -> Tensor:
         """(B*T, H, W, C) -> modulated query, (B*T, C, H, W)."""
         c = self.channels
-        query, context, gates = self.f.in_parts(
-            x, (c, c, self.focal_level + 1)
+        query, context, gates = linear_in_parts(
+            self.f, x, (c, c, self.focal_level + 1)
         )
         modulator = self.h(
             aggregate_context(
@@ -183,15 +179,15 @@ class FocalModulation(nn.Module):
     def modulate_time(self, x: Tensor, num_frames: int) -> Tensor:
         """(B*T, H, W, C) -> modulator, (B*T, C, H, W)."""
         height, width = x.shape[1:3]
-        # (B*T, H, W, C) -> (T, B, H*W, C); copied once, unless B is 1
-        x = x.flatten(1, 2).unflatten(0, (-1, num_frames)).transpose(0, 1)
-        context, gates = self.f_temporal.in_parts(
-            x, (self.channels, self.focal_level + 1)
+        # (B*T, H, W, C) -> (B, T, H*W, C)
+        x = x.flatten(1, 2).unflatten(0, (-1, num_frames))
+        context, gates = linear_in_parts(
+            self.f_temporal, x, (self.channels, self.focal_level + 1)
         )
         x = self.h_temporal(
             aggregate_context(
-                context().permute(1, 3, 0, 2),  # (B, C, T, H*W)
-                gates().permute(1, 3, 0, 2),
+                context().permute(0, 3, 1, 2),  # (B, C, T, H*W)
+                gates().permute(0, 3, 1, 2),
                 self.focal_layers_temporal,
                 (2,),
             )

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import UserError
-from .cpu_linear import Linear, apply_in_parts, runs_eagerly_on_cpu
+from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
 from .pretrained import load_pretrained
 
@@ -80,7 +80,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)."""
-        if not runs_eagerly_on_cpu(x):
+        hooked = has_hooks(self.fc1) or has_hooks(self.fc2)
+        if hooked or not runs_eagerly_on_cpu(x):
             return self.widen_and_narrow(x)
         y = apply_in_parts(self.widen_and_narrow, x.flatten(0, -2), MLP_ROWS)
         return y.view(x.shape)
