@@ -44,16 +44,9 @@ def aggregate_context(
         if total is None:
             total = gate * context
         else:
-            total = add_product(total, gate, context)
+            total = torch.addcmul(total, gate, context)
     overall = F.gelu(context.mean(global_dims, keepdim=True))
-    return add_product(total, global_gate, overall)
-
-
-def add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """total + a * b; into ``total`` where no gradient wants it."""
-    if torch.is_grad_enabled():
-        return torch.addcmul(total, a, b)
-    return total.addcmul_(a, b)
+    return torch.addcmul(total, global_gate, overall)
 
 
 class TemporalConv(nn.Conv1d):
@@ -153,11 +146,7 @@ class FocalModulation(nn.Module):
         """
         # Time first: its maps need not wait beside those of space.
         modulator = self.modulate_time(x, num_frames)
-        y = self.modulate_space(x)
-        if torch.is_grad_enabled():
-            y = y * modulator
-        else:
-            y *= modulator
+        y = self.modulate_space(x) * modulator
         return self.proj(y.permute(0, 2, 3, 1))  # (B*T, C, H, W) -> last
 
     def modulate_space(self, x: Tensor) -> Tensor:
