@@ -2,8 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .cpu_linear import (
+    Linear,
+    PointwiseConv,
+    linear,
+    linear_in_parts,
+    runs_eagerly_on_cpu,
+)
 
 
 def aggregate_context(
@@ -29,12 +38,15 @@ def aggregate_context(
         Gated context, (N, C, *S).
     """
     *level_gates, global_gate = gates.split(1, dim=1)
-    total = 0
+    total = None
     for gate, focal_layer in zip(level_gates, focal_layers, strict=True):
         context = focal_layer(context)
-        total = total + gate * context
+        if total is None:
+            total = gate * context
+        else:
+            total = torch.addcmul(total, gate, context)
     overall = F.gelu(context.mean(global_dims, keepdim=True))
-    return total + global_gate * overall
+    return torch.addcmul(total, global_gate, overall)
 
 
 class TemporalConv(nn.Conv1d):
@@ -56,6 +68,10 @@ class TemporalConv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, T, P) -> (B, C_out, T, P)."""
+        if self.kernel_size == (1,) and runs_eagerly_on_cpu(x):
+            x = x.permute(0, 2, 3, 1)  # (B, C_in, T, P) -> (B, T, P, C_in)
+            x = linear(x, self.weight[..., 0], self.bias)
+            return x.permute(0, 3, 1, 2)
         return F.conv2d(
             x, self.weight[..., None], self.bias, padding=(*self.padding, 0)
         )
@@ -92,8 +108,8 @@ class FocalModulation(nn.Module):
         kernel_sizes = [
             focal_window + focal_factor * level for level in range(focal_level)
         ]
-        self.f = nn.Linear(channels, 2 * channels + focal_level + 1)
-        self.h = nn.Conv2d(channels, channels, 1)
+        self.f = Linear(channels, 2 * channels + focal_level + 1)
+        self.h = PointwiseConv(channels, channels)
         self.focal_layers = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(
@@ -108,7 +124,7 @@ class FocalModulation(nn.Module):
             )
             for k in kernel_sizes
         )
-        self.f_temporal = nn.Linear(channels, channels + focal_level + 1)
+        self.f_temporal = Linear(channels, channels + focal_level + 1)
         self.h_temporal = TemporalConv(channels, channels, 1)
         self.focal_layers_temporal = nn.ModuleList(
             nn.Sequential(
@@ -116,7 +132,7 @@ class FocalModulation(nn.Module):
             )
             for k in kernel_sizes
         )
-        self.proj = nn.Linear(channels, channels)
+        self.proj = Linear(channels, channels)
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
         """Modulate ``B`` clips of ``T = num_frames`` feature maps.
@@ -128,30 +144,42 @@ class FocalModulation(nn.Module):
         Returns:
             (B*T, H, W, C).
         """
-        query, modulator = self.modulate_space(x)
-        modulator_temporal = self.modulate_time(x, num_frames)
-        y = query * modulator * modulator_temporal
+        # Time first: its maps need not wait beside those of space.
+        modulator = self.modulate_time(x, num_frames)
+        y = self.modulate_space(x) * modulator
         return self.proj(y.permute(0, 2, 3, 1))  # (B*T, C, H, W) -> last
 
-    def modulate_space(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B*T, H, W, C) -> query and modulator, (B*T, C, H, W) each."""
-        x = self.f(x).permute(0, 3, 1, 2)  # channels-last in memory
-        query, context, gates = x.split(
-            (self.channels, self.channels, self.focal_level + 1), 1
+    def modulate_space(self, x: Tensor) -> Tensor:
+        """(B*T, H, W, C) -> modulated query, (B*T, C, H, W)."""
+        c = self.channels
+        query, context, gates = linear_in_parts(
+            self.f, x, (c, c, self.focal_level + 1)
         )
-        context = aggregate_context(context, gates, self.focal_layers, (2, 3))
-        return query, self.h(context)
+        modulator = self.h(
+            aggregate_context(
+                context().permute(0, 3, 1, 2),  # channels-last in memory
+                gates().permute(0, 3, 1, 2),
+                self.focal_layers,
+                (2, 3),
+            )
+        )
+        return query().permute(0, 3, 1, 2) * modulator
 
     def modulate_time(self, x: Tensor, num_frames: int) -> Tensor:
         """(B*T, H, W, C) -> modulator, (B*T, C, H, W)."""
         height, width = x.shape[1:3]
-        x = self.f_temporal(x)
-        # (B*T, H, W, C') -> (B, T, H*W, C') -> (B, C', T, H*W)
-        x = x.flatten(1, 2).unflatten(0, (-1, num_frames)).permute(0, 3, 1, 2)
-        context, gates = x.split((self.channels, self.focal_level + 1), 1)
-        context = aggregate_context(
-            context, gates, self.focal_layers_temporal, (2,)
+        # (B*T, H, W, C) -> (B, T, H*W, C)
+        x = x.flatten(1, 2).unflatten(0, (-1, num_frames))
+        context, gates = linear_in_parts(
+            self.f_temporal, x, (self.channels, self.focal_level + 1)
         )
-        x = self.h_temporal(context)
+        x = self.h_temporal(
+            aggregate_context(
+                context().permute(0, 3, 1, 2),  # (B, C, T, H*W)
+                gates().permute(0, 3, 1, 2),
+                self.focal_layers_temporal,
+                (2,),
+            )
+        )
         # (B, C, T, H*W) -> (B*T, C, H, W)
         return x.transpose(1, 2).flatten(0, 1).unflatten(-1, (height, width))

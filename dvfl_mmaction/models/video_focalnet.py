@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import UserError
+from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
 from .pretrained import load_pretrained
 
@@ -23,6 +24,9 @@ ARCHS = {
     'small': dict(embed_dim=96, depths=(2, 2, 18, 2), drop_path_rate=0.3),
     'base': dict(embed_dim=128, depths=(2, 2, 18, 2), drop_path_rate=0.5),
 }
+
+# Positions that an MLP widens together, on a CPU.
+MLP_ROWS = 1568
 
 
 class PatchEmbed(nn.Module):
@@ -71,11 +75,19 @@ class Mlp(nn.Module):
 
     def __init__(self, channels: int, ratio: int = 4):
         super().__init__()
-        self.fc1 = nn.Linear(channels, ratio * channels)
-        self.fc2 = nn.Linear(ratio * channels, channels)
+        self.fc1 = Linear(channels, ratio * channels)
+        self.fc2 = Linear(ratio * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)."""
+        hooked = has_hooks(self.fc1) or has_hooks(self.fc2)
+        if hooked or not runs_eagerly_on_cpu(x):
+            return self.widen_and_narrow(x)
+        y = apply_in_parts(self.widen_and_narrow, x.flatten(0, -2), MLP_ROWS)
+        return y.view(x.shape)
+
+    def widen_and_narrow(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C), whole."""
         return self.fc2(F.gelu(self.fc1(x)))
 
 

@@ -1,0 +1,277 @@
+"""Time VFL-Net against the network written as the paper has it.
+
+Both networks carry the same weights and take turns in one process, so that
+what else the machine does slows both; what counts is the ratio of a round,
+released / ours, and its median and quartiles over the rounds. One thread is
+timed by the processor time it took, two by the clock on the wall.
+
+    python tests/benchmarks/operator.py --out docs/benchmarks/operator.json
+    python tests/benchmarks/operator.py --only goals --rounds 9
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median, quantiles
+
+TESTS = Path(__file__).resolve().parents[1]
+# This folder has a file named as a module of Python's own.
+sys.path[:] = [
+    p for p in sys.path if Path(p).resolve() != TESTS / 'benchmarks'
+]
+sys.path.insert(0, str(TESTS))
+
+import torch  # noqa: E402
+from released_formulation import PlainNet  # noqa: E402
+from torch import nn  # noqa: E402
+
+from dvfl_mmaction.models import VFLNetNano  # noqa: E402
+
+CLASSES = 101
+GOALS = {
+    'forward': 1.5,
+    'forward_backward': 1.2,
+    'peak_memory': 0.65,
+}
+
+
+def build(name: str) -> nn.Module:
+    """A network with its head: mean over time and space, then linear."""
+    torch.manual_seed(0)
+    net = {'released': PlainNet, 'ours': VFLNetNano}[name]()
+    head = nn.Linear(768, CLASSES)
+    model = nn.ModuleDict(dict(net=net, head=head)).eval()
+    if name == 'ours':
+        model.load_state_dict(build('released').state_dict())
+    return model
+
+
+def forward(model: nn.Module, clips: torch.Tensor) -> torch.Tensor:
+    """Logits, nothing kept for a backward pass."""
+    with torch.no_grad():
+        return model['head'](model['net'](clips).mean((2, 3, 4)))
+
+
+def forward_backward(model: nn.Module, clips: torch.Tensor):
+    """One step's gradients, drop-path off."""
+    model.zero_grad()
+    logits = model['head'](model['net'](clips).mean((2, 3, 4)))
+    labels = torch.arange(len(clips)) % CLASSES
+    nn.functional.cross_entropy(logits, labels).backward()
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and quartiles."""
+    low, _, high = quantiles(values, n=4, method='inclusive')
+    return dict(
+        median=round(median(values), 3),
+        quartiles=[round(low, 3), round(high, 3)],
+    )
+
+
+def compare(models, step, clips, rounds: int) -> dict:
+    """Times of both networks in turn, and released / ours, by round."""
+    times = {name: [] for name in models}
+    one = torch.get_num_threads() == 1
+    clock = time.thread_time if one else time.perf_counter
+    for model in models.values():
+        step(model, clips)
+    for turn in range(rounds):
+        order = list(models) if turn % 2 else list(models)[::-1]
+        for name in order:
+            start = clock()
+            step(models[name], clips)
+            times[name].append(clock() - start)
+    ratios = [
+        a / b for a, b in zip(times['released'], times['ours'], strict=True)
+    ]
+    return dict(
+        ratio=spread(ratios),
+        released_ms=round(1e3 * median(times['released']), 1),
+        ours_ms=round(1e3 * median(times['ours']), 1),
+        rounds=rounds,
+    )
+
+
+def draw(batch: int, frames: int, pixels: int) -> torch.Tensor:
+    """Clips, (B, 3, T, H, W), drawn from a normal distribution."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (batch, 3, frames, pixels, pixels)
+    return torch.randn(shape, generator=generator)
+
+
+def status_mib(field: str) -> float:
+    """A line of /proc/self/status, in MiB."""
+    for line in Path('/proc/self/status').read_text().splitlines():
+        if line.startswith(field + ':'):
+            return int(line.split()[1]) / 1024
+    raise KeyError(field)
+
+
+def measure_peak(name: str, batch: int):
+    """Print the memory of a forward pass of 8x224x224; own process."""
+    torch.set_num_threads(1)
+    before = status_mib('VmRSS')
+    model = build('released')  # no second network may raise the peak
+    if name == 'ours':
+        weights = model.state_dict()
+        model['net'] = VFLNetNano().eval()
+        model.load_state_dict(weights)
+        del weights
+    clips = draw(batch, 8, 224)
+    built = status_mib('VmRSS')
+    Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
+    for _ in range(3):
+        forward(model, clips)
+    peak = status_mib('VmHWM')
+    print(json.dumps(dict(total=peak - before, activations=peak - built)))
+
+
+def compare_memory(batch: int) -> dict:
+    """Peaks of both networks in processes of their own, ours / released."""
+    peaks = {}
+    for name in ('released', 'ours'):
+        command = [sys.executable, __file__, '--peak', name, str(batch)]
+        output = subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout
+        peaks[name] = json.loads(output.splitlines()[-1])
+    result = {}
+    for what in ('total', 'activations'):
+        released, ours = (peaks[n][what] for n in ('released', 'ours'))
+        result[what] = dict(
+            ratio=round(ours / released, 3),
+            released_mib=round(released, 1),
+            ours_mib=round(ours, 1),
+        )
+    return result
+
+
+def measure_goals(models, rounds: int) -> dict:
+    """The goals, at 8x224x224."""
+    results = {}
+    for batch in (1, 4):
+        clips = draw(batch, 8, 224)
+        for threads in (1, 2) if batch == 1 else (1,):
+            torch.set_num_threads(threads)
+            for step in (forward, forward_backward):
+                key = f'{step.__name__}, batch {batch}, {threads} threads'
+                count = max(3, rounds // batch)
+                result = compare(models, step, clips, count)
+                results[key] = dict(goal=GOALS[step.__name__], **result)
+                report(key, results[key])
+    for batch in (1, 8):
+        key = f'peak_memory, batch {batch}'
+        results[key] = dict(goal=GOALS['peak_memory'], **compare_memory(batch))
+        print(key, results[key], flush=True)
+    return results
+
+
+def sweep(models, step, cap: float, rounds: int, threads: int) -> dict:
+    """Every batch, length and size whose work is below ``cap``.
+
+    Args:
+        cap: In frames of 224 x 224; 130 of them want some 5 GB.
+    """
+    torch.set_num_threads(threads)
+    points, skipped = [], []
+    for batch in (1, 4, 8, 32):
+        for frames in (4, 8, 16, 32):
+            for pixels in (112, 160, 224, 320):
+                work = batch * frames * (pixels / 224) ** 2
+                name = f'{batch}x{frames}x{pixels}'
+                if work > cap:
+                    skipped.append(name)
+                    continue
+                count = max(2, min(rounds, int(8 * rounds / work)))
+                result = compare(
+                    models, step, draw(batch, frames, pixels), count
+                )
+                points.append(
+                    dict(batch=batch, frames=frames, pixels=pixels, **result)
+                )
+                report(f'{step.__name__} {name}', result)
+    slower = [p for p in points if p['ratio']['median'] < 1]
+    return dict(threads=threads, points=points, slower=slower, skipped=skipped)
+
+
+def report(name: str, result: dict):
+    """One line of a comparison."""
+    ratio = result['ratio']
+    low, high = ratio['quartiles']
+    print(
+        f'{name}: {ratio["median"]:.2f}x ({low:.2f}-{high:.2f}), '
+        f'{result["released_ms"]} -> {result["ours_ms"]} ms',
+        flush=True,
+    )
+
+
+def describe_machine() -> dict:
+    """What the figures were taken on."""
+    info = Path('/proc/cpuinfo').read_text().splitlines()
+    fields = dict(
+        line.replace('\t', '').split(':', 1) for line in info if ':' in line
+    )
+    return dict(
+        cpu=fields.get('model name', platform.machine()).strip(),
+        avx512='avx512f' in fields.get('flags', '').split(),
+        cores=sum(line.startswith('processor') for line in info),
+        torch=torch.__version__,
+        python=platform.python_version(),
+        note='cores shared with other work; only the ratios hold',
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--only', choices=['goals', 'sweep'])
+    parser.add_argument('--rounds', type=int, default=11)
+    parser.add_argument('--sweep-rounds', type=int, default=7)
+    parser.add_argument('--cap', type=float, default=130)
+    parser.add_argument('--train-cap', type=float, default=33)
+    parser.add_argument('--threads', type=int, default=1, help='of the sweep')
+    parser.add_argument('--out', type=Path, help='JSON file to write')
+    parser.add_argument('--peak', nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.peak:
+        measure_peak(args.peak[0], int(args.peak[1]))
+        return
+
+    models = {name: build(name) for name in ('released', 'ours')}
+    clips = draw(1, 8, 224)
+    a, b = (forward(models[name], clips) for name in models)
+    results = dict(
+        machine=describe_machine(),
+        largest_difference_of_logits=(a - b).abs().max().item(),
+    )
+    if args.only != 'sweep':
+        results['goals'] = measure_goals(models, args.rounds)
+        save(results, args.out)
+    if args.only != 'goals':
+        results['sweep'] = {}
+        for step, cap in (
+            (forward, args.cap),
+            (forward_backward, args.train_cap),
+        ):
+            results['sweep'][step.__name__] = sweep(
+                models, step, cap, args.sweep_rounds, args.threads
+            )
+            save(results, args.out)
+
+
+def save(results: dict, path: Path | None):
+    """Write what there is so far."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()
