@@ -1,10 +1,18 @@
 """Frames of a video file, or the reason why there are none."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import av
 import numpy as np
+
+from .packet_order import (
+    Picture,
+    index_stills,
+    order_pictures,
+    read_still,
+    runs_for,
+)
 
 # libav's own lines name no file; who reads the clip tells what is wrong.
 av.logging.set_level(None)
@@ -21,6 +29,11 @@ class VideoReader:
     stamps are not looked at, so a variable frame rate changes nothing.
     Pixels are to the bit those of decord and of FFmpeg's defaults, and a
     rotation that the file asks for is made. One thread decodes.
+
+    Pictures that no wanted frame needs are not decoded, and in Motion-JPEG
+    not read, where it is certain which these are: B-pictures that nothing
+    refers to, and all from one wanted frame to the key picture before the
+    next. The others are decoded in turn and counted.
 
     Use it as a context: the file is closed at the end, and its memory given
     back.
@@ -64,21 +77,35 @@ class VideoReader:
         if self._decoder is None:
             raise BrokenClipError('no decoder for the video stream')
         self._decoder.thread_count = 1
-        try:
-            self._packets = list(self._container.demux(stream))
-        except (av.FFmpegError, OSError) as error:
-            raise BrokenClipError(one_line(error)) from None
-        # The last packet is empty: it has the decoder give what it holds.
-        self.num_frames = sum(packet.size > 0 for packet in self._packets)
-        if not self.num_frames:
-            raise BrokenClipError('the video stream is empty')
+        self._stream, self._packets = stream, []
+        self._pictures = index_stills(self._container, stream)
+        if self._pictures is None:
+            self._read_all_packets()
+        else:
+            self.num_frames = len(self._pictures)
         self.announced_frames = stream.frames
         self.avg_fps = float(stream.average_rate or 0)
         self.codec = self._decoder.name
         self.pixel_format = self._decoder.pix_fmt or 'unknown'
         self.width, self.height = self._decoder.width, self._decoder.height
 
-    def read(self, indices: Iterable[int]) -> list[np.ndarray]:
+    def _read_all_packets(self):
+        try:
+            if self._pictures:  # some were read
+                self._container.seek(0, stream=self._stream)
+            self._packets = list(self._container.demux(self._stream))
+        except (av.FFmpegError, OSError) as error:
+            raise BrokenClipError(one_line(error)) from None
+        # The last packet is empty: it has the decoder give what it holds.
+        self.num_frames = sum(packet.size > 0 for packet in self._packets)
+        if not self.num_frames:
+            raise BrokenClipError('the video stream is empty')
+
+    def read(
+        self,
+        indices: Iterable[int],
+        convert: Callable[[av.VideoFrame], object] | None = None,
+    ) -> list:
         """Frames by number, in the order given; one may be asked twice.
 
         Where the decoder gives fewer frames than there are packets, and no
@@ -86,33 +113,72 @@ class VideoReader:
 
         Args:
             indices: Numbers in [0, ``num_frames``).
+            convert: What to make of a frame that was decoded;
+                :meth:`to_rgb` if not given.
 
         Returns:
-            A frame a number, (H, W, 3) uint8 RGB. Frames that were asked
-            twice are the same array.
+            A frame a number, (H, W, 3) uint8 RGB or what ``convert`` gives.
+            Frames that were asked twice are the same object.
 
         Raises:
             BrokenClipError: If a frame up to the last one asked for cannot
-                be decoded.
+                be decoded. Of pictures that are left out nothing is known.
         """
         indices = [int(i) for i in indices]
-        frames, count = self._decode(set(indices))
-        if len(frames) < len(set(indices)):
-            if not count:
-                raise BrokenClipError('no frame can be decoded')
-            indices = [i * count // self.num_frames for i in indices]
-            frames, count = self._decode(set(indices))
+        convert = convert or self.to_rgb
+        frames = self._decode_needed(set(indices), convert)
+        if frames is None:
+            frames, count = self._decode(set(indices), convert)
+            if len(frames) < len(set(indices)):
+                if not count:
+                    raise BrokenClipError('no frame can be decoded')
+                indices = [i * count // self.num_frames for i in indices]
+                frames, count = self._decode(set(indices), convert)
         return [frames[i] for i in indices]
 
-    def _decode(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
+    def _decode_needed(self, wanted: set[int], convert) -> dict | None:
+        """The frames wanted, by number; None if it did not go as foreseen.
+
+        Every picture that goes in has to come out, in the order of display.
+        """
+        if self._pictures is None:
+            self._pictures = order_pictures(self._stream, self._packets)
+        frames = {}
+        try:
+            for run in runs_for(self._pictures or (), wanted):
+                self._decoder.flush_buffers()
+                last = max(p.number for p in run if p.number in wanted)
+                foreseen = iter(sorted(p.number for p in run))
+                for frame in self._decode_run(run):
+                    if frame.pts != next(foreseen, None):
+                        return None
+                    if frame.pts in wanted:
+                        frames[frame.pts] = convert(frame)
+                    if frame.pts == last:
+                        break
+        except (av.FFmpegError, ValueError, OSError):
+            return None  # decoding in turn will tell
+        return frames if len(frames) == len(wanted) else None
+
+    def _decode_run(self, run: list[Picture]):
+        for picture in run:
+            packet = picture.packet or read_still(
+                self._container, self._stream, picture.number
+            )
+            yield from self._decoder.decode(packet)
+        yield from self._decoder.decode(None)
+
+    def _decode(self, wanted: set[int], convert) -> tuple[dict, int]:
         """The frames wanted, by number, and how many were decoded."""
+        if not self._packets:
+            self._read_all_packets()
         frames, count, end = {}, 0, max(wanted) + 1
         self._decoder.flush_buffers()
         try:
             for packet in self._packets:
                 for frame in self._decoder.decode(packet):
                     if count in wanted:
-                        frames[count] = self._to_rgb(frame)
+                        frames[count] = convert(frame)
                     count += 1
                 if count >= end:
                     break
@@ -122,10 +188,13 @@ class VideoReader:
             ) from None
         return frames, count
 
-    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+    def to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """(H, W, 3) uint8 RGB, rotated; of one size throughout the file."""
         image = frame.to_ndarray(
-            format='rgb24', width=self.width, height=self.height
+            format='rgb24',
+            width=self.width,
+            height=self.height,
+            threads=1,  # else a pool of threads is made for each frame
         )
         quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise
         if quarter_turns:
@@ -134,7 +203,8 @@ class VideoReader:
 
     def close(self):
         """Close the file and let its packets go."""
-        self._packets, self._decoder = [], None
+        self._packets, self._pictures = [], None
+        self._decoder = self._stream = None
         self._container.close()
 
     def __enter__(self) -> 'VideoReader':
