@@ -1,7 +1,7 @@
 from .clip_blending import MixupOrCutmix
 from .clip_dataset import ClipDataset
 from .clip_preprocessor import ClipDataPreprocessor
-from .clip_reading import ClipDecode, ClipDecodeYUV, ClipFuse, ClipInit
+from .clip_reading import ClipDecode, ClipInit
 from .clip_transforms import ClipColorJitter, ClipGrayscale
 from .stream import StreamSampler
 
@@ -10,8 +10,6 @@ __all__ = [
     'ClipDataPreprocessor',
     'ClipDataset',
     'ClipDecode',
-    'ClipDecodeYUV',
-    'ClipFuse',
     'ClipGrayscale',
     'ClipInit',
     'MixupOrCutmix',

@@ -1,7 +1,7 @@
 """Frames of a video file, or the reason why there are none."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import av
 import numpy as np
@@ -101,11 +101,7 @@ class VideoReader:
         if not self.num_frames:
             raise BrokenClipError('the video stream is empty')
 
-    def read(
-        self,
-        indices: Iterable[int],
-        convert: Callable[[av.VideoFrame], object] | None = None,
-    ) -> list:
+    def read(self, indices: Iterable[int]) -> list[np.ndarray]:
         """Frames by number, in the order given; one may be asked twice.
 
         Where the decoder gives fewer frames than there are packets, and no
@@ -113,30 +109,27 @@ class VideoReader:
 
         Args:
             indices: Numbers in [0, ``num_frames``).
-            convert: What to make of a frame that was decoded;
-                :meth:`to_rgb` if not given.
 
         Returns:
-            A frame a number, (H, W, 3) uint8 RGB or what ``convert`` gives.
-            Frames that were asked twice are the same object.
+            A frame a number, (H, W, 3) uint8 RGB. Frames that were asked
+            twice are the same array.
 
         Raises:
             BrokenClipError: If a frame up to the last one asked for cannot
                 be decoded. Of pictures that are left out nothing is known.
         """
         indices = [int(i) for i in indices]
-        convert = convert or self.to_rgb
-        frames = self._decode_needed(set(indices), convert)
+        frames = self._decode_needed(set(indices))
         if frames is None:
-            frames, count = self._decode(set(indices), convert)
+            frames, count = self._decode(set(indices))
             if len(frames) < len(set(indices)):
                 if not count:
                     raise BrokenClipError('no frame can be decoded')
                 indices = [i * count // self.num_frames for i in indices]
-                frames, count = self._decode(set(indices), convert)
+                frames, count = self._decode(set(indices))
         return [frames[i] for i in indices]
 
-    def _decode_needed(self, wanted: set[int], convert) -> dict | None:
+    def _decode_needed(self, wanted: set[int]) -> dict | None:
         """The frames wanted, by number; None if it did not go as foreseen.
 
         Every picture that goes in has to come out, in the order of display.
@@ -153,7 +146,7 @@ class VideoReader:
                     if frame.pts != next(foreseen, None):
                         return None
                     if frame.pts in wanted:
-                        frames[frame.pts] = convert(frame)
+                        frames[frame.pts] = self._to_rgb(frame)
                     if frame.pts == last:
                         break
         except (av.FFmpegError, ValueError, OSError):
@@ -168,7 +161,7 @@ class VideoReader:
             yield from self._decoder.decode(packet)
         yield from self._decoder.decode(None)
 
-    def _decode(self, wanted: set[int], convert) -> tuple[dict, int]:
+    def _decode(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
         """The frames wanted, by number, and how many were decoded."""
         if not self._packets:
             self._read_all_packets()
@@ -178,7 +171,7 @@ class VideoReader:
             for packet in self._packets:
                 for frame in self._decoder.decode(packet):
                     if count in wanted:
-                        frames[count] = convert(frame)
+                        frames[count] = self._to_rgb(frame)
                     count += 1
                 if count >= end:
                     break
@@ -188,7 +181,7 @@ class VideoReader:
             ) from None
         return frames, count
 
-    def to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """(H, W, 3) uint8 RGB, rotated; of one size throughout the file."""
         image = frame.to_ndarray(
             format='rgb24',

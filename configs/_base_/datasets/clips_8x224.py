@@ -22,13 +22,13 @@ scale = (-1, 256)  # short side
 train_pipeline = [
     dict(type='ClipInit'),
     dict(type='UniformSample', clip_len=clip_len),
-    dict(type='ClipDecodeYUV'),
-    # What lazy steps note, ClipFuse does at once, on the frame's own pixels.
+    dict(type='ClipDecode'),
+    # What lazy steps note, Fuse does at once, on the frame's own pixels.
     dict(type='Resize', scale=scale, lazy=True),
     dict(type='RandomResizedCrop', area_range=(0.08, 1.0), lazy=True),
     dict(type='Resize', scale=(size, size), keep_ratio=False, lazy=True),
     dict(type='Flip', flip_ratio=0.5, lazy=True),
-    dict(type='ClipFuse'),
+    dict(type='Fuse'),
     dict(
         type='ClipColorJitter',
         prob=0.8,
