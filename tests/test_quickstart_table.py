@@ -3,7 +3,8 @@ import json
 import pytest
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.analysis.quickstart_table import align, build_table
+from dvfl_mmaction.analysis.quickstart_table import build_table
+from dvfl_mmaction.analysis.tables import align
 
 COUNTS = (
     '| module | #parameters or shape | #flops |\n'
@@ -17,9 +18,9 @@ def work_dir(tmp_path):
         for stamp, value in (('1', 0.0), ('2', accuracy)):  # an older test
             folder = tmp_path / run / 'test_1x1' / stamp
             folder.mkdir(parents=True)
-            (folder / f'{stamp}.json').write_text(
-                json.dumps({'acc/top1': value, 'time': 0.1})
-            )
+            (folder / 'results.json').write_text(json.dumps({'top1': value}))
+            # MMEngine's own, beside it
+            (folder / f'{stamp}.json').write_text('{}')
         (tmp_path / run / 'trained').write_text('42\n')
     for run, macs in dict(teacher='1.203G', distilled='0.1G').items():
         (tmp_path / run / 'counted.log').write_text(

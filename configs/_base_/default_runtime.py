@@ -16,6 +16,8 @@ default_hooks = dict(
     # A run stops where more than this share of a data set cannot be read.
     broken_clips=dict(type='BrokenClipsHook', max_share=0.2),
     results=dict(type='ResultsHook'),
+    # For a teacher with record_to, or of type RecordedTeacher.
+    teacher_recording=dict(type='TeacherRecordingHook'),
 )
 
 env_cfg = dict(

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from ..errors import UserError
+from .tables import align
 
 HEADER = (
     'model',
@@ -57,13 +58,13 @@ def read_accuracy(work_dir: Path) -> str:
     """Top-1 of the last test in ``work_dir``, in percent."""
     if not work_dir.is_dir():
         return '-'
-    logs = sorted(work_dir.glob('*/*.json'))
-    if not logs:
+    results = sorted(work_dir.glob('*/results.json'))
+    if not results:
         raise UserError(
             f'there is no result in {work_dir}; remove {work_dir.parent} and '
             'run tools/quickstart.sh again'
         )
-    return f'{100 * json.loads(logs[-1].read_text())["acc/top1"]:.1f} %'
+    return f'{100 * json.loads(results[-1].read_text())["top1"]:.1f} %'
 
 
 def read_counts(log: Path) -> tuple[str, str]:
@@ -86,13 +87,3 @@ def read(path: Path) -> str:
     if not path.is_file():
         raise UserError(f'{path} is not there; run tools/quickstart.sh')
     return path.read_text()
-
-
-def align(rows: list[tuple[str, ...]]) -> str:
-    """Rows of cells as a Markdown table, the first row its header."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        '| ' + ' | '.join(map(str.ljust, row, widths)) + ' |' for row in rows
-    ]
-    lines.insert(1, '|' + '|'.join('-' * (w + 2) for w in widths) + '|')
-    return '\n'.join(lines)

@@ -56,8 +56,8 @@ def read_still(container, stream, number: int) -> av.Packet:
         ValueError: If there is another one in its place.
     """
     container.seek(number, stream=stream)
-    packet = next(container.demux(stream))
-    if packet.dts != number:
+    packet = next(container.demux(stream), None)
+    if packet is None or packet.dts != number:
         raise ValueError('the index of the file is wrong')
     packet.pts = number
     return packet

@@ -1,7 +1,7 @@
 """Frames of a video file, or the reason why there are none."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import av
 import numpy as np
@@ -30,10 +30,10 @@ class VideoReader:
     Pixels are to the bit those of decord and of FFmpeg's defaults, and a
     rotation that the file asks for is made. One thread decodes.
 
-    Pictures that no wanted frame needs are not decoded, and in Motion-JPEG
-    not read, where it is certain which these are: B-pictures that nothing
-    refers to, and all from one wanted frame to the key picture before the
-    next. The others are decoded in turn and counted.
+    Pictures that no wanted frame needs are not decoded, where it is certain
+    which these are: B-pictures that nothing refers to, and all between one
+    wanted frame and the last key picture before the next. Motion-JPEG in
+    AVI is not even read but for the frames wanted.
 
     Use it as a context: the file is closed at the end, and its memory given
     back.
@@ -43,7 +43,10 @@ class VideoReader:
 
     Attributes:
         num_frames: Packets of the stream: frames that can be asked for.
-        announced_frames: What the header says; 0 where it says nothing.
+        announced_frames: What the header says, without the frames that an
+            MP4 file's edit list cuts away and those that AVI leaves out as
+            repeats; 0 where it says nothing. More than ``num_frames`` where
+            the end of the file is missing.
         avg_fps: Frames per second; 0 where the file does not say.
         width, height: In pixels, before the rotation.
         codec, pixel_format: FFmpeg's names.
@@ -83,7 +86,7 @@ class VideoReader:
             self._read_all_packets()
         else:
             self.num_frames = len(self._pictures)
-        self.announced_frames = stream.frames
+        self.announced_frames = self._announced(stream)
         self.avg_fps = float(stream.average_rate or 0)
         self.codec = self._decoder.name
         self.pixel_format = self._decoder.pix_fmt or 'unknown'
@@ -91,7 +94,7 @@ class VideoReader:
 
     def _read_all_packets(self):
         try:
-            if self._pictures:  # some were read
+            if self._pictures:  # it may have jumped about
                 self._container.seek(0, stream=self._stream)
             self._packets = list(self._container.demux(self._stream))
         except (av.FFmpegError, OSError) as error:
@@ -100,6 +103,23 @@ class VideoReader:
         self.num_frames = sum(packet.size > 0 for packet in self._packets)
         if not self.num_frames:
             raise BrokenClipError('the video stream is empty')
+
+    def _announced(self, stream: av.video.stream.VideoStream) -> int:
+        """What the header says of the frames that are to be seen."""
+        packets = [packet for packet in self._packets if packet.size > 0]
+        family = self._container.format.name
+        if not packets:
+            return stream.frames  # :func:`index_stills` found as many
+        if stream.frames and family.startswith('mov'):
+            # The edit list has been applied to the index; frames that are
+            # decoded for others' sake only are still in it.
+            unseen = sum(packet.is_discard for packet in packets)
+            return len(stream.index_entries) - unseen
+        if stream.frames and family == 'avi':
+            # A time stamp counts places, some of which are left empty.
+            places = 1 + max(packet.dts or 0 for packet in packets)
+            return stream.frames - max(0, places - len(packets))
+        return stream.frames
 
     def read(self, indices: Iterable[int]) -> list[np.ndarray]:
         """Frames by number, in the order given; one may be asked twice.
@@ -116,18 +136,41 @@ class VideoReader:
 
         Raises:
             BrokenClipError: If a frame up to the last one asked for cannot
-                be decoded. Of pictures that are left out nothing is known.
+                be decoded, of those that have to be decoded for them.
         """
         indices = [int(i) for i in indices]
         frames = self._decode_needed(set(indices))
         if frames is None:
-            frames, count = self._decode(set(indices))
+            frames, count = self._pick(set(indices))
             if len(frames) < len(set(indices)):
                 if not count:
                     raise BrokenClipError('no frame can be decoded')
                 indices = [i * count // self.num_frames for i in indices]
-                frames, count = self._decode(set(indices))
+                frames, count = self._pick(set(indices))
         return [frames[i] for i in indices]
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """All frames, one at a time, in the order of display.
+
+        They are as the decoder gives them: in their own pixel format, and
+        not yet turned. :meth:`to_rgb` does both.
+
+        Raises:
+            BrokenClipError: At the first that cannot be decoded.
+        """
+        if not self._packets:
+            self._read_all_packets()
+        self._decoder.flush_buffers()
+        count = 0
+        try:
+            for packet in self._packets:
+                for frame in self._decoder.decode(packet):
+                    yield frame
+                    count += 1
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise BrokenClipError(
+                f'{one_line(error)} after {count} of {self.num_frames} frames'
+            ) from None
 
     def _decode_needed(self, wanted: set[int]) -> dict | None:
         """The frames wanted, by number; None if it did not go as foreseen.
@@ -146,7 +189,7 @@ class VideoReader:
                     if frame.pts != next(foreseen, None):
                         return None
                     if frame.pts in wanted:
-                        frames[frame.pts] = self._to_rgb(frame)
+                        frames[frame.pts] = self.to_rgb(frame)
                     if frame.pts == last:
                         break
         except (av.FFmpegError, ValueError, OSError):
@@ -161,34 +204,33 @@ class VideoReader:
             yield from self._decoder.decode(packet)
         yield from self._decoder.decode(None)
 
-    def _decode(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
-        """The frames wanted, by number, and how many were decoded."""
-        if not self._packets:
-            self._read_all_packets()
-        frames, count, end = {}, 0, max(wanted) + 1
-        self._decoder.flush_buffers()
+    def _pick(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
+        """The frames wanted, by number, and how many there are up to them."""
+        found, count = {}, 0
+        for count, frame in enumerate(self.frames(), 1):
+            if count - 1 in wanted:
+                found[count - 1] = self.to_rgb(frame)
+            if len(found) == len(wanted):
+                break
+        return found, count
+
+    def to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, turned; of one size throughout the file.
+
+        Raises:
+            BrokenClipError: If its pixel format cannot be converted.
+        """
         try:
-            for packet in self._packets:
-                for frame in self._decoder.decode(packet):
-                    if count in wanted:
-                        frames[count] = self._to_rgb(frame)
-                    count += 1
-                if count >= end:
-                    break
+            image = frame.to_ndarray(
+                format='rgb24',
+                width=self.width,
+                height=self.height,
+                threads=1,  # else a pool of them is made for each frame
+            )
         except (av.FFmpegError, ValueError, OSError) as error:
             raise BrokenClipError(
-                f'{one_line(error)} after {count} of {self.num_frames} frames'
+                f'{one_line(error)}, from {frame.format.name} to RGB'
             ) from None
-        return frames, count
-
-    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, rotated; of one size throughout the file."""
-        image = frame.to_ndarray(
-            format='rgb24',
-            width=self.width,
-            height=self.height,
-            threads=1,  # else a pool of threads is made for each frame
-        )
         quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise
         if quarter_turns:
             image = np.ascontiguousarray(np.rot90(image, quarter_turns))

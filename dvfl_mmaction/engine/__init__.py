@@ -1,11 +1,14 @@
 from .broken_clips_hook import BrokenClipsHook
 from .checked_runner import CheckedRunner
-from .stream_train_loop import StreamTrainLoop
+from .stream_train_loop import RecordingLoop, StreamTrainLoop
 from .teacher_accuracy_hook import TeacherAccuracyHook
+from .teacher_recording_hook import TeacherRecordingHook
 
 __all__ = [
     'BrokenClipsHook',
     'CheckedRunner',
+    'RecordingLoop',
     'StreamTrainLoop',
     'TeacherAccuracyHook',
+    'TeacherRecordingHook',
 ]

@@ -36,6 +36,9 @@ class TeacherAccuracyHook(Hook):
             return
         model = runner.model
         student = model.module if is_model_wrapper(model) else model
+        if student.teacher.model is None:
+            runner.logger.info(f'{student.teacher.name}: not tried')
+            return
         with same_random_state():
             hits, total = count_hits(
                 student, runner.val_loop.dataloader, self.num_clips
@@ -74,7 +77,7 @@ def count_hits(student, dataloader, num_clips: int) -> tuple[int, int]:
         batch = student.data_preprocessor(
             pseudo_collate(clips), training=False
         )
-        logits = student.teacher.logits(batch['inputs'])
+        logits = student.teacher.answer(batch['inputs'])
         samples = batch['data_samples']
         # (B * V, K) -> (B, K), the views of a clip averaged
         scores = logits.softmax(-1).unflatten(0, (len(samples), -1)).mean(1)

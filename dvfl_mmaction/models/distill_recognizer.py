@@ -1,5 +1,7 @@
 """Recognizers that learn from a frozen teacher and from the labels."""
 
+import inspect
+
 import torch
 import torch.nn.functional as F
 from mmaction.models import Recognizer2D, Recognizer3D
@@ -8,7 +10,13 @@ from mmengine.model import merge_dict
 from torch import Tensor
 
 from ..errors import UserError
+from .recorded_teacher import RecordedTeacher, RecordingTeacher
 from .teacher import FrozenTeacher
+
+TEACHERS = {
+    cls.__name__: cls
+    for cls in (FrozenTeacher, RecordingTeacher, RecordedTeacher)
+}
 
 
 class Distillation:
@@ -22,7 +30,9 @@ class Distillation:
     so testing needs no teacher.
 
     Args:
-        teacher: ``dict(config=file or dict, checkpoint=file)``.
+        teacher: ``dict(config=file or dict, checkpoint=file)``; with
+            ``record_to=folder``, which also writes its answers down; or
+            ``dict(type='RecordedTeacher', path=folder)``, which reads them.
         alpha: Weight of the teacher's loss, in [0, 1]; the paper's best is
             0.3.
         loss_kd: Config of the teacher's loss.
@@ -86,7 +96,7 @@ class Distillation:
             name: (1 - self.alpha) * value if 'loss' in name else value
             for name, value in merge_dict(own, loss_aux).items()
         }
-        if self.teacher.model is None:
+        if not self.teacher.is_built:
             self.teacher.build(self)
         teacher_logits = self.teacher.logits(inputs)
         losses['loss_kd'] = self.alpha * self.loss_kd(logits, teacher_logits)
@@ -117,15 +127,27 @@ def entropy(logits: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).sum(-1).mean()
 
 
-def build_teacher(teacher: dict) -> FrozenTeacher:
+def build_teacher(teacher: dict) -> FrozenTeacher | RecordedTeacher:
     """A teacher from its config, with its keys checked."""
-    wanted = {'config', 'checkpoint'}
-    if not isinstance(teacher, dict) or set(teacher) != wanted:
-        came = sorted(teacher) if isinstance(teacher, dict) else teacher
+    args = dict(teacher) if isinstance(teacher, dict) else {}
+    records = any(key.startswith('record_') for key in args)
+    default = 'RecordingTeacher' if records else 'FrozenTeacher'
+    name = args.pop('type', default)
+    if name not in TEACHERS:
         raise UserError(
-            f'teacher is {came}; give dict(config=FILE, checkpoint=FILE)'
+            f'teacher.type is {name!r}; give one of {", ".join(TEACHERS)}'
         )
-    return FrozenTeacher(**teacher)
+    parameters = inspect.signature(TEACHERS[name]).parameters
+    needed = {k for k, p in parameters.items() if p.default is p.empty}
+    if not needed <= set(args) <= set(parameters):
+        came = sorted(args) if isinstance(teacher, dict) else teacher
+        wanted = ', '.join(
+            f'{key}={"FILE" if key in ("config", "checkpoint") else "FOLDER"}'
+            for key in parameters
+            if key in needed
+        )
+        raise UserError(f'teacher is {came}; give dict({wanted})')
+    return TEACHERS[name](**args)
 
 
 @MODELS.register_module()

@@ -46,6 +46,10 @@ class FrozenTeacher:
         self.checkpoint = checkpoint
         self.model = None
 
+    @property
+    def is_built(self) -> bool:
+        return self.model is not None
+
     def __deepcopy__(self, memo):
         # A copy of the student (an EMA, say) answers to the same teacher.
         return self
@@ -86,8 +90,12 @@ class FrozenTeacher:
             f'teacher: {self.name} with {self.checkpoint}', logger='current'
         )
 
-    @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
+        """Answer to a batch of training; see :meth:`answer`."""
+        return self.answer(inputs)
+
+    @torch.no_grad()
+    def answer(self, inputs: Tensor) -> Tensor:
         """Logits of the very tensor that the student sees.
 
         Args:

@@ -71,7 +71,7 @@ def converting_with_a_pool():
     convert = av.VideoFrame.to_ndarray
     return mock.patch.object(
         VideoReader,
-        '_to_rgb',
+        'to_rgb',
         lambda self, frame: convert(frame, format='rgb24'),
     )
 

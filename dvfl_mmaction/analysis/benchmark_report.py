@@ -1,0 +1,112 @@
+"""A benchmark as a Markdown table and as a picture."""
+
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .benchmark import MIB
+from .tables import align
+
+# DVFL-Net, Table XIV (batch 8, 8 frames) and Fig. 11 (UCF101), as published:
+# GMACs, minutes an epoch, MB of memory. Not measured here.
+PAPER = {
+    'Video-FocalNet-T': (63, 2.63, 10238),
+    'Video-FocalNet-S': (124, 2.87, 15767),
+    'Video-FocalNet-B': (220, 2.89, 21950),
+    'DVFL-Net, teacher online': (27, 2.49, 5600),
+}
+HEADER = (
+    'model',
+    'parameters',
+    'GMACs',
+    'latency, ms (p95)',
+    'clips/s',
+    'step, ms',
+    'UCF101 epoch, min',
+    'peak memory, MiB: test / train',
+    'paper: GMACs, min, MB',
+)
+
+
+def markdown(results: dict) -> str:
+    """The machine in a line, then a row a model."""
+    machine = results['machine']
+    where = machine.get('gpu') or machine['processor']
+    rows = [HEADER]
+    for model in results['models']:
+        rows.append(
+            (
+                model['name'],
+                f'{model["parameters"] / 1e6:.1f} M',
+                f'{model["macs"] / 1e9:.1f}',
+                f'{model["latency_ms"]:.0f} ({model["latency_p95_ms"]:.0f})',
+                f'{model["clips_per_s"]:.2f}',
+                number(model.get('step_ms'), 0),
+                number(model.get('ucf101_epoch_min'), 1),
+                f'{mib(model["inference_bytes"])} / '
+                f'{mib(model["training_bytes"])}',
+                paper(model['name']),
+            )
+        )
+    return (
+        f'{where}, {machine["device"]}, threads: {machine["threads"]}, '
+        f'torch {machine["torch"]}; forward of 1 clip, training step of '
+        f'{results["batch_size"]}; medians, all models in turns. The epoch is '
+        'the step times 9,537 clips, without reading them. The last column '
+        "is the paper's, of its own machine.\n\n" + align(rows)
+    )
+
+
+def number(value: float | None, digits: int) -> str:
+    return '-' if value is None else f'{value:.{digits}f}'
+
+
+def mib(value: int | None) -> str:
+    return '-' if value is None else f'{value / MIB:.0f}'
+
+
+def paper(name: str) -> str:
+    if name not in PAPER:
+        return '-'
+    macs, minutes, memory = PAPER[name]
+    return f'{macs}, {minutes}, {memory:,}'
+
+
+def draw(results: dict, path: Path):
+    """Latency and training step of every model, as bars, to a PNG."""
+    models = results['models'][::-1]
+    names = [m['name'] for m in models]
+    figure = Figure(
+        figsize=(11, 1.5 + 0.45 * len(models)), layout='constrained'
+    )
+    FigureCanvasAgg(figure)
+    panels = [('latency_ms', 'forward of 1 clip, ms', 'latency_p95_ms')]
+    if any('step_ms' in m for m in models):
+        panels.append(
+            (
+                'step_ms',
+                f'training step of {results["batch_size"]}, ms',
+                None,
+            )
+        )
+    all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (key, label, tail) in zip(all_axes, panels, strict=True):
+        values = [m.get(key, 0) for m in models]
+        bars = axes.barh(names, values, color='tab:blue')
+        axes.bar_label(bars, fmt='%.0f', padding=3)
+        if tail:
+            axes.plot(
+                [m[tail] for m in models],
+                names,
+                '|',
+                color='black',
+                label='95 % are faster',
+            )
+            axes.legend(loc='lower right')
+        axes.set_xlabel(label)
+        axes.margins(x=0.15)
+    machine = results['machine']
+    where = machine.get('gpu') or machine['processor']
+    figure.suptitle(f'{where}, threads: {machine["threads"]}')
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,67 @@
+"""A clip as a config's own test pipeline would make it, without a video."""
+
+import numpy as np
+from mmaction.registry import TRANSFORMS
+from mmengine.dataset import pseudo_collate
+
+from ..errors import UserError
+
+FRAME = (256, 340, 3)  # of a Kinetics video, short side 256
+
+
+def sample_batch(cfg: dict, batch_size: int) -> dict:
+    """Random frames, taken through all that follows the decoding.
+
+    The pipeline is that of validation; where there is none, that of testing,
+    of which one clip and the first crop are kept.
+
+    Args:
+        cfg: Any MMAction2 config that reads videos.
+        batch_size: Clips.
+
+    Returns:
+        What a data loader gives: ``inputs`` and ``data_samples``.
+
+    Raises:
+        UserError: If the config has no such pipeline.
+    """
+    steps = pipeline(cfg, 'val')
+    one_view = not steps
+    steps = steps or pipeline(cfg, 'test')
+    sampling = next((s for s in steps if 'clip_len' in s), None)
+    decoding = [i for i, s in enumerate(steps) if s['type'].endswith('Decode')]
+    if sampling is None or not decoding:
+        raise UserError(
+            'the config has no pipeline of validation or testing that samples '
+            'frames (clip_len) and decodes them; give one that reads videos'
+        )
+    clip_len = sampling['clip_len']
+    num_clips = 1 if one_view else sampling.get('num_clips', 1)
+    rng = np.random.default_rng(0)
+    rest = [TRANSFORMS.build(s) for s in steps[decoding[-1] + 1 :]]
+    samples = []
+    for _ in range(batch_size):
+        frames = rng.integers(0, 256, (clip_len * num_clips, *FRAME), np.uint8)
+        results = dict(
+            imgs=list(frames),
+            clip_len=clip_len,
+            num_clips=num_clips,
+            frame_inds=np.arange(clip_len * num_clips),
+            total_frames=clip_len * num_clips,
+            original_shape=FRAME[:2],
+            img_shape=FRAME[:2],
+            modality='RGB',
+            label=0,
+        )
+        for step in rest:
+            results = step(results)
+        if one_view:
+            results['inputs'] = results['inputs'][:1]
+        samples.append(results)
+    return pseudo_collate(samples)
+
+
+def pipeline(cfg: dict, part: str) -> list[dict]:
+    loader = cfg.get(f'{part}_dataloader') or {}
+    dataset = loader.get('dataset') or {}
+    return dataset.get('pipeline') or cfg.get(f'{part}_pipeline') or []

@@ -1,0 +1,11 @@
+"""Markdown tables."""
+
+
+def align(rows: list[tuple[str, ...]]) -> str:
+    """Rows of cells as a Markdown table, the first row its header."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        '| ' + ' | '.join(map(str.ljust, row, widths)) + ' |' for row in rows
+    ]
+    lines.insert(1, '|' + '|'.join('-' * (w + 2) for w in widths) + '|')
+    return '\n'.join(lines)

@@ -1,0 +1,179 @@
+"""Logits of a training's every batch, in a file."""
+
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+
+MAGIC = b'DVFLREC1'
+ALIGNMENT = 4096  # bytes; where the first record starts, a multiple of it
+RECORD = struct.Struct('<II')  # checksum, rows
+DTYPES = ('float16', 'float32')
+
+
+class LogitRecording:
+    """Rows of logits by iteration; a file that a crash leaves readable.
+
+    A record has a place of its own, a checksum, and room for a full batch,
+    so that any iteration is read and written without the others, and one
+    that was written half is found out. Writing one again with the same
+    logits changes nothing.
+
+    With ``top_k`` only the largest logits of a row are kept, and one number
+    for all others: the one that, in the place of each, keeps their share of
+    the softmax at ``temperature``.
+
+    Args:
+        path: The file.
+        about: What was recorded: ``num_classes``, ``rows`` (of a full
+            batch), ``dtype``, ``top_k``, ``temperature``, ``fingerprint``.
+        descriptor: Of the open file.
+        start: Where the first record starts, in bytes.
+    """
+
+    def __init__(self, path: Path, about: dict, descriptor: int, start: int):
+        self.path, self.about = path, about
+        self._descriptor, self._start = descriptor, start
+        self._dtype = np.dtype(about['dtype']).newbyteorder('<')
+        kept = about['top_k'] or about['num_classes']
+        fields = [('logits', self._dtype, (kept,))]
+        if about['top_k']:
+            fields += [('classes', '<u2', (kept,)), ('others', '<f4')]
+        self._row = np.dtype(fields)
+        self._size = RECORD.size + about['rows'] * self._row.itemsize
+
+    @classmethod
+    def create(cls, path: Path, about: dict) -> 'LogitRecording':
+        """A new file; there must be none of this name.
+
+        Raises:
+            UserError: If an argument is out of range.
+        """
+        top_k, num_classes = about['top_k'], about['num_classes']
+        if about['dtype'] not in DTYPES:
+            raise UserError(
+                f'a recording of {about["dtype"]!r}; give one of '
+                f'{", ".join(DTYPES)}'
+            )
+        if top_k is not None and not 0 < top_k < min(num_classes, 1 << 16):
+            raise UserError(
+                f'top_k is {top_k!r}; give a number from 1 to '
+                f'{num_classes - 1}, or None for all {num_classes} classes'
+            )
+        text = json.dumps(about).encode()
+        head = MAGIC + struct.pack('<I', len(text)) + text
+        start = -(-len(head) // ALIGNMENT) * ALIGNMENT
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + '.part')
+        part.write_bytes(head.ljust(start, b'\0'))
+        os.replace(part, path)
+        return cls(path, about, os.open(path, os.O_RDWR), start)
+
+    @classmethod
+    def open(cls, path: Path, writable: bool = False) -> 'LogitRecording':
+        """A file that is there.
+
+        Raises:
+            UserError: If it is no recording.
+        """
+        descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
+        try:
+            head = os.pread(descriptor, len(MAGIC) + 4, 0)
+            (length,) = struct.unpack('<I', head[len(MAGIC) :])
+            if not head.startswith(MAGIC):
+                raise ValueError
+            about = json.loads(os.pread(descriptor, length, len(head)))
+            start = -(-(len(head) + length) // ALIGNMENT) * ALIGNMENT
+            return cls(path, about, descriptor, start)
+        except (ValueError, KeyError, TypeError, struct.error):
+            os.close(descriptor)
+            raise UserError(
+                f'{path} is no recording of a teacher; make one with '
+                'teacher.record_to or tools/record_teacher.py'
+            ) from None
+
+    def write(self, iteration: int, logits: np.ndarray):
+        """Record a batch: (N, K), N up to ``rows``.
+
+        Raises:
+            UserError: If the batch is larger, or the disk is full.
+        """
+        if len(logits) > self.about['rows']:
+            raise UserError(
+                f'{self.path} has room for {self.about["rows"]} clips a '
+                f'batch but {len(logits)} came; record to another folder'
+            )
+        rows = np.zeros(len(logits), self._row)
+        if self.about['top_k']:
+            self._keep_largest(rows, logits.astype(np.float64))
+        else:
+            rows['logits'] = logits
+        content = rows.tobytes()
+        record = RECORD.pack(zlib.crc32(content), len(rows)) + content
+        place = self._start + iteration * self._size
+        try:
+            written = os.pwrite(self._descriptor, record, place)
+        except OSError as error:
+            raise UserError(
+                f'{self.path} cannot be written: {error.strerror}; make room '
+                'and resume the run'
+            ) from error
+        if written != len(record):
+            raise UserError(
+                f'{self.path} cannot be written to the end; make room and '
+                'resume the run'
+            )
+
+    def _keep_largest(self, rows: np.ndarray, logits: np.ndarray):
+        k, temperature = self.about['top_k'], self.about['temperature']
+        order = np.argsort(-logits, axis=1, kind='stable')
+        rows['classes'] = order[:, :k]
+        rows['logits'] = np.take_along_axis(logits, order[:, :k], 1)
+        rest = np.take_along_axis(logits, order[:, k:], 1) / temperature
+        top = rest.max(1, keepdims=True)
+        share = np.log(np.exp(rest - top).mean(1)) + top[:, 0]
+        rows['others'] = temperature * share
+
+    def read(self, iteration: int) -> np.ndarray | None:
+        """Logits of a batch, (N, K) float32; None if it is not recorded."""
+        place = self._start + iteration * self._size
+        record = os.pread(self._descriptor, self._size, place)
+        if len(record) < RECORD.size:
+            return None
+        checksum, count = RECORD.unpack_from(record)
+        content = record[RECORD.size :][: count * self._row.itemsize]
+        if not count or zlib.crc32(content) != checksum:
+            return None
+        rows = np.frombuffer(content, self._row)
+        if not self.about['top_k']:
+            return rows['logits'].astype(np.float32)
+        shape = (count, self.about['num_classes'])
+        logits = np.repeat(rows['others'][:, None], shape[1], axis=1)
+        np.put_along_axis(
+            logits,
+            rows['classes'].astype(np.int64),
+            rows['logits'].astype(np.float32),
+            axis=1,
+        )
+        return logits
+
+    def count(self) -> int:
+        """Iterations from the first on that are recorded without a gap."""
+        size = os.fstat(self._descriptor).st_size - self._start
+        known = 0
+        for iteration in range(-(-max(size, 0) // self._size)):
+            if self.read(iteration) is None:
+                break
+            known = iteration + 1
+        return known
+
+    def close(self):
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,147 @@
+"""Logits in a file: what is written is read, whatever happens to it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.models.kl_divergence_loss import kl_divergence
+from dvfl_mmaction.models.logit_recording import LogitRecording
+
+
+def about(**kwargs):
+    return (
+        dict(
+            num_classes=6,
+            rows=4,
+            dtype='float32',
+            top_k=None,
+            temperature=10.0,
+            fingerprint=dict(seed=0),
+        )
+        | kwargs
+    )
+
+
+def batch(seed, rows=4, num_classes=6):
+    logits = np.random.default_rng(seed).normal(0, 4, (rows, num_classes))
+    return logits.astype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'deep' / 'rank_0.logits'
+
+
+def test_float32_is_kept_to_the_bit_and_float16_to_its_rounding(path):
+    for dtype in ('float32', 'float16'):
+        file = path.with_name(dtype)
+        recording = LogitRecording.create(file, about(dtype=dtype))
+        for i in (0, 1, 5):
+            recording.write(i, batch(i))
+        recording.close()
+        recording = LogitRecording.open(file)
+        for i in (0, 1, 5):
+            wanted = batch(i).astype(dtype).astype(np.float32)
+            assert np.array_equal(recording.read(i), wanted)
+        assert recording.about == about(dtype=dtype)
+
+
+def test_what_is_not_there_is_none_and_the_count_stops_at_a_gap(path):
+    recording = LogitRecording.create(path, about())
+    assert recording.count() == 0 and recording.read(0) is None
+    for i in (0, 1, 2, 4):
+        recording.write(i, batch(i))
+    assert recording.read(3) is None and recording.read(9) is None
+    assert recording.count() == 3
+
+
+def test_a_small_last_batch_keeps_its_size(path):
+    recording = LogitRecording.create(path, about())
+    recording.write(0, batch(0, rows=3))
+    recording.write(1, batch(1))
+    assert recording.read(0).shape == (3, 6)
+    assert np.array_equal(recording.read(1), batch(1))
+    with pytest.raises(UserError, match='room for 4 clips'):
+        recording.write(2, batch(2, rows=5))
+
+
+@pytest.mark.parametrize('cut', [1, 30, 99])
+def test_a_record_that_was_written_half_is_not_read(path, cut):
+    recording = LogitRecording.create(path, about())
+    for i in range(3):
+        recording.write(i, batch(i))
+    recording.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:-cut])
+    recording = LogitRecording.open(path, writable=True)
+    assert recording.count() == 2 and recording.read(2) is None
+    recording.write(2, batch(2))
+    assert recording.count() == 3
+    recording.close()
+    assert path.read_bytes() == content
+
+
+def test_a_bit_that_flipped_is_found(path):
+    recording = LogitRecording.create(path, about())
+    recording.write(0, batch(0))
+    recording.close()
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    assert LogitRecording.open(path).read(0) is None
+
+
+def test_the_largest_logits_and_the_share_of_the_others_are_kept(path):
+    recording = LogitRecording.create(path, about(top_k=2, temperature=3.0))
+    recording.write(0, np.array([[5.0, 1.0, 4.0, 2.0, 0.0, -1.0]]))
+    (row,) = recording.read(0)
+    assert row[0] == 5 and row[2] == 4
+    others = np.array([1.0, 2.0, 0.0, -1.0])
+    share = np.exp(others / 3).mean()
+    assert row[[1, 3, 4, 5]] == pytest.approx(3 * np.log(share), rel=1e-6)
+
+
+def test_twenty_of_400_classes_give_nearly_the_same_loss(path):
+    logits = batch(0, 4, 400)
+    student = torch.from_numpy(batch(1, 4, 400))
+    recording = LogitRecording.create(
+        path, about(num_classes=400, top_k=20, dtype='float16')
+    )
+    recording.write(0, logits)
+    kept = torch.from_numpy(recording.read(0))
+    exact = kl_divergence(student, torch.from_numpy(logits), 10.0)
+    # The order of the other 380 is lost: their spread, 4 of 10, is small.
+    assert kl_divergence(student, kept, 10.0) == pytest.approx(
+        exact.item(), rel=0.5
+    )
+    assert np.array_equal(kept.argmax(1), logits.argmax(1))
+    size = path.stat().st_size
+    assert size == 4096 + 8 + 4 * (20 * 2 + 20 * 2 + 4)
+
+
+def test_a_file_that_is_no_recording_is_told(tmp_path):
+    for content in (b'', b'x' * 100, b'DVFLREC1\xff\xff\x00\x00{}'):
+        (tmp_path / 'file').write_bytes(content)
+        with pytest.raises(UserError, match='is no recording'):
+            LogitRecording.open(tmp_path / 'file')
+
+
+@pytest.mark.parametrize(
+    'wrong', [dict(dtype='int8'), dict(top_k=0), dict(top_k=6)]
+)
+def test_what_cannot_be_recorded_is_told(path, wrong):
+    with pytest.raises(UserError, match='give'):
+        LogitRecording.create(path, about(**wrong))
+    assert not path.exists()
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='Linux')
+def test_a_full_disk_is_told():
+    descriptor = os.open('/dev/full', os.O_WRONLY)
+    recording = LogitRecording(Path('/dev/full'), about(), descriptor, 4096)
+    with pytest.raises(UserError, match='No space left'):
+        recording.write(0, batch(0))

@@ -1,0 +1,299 @@
+"""Every frame of every clip is decoded, once, whatever happens."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+from hostile_clips import (
+    packets,
+    turn,
+    write_broken,
+    write_readable,
+    write_video,
+)
+
+import dvfl_mmaction
+from dvfl_mmaction import UserError
+from dvfl_mmaction.datasets.annotations import read_annotations
+from dvfl_mmaction.datasets.preparation import check
+from dvfl_mmaction.datasets.preparation.check import check_clips
+from dvfl_mmaction.datasets.preparation.clip_jobs import run_jobs
+
+SLOW_CHECK = """
+import sys, time
+from dvfl_mmaction.datasets.preparation import check
+decode = check.decode_clip
+def slowly(videos, name):
+    time.sleep(0.2)
+    return decode(videos, name)
+check.decode_clip = slowly
+check.check_clips(sys.argv[1], workers=1)
+"""
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A data set of three whole clips and an empty file, in two lists."""
+    videos = tmp_path / 'videos'
+    videos.mkdir()
+    for name in ('a.avi', 'b c.avi', 'd.avi'):
+        write_video(videos / name, 10, codec='mpeg4')
+    (videos / 'empty.avi').touch()
+    (tmp_path / 'train.txt').write_text(
+        '# dataset: small\na.avi 0\nb c.avi 1\nempty.avi 1\n'
+    )
+    (tmp_path / 'val.txt').write_text('a.avi 0\nd.avi 1\n')
+    (tmp_path / 'classes.txt').write_text('x\ny\n')
+    return tmp_path
+
+
+def table(root) -> dict[str, dict[str, str]]:
+    """Rows of the report, by name."""
+    text = (root / 'check.csv').read_text(encoding='utf-8')
+    return {row['name']: row for row in csv.DictReader(text.splitlines())}
+
+
+@pytest.fixture
+def decoded(tmp_path, monkeypatch) -> Path:
+    """A file that gets the name of every clip that is decoded."""
+    real, path = check.decode_clip, tmp_path / 'decoded.log'
+
+    def counted(videos, name):
+        with path.open('a') as file:
+            file.write(f'{name}\n')
+        return real(videos, name)
+
+    monkeypatch.setattr(check, 'decode_clip', counted)
+    path.touch()
+    return path
+
+
+def test_statuses_and_reasons_are_those_of_the_files(tmp_path):
+    videos = tmp_path / 'videos'
+    videos.mkdir()
+    readable = write_readable(videos)
+    write_broken(videos)
+    names = sorted(path.name for path in videos.iterdir())
+    (tmp_path / 'all.txt').write_text(
+        ''.join(f'{name} 0\n' for name in [*names, 'absent.mp4'])
+    )
+    check_clips(tmp_path, workers=2)
+    rows = table(tmp_path)
+    found = {name: (r['status'], r['reason']) for name, r in rows.items()}
+    invalid = 'Invalid data found when processing input'
+    fault = found.pop('overwritten.mp4')
+    assert fault[0] == 'broken' and fault[1].endswith('of 30 frames')
+    held = found['truncated.avi'][1].split()[1]
+    assert found == dict.fromkeys(readable, ('ok', '')) | {
+        'absent.mp4': ('broken', 'there is no such file'),
+        'empty.mp4': ('broken', 'the file is empty'),
+        'one_frame.mp4': ('short', 'fewer than 8 frames: 1'),
+        'seven_frames.mkv': ('short', 'fewer than 8 frames: 7'),
+        'sound_only.mp4': ('broken', 'the file has no video stream'),
+        'text.mp4': ('broken', f'no video: {invalid}'),
+        'truncated.avi': (
+            'cut',
+            f'holds {held} of the 30 frames that its header announces',
+        ),
+        'two_frames.avi': ('short', 'fewer than 8 frames: 2'),
+    }
+    assert held in ('19', '20')
+    turned = rows['turned.mp4']
+    assert (
+        turned
+        | dict(
+            frames='16',
+            announced_frames='16',
+            avg_fps='25.0',
+            width='64',
+            height='48',
+            codec='h264',
+            pixel_format='yuv420p',
+            rotation='-90',
+        )
+        == turned
+    )
+
+
+def test_frames_that_nobody_is_to_see_are_not_missed(tmp_path):
+    videos = tmp_path / 'videos'
+    videos.mkdir()
+    # Places of repeats, which AVI counts and leaves empty.
+    times = [0, 40, 80, 120, 400, *range(440, 1000, 40)]
+    write_video(videos / 'repeats.avi', 19, codec='mpeg4', times=times)
+    # The first second is in the file, and its edit list hides it.
+    whole = write_video(tmp_path / 'whole.mp4', 45, options={'g': '10'})
+    with (
+        av.open(str(whole)) as source,
+        av.open(str(videos / 'trimmed.mp4'), 'w') as target,
+    ):
+        old = source.streams.video[0]
+        new = target.add_stream_from_template(old)
+        for packet in source.demux(old):
+            if packet.size:
+                packet.stream = new
+                packet.pts -= round(1 / old.time_base)
+                packet.dts -= round(1 / old.time_base)
+                target.mux(packet)
+    (tmp_path / 'all.txt').write_text('repeats.avi 0\ntrimmed.mp4 0\n')
+    check_clips(tmp_path, workers=1)
+    rows = table(tmp_path)
+    assert {row['status'] for row in rows.values()} == {'ok'}
+    assert rows['trimmed.mp4']['frames'] == '20'
+    assert rows['trimmed.mp4']['announced_frames'] == '20'
+
+
+@pytest.mark.parametrize(('end', 'status'), [(28, 'ok'), (26, 'cut')])
+def test_two_frames_too_few_are_no_cut(tmp_path, end, status):
+    (tmp_path / 'videos').mkdir()
+    clip = write_video(tmp_path / 'videos' / 'clip.avi', 30, codec='mpeg4')
+    start = packets(clip)[end].pos
+    clip.write_bytes(clip.read_bytes()[:start])
+    (tmp_path / 'all.txt').write_text('clip.avi 0\n')
+    check_clips(tmp_path, workers=1)
+    assert table(tmp_path)['clip.avi']['status'] == status
+
+
+def test_lists_are_written_without_what_is_broken(root):
+    lines = check_clips(root, workers=2).lines()
+    checked = read_annotations(root / 'train_checked.txt')
+    assert checked.clips == [('a.avi', 0), ('b c.avi', 1)]
+    assert checked.header == dict(
+        dataset='small',
+        checked='every frame was decoded; 1 broken clips taken out',
+    )
+    other = read_annotations(root / 'val_checked.txt')
+    assert other.clips == read_annotations(root / 'val.txt').clips
+    assert '        empty.avi: the file is empty' in lines
+    check_clips(root, workers=2)
+    assert not list(root.glob('*_checked_checked.txt'))
+
+
+def test_a_second_run_decodes_what_is_new_or_changed(root, decoded):
+    assert check_clips(root, workers=2).decoded == 4
+    first = (root / 'check.csv').read_text()
+    # A clip that two lists name is decoded once.
+    assert sorted(decoded.read_text().split('\n')) == sorted(
+        ['', 'a.avi', 'b c.avi', 'd.avi', 'empty.avi']
+    )
+    decoded.write_text('')
+    assert check_clips(root, workers=2).decoded == 0
+    assert decoded.read_text() == ''
+    assert (root / 'check.csv').read_text() == first
+    os.utime(root / 'videos' / 'a.avi', (1, 1))
+    write_video(root / 'videos' / 'd.avi', 3, codec='mpeg4')
+    assert check_clips(root, workers=1).decoded == 2
+    assert sorted(decoded.read_text().split()) == ['a.avi', 'd.avi']
+    assert table(root)['d.avi']['status'] == 'short'
+
+
+def test_a_journal_cut_off_anywhere_goes_on(root, decoded):
+    check_clips(root, workers=1)
+    journal = root / 'check.jsonl'
+    content = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b''.join(content[:2]) + content[2][:40])
+    assert check_clips(root, workers=1).decoded == 2
+    assert check_clips(root, workers=1).decoded == 0
+
+
+@pytest.mark.parametrize(
+    ('end', 'told'),
+    [(signal.SIGKILL, 'SIGKILL'), (3, 'exit code 3')],
+)
+def test_a_crash_of_the_decoder_costs_its_clip_alone(
+    root, monkeypatch, end, told
+):
+    real = check.decode_clip
+
+    def crashing(videos, name):
+        if name == 'b c.avi':
+            if isinstance(end, signal.Signals):
+                os.kill(os.getpid(), end)
+            os._exit(end)
+        return real(videos, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(check, 'decode_clip', crashing)
+        report = check_clips(root, workers=1)
+    assert report.facts['b c.avi'].verdict() == (
+        'broken',
+        f'the decoder crashed ({told})',
+    )
+    assert report.named('ok') == ['a.avi', 'd.avi']
+    assert ('b c.avi', 1) not in read_annotations(
+        root / 'train_checked.txt'
+    ).clips
+    # It may have been for want of memory.
+    report = check_clips(root, workers=1)
+    assert report.decoded == 1
+    assert report.named('ok') == ['a.avi', 'b c.avi', 'd.avi']
+
+
+def test_all_jobs_are_done_by_any_number_of_processes():
+    for workers in (1, 2, 5, 40):
+        outcomes = list(run_jobs(abs, list(range(-20, 0)), workers))
+        assert {o.job: o.value for o in outcomes} == {
+            -i: i for i in range(1, 21)
+        }
+    (failed,) = run_jobs(abs, ['text'], 1)
+    assert failed.error.startswith('TypeError: bad operand')
+
+
+def test_ctrl_c_keeps_what_was_done(root):
+    names = [f'{i}.avi' for i in range(30)]
+    for name in names:
+        (root / 'videos' / name).hardlink_to(root / 'videos' / 'a.avi')
+    (root / 'train.txt').write_text(''.join(f'{n} 0\n' for n in names))
+    process = subprocess.Popen(
+        [sys.executable, '-c', SLOW_CHECK, str(root)],
+        env=os.environ
+        | dict(PYTHONPATH=str(Path(dvfl_mmaction.__file__).parents[1])),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    journal = root / 'check.jsonl'
+    deadline = time.monotonic() + 60
+    while not journal.exists() or journal.read_bytes().count(b'\n') < 3:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    message = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert 'the same command goes on from there' in message
+    assert 'Traceback' not in message
+    noted = [json.loads(line) for line in journal.open()]
+    assert not (root / 'check.csv').exists()
+    assert check_clips(root, workers=2).decoded == 32 - len(noted)
+
+
+def test_a_root_without_lists_or_videos_is_told(root):
+    (root / 'videos').rename(root / 'clips')
+    with pytest.raises(UserError, match='videos is not there; put the clips'):
+        check_clips(root)
+    for path in root.glob('[tv]*.txt'):
+        path.unlink()
+    with pytest.raises(UserError, match='holds no list of clips'):
+        check_clips(root)
+
+
+def test_the_estimate_comes_from_a_sample(root, monkeypatch, capsys):
+    monkeypatch.setattr(
+        check, 'even_sample', lambda names: (names[::2], names[1::2])
+    )
+    turn(write_video(root / 'videos' / 'e.mp4', 9))
+    with (root / 'val.txt').open('a') as file:
+        file.write('e.mp4 1\n')
+    check_clips(root, workers=2)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == '5 clips, 5 of them to be decoded'
+    assert printed[1].startswith('sample of 3 clips: ')
+    assert printed[1].endswith(' for the other 2')

@@ -1,0 +1,48 @@
+"""Count multiply-adds and parameters of any MMAction2 config's model.
+
+One clip as the config's test takes it, backbone and head. A multiply-add is
+counted once; MMAction2's get_flops counts likewise, but the backbone alone,
+and norms.
+
+Examples:
+    python tools/complexity.py configs/vflnet_ucf101.py
+    python tools/complexity.py configs/*_ucf101.py --num-classes 400
+"""
+
+import argparse
+import json
+
+import dvfl_mmaction  # noqa: F401, registers the models
+from dvfl_mmaction.analysis.complexity import complexity
+from dvfl_mmaction.analysis.configs import load_config
+from dvfl_mmaction.analysis.tables import align
+from dvfl_mmaction.engine.plain_errors import install
+
+if __name__ == '__main__':
+    install()
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('configs', nargs='+')
+    parser.add_argument('--num-classes', type=int, help='of every head')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+    args = parser.parse_args()
+    found = {
+        path: complexity(load_config(path), args.num_classes)
+        for path in args.configs
+    }
+    if args.json:
+        print(json.dumps({k: vars(v) for k, v in found.items()}, indent=1))
+    else:
+        rows = [('config', 'input', 'parameters', 'GMACs')]
+        for path, counts in found.items():
+            rows.append(
+                (
+                    path,
+                    ' x '.join(map(str, counts.shape)),
+                    f'{counts.parameters / 1e6:.2f} M',
+                    f'{counts.macs / 1e9:.2f}',
+                )
+            )
+        print(align(rows))

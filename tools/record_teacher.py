@@ -1,0 +1,76 @@
+"""Record a teacher's answers to a whole training, and train nothing.
+
+A student then trains without the teacher: no weights in memory, no forward
+pass. It has to be shown the same clips: same data, pipeline, seed, batch
+size, number of processes and epochs.
+
+Example:
+    python tools/record_teacher.py configs/vflnet_kd_ucf101.py \\
+        --to recordings/ucf101 --cfg-options randomness.seed=0
+    mim train mmaction2 configs/vflnet_kd_ucf101.py --cfg-options \\
+        randomness.seed=0 model.teacher.type=RecordedTeacher \\
+        model.teacher.path=recordings/ucf101
+"""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from dvfl_mmaction.engine.plain_errors import install
+from dvfl_mmaction.errors import UserError
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='of a distillation')
+    parser.add_argument('--to', required=True, help='folder for the recording')
+    parser.add_argument(
+        '--dtype', default='float16', choices=('float16', 'float32')
+    )
+    parser.add_argument(
+        '--top-k', type=int, help='keep only the largest logits of each clip'
+    )
+    parser.add_argument('--work-dir', help='folder for the log')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument(
+        '--launcher', choices=('none', 'pytorch', 'slurm'), default='none'
+    )
+    return parser.parse_args()
+
+
+def recording_config(args) -> Config:
+    """The distillation's config, changed to record alone."""
+    if not Path(args.config).is_file():
+        raise UserError(f'{args.config} is not there; give a config file')
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    teacher = cfg.model.get('teacher')
+    if not teacher or 'checkpoint' not in teacher:
+        raise UserError(
+            f'{args.config} has no teacher to record; give the config of a '
+            'distillation, such as configs/vflnet_kd_ucf101.py'
+        )
+    teacher.record_to = args.to
+    teacher.record_dtype = args.dtype
+    teacher.record_top_k = args.top_k
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or f'{args.to}/log'
+    cfg.train_cfg.type = 'RecordingLoop'
+    cfg.param_scheduler = None
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.default_hooks.checkpoint = cfg.default_hooks.param_scheduler = None
+    return cfg
+
+
+if __name__ == '__main__':
+    install()
+    arguments = parse_args()
+    import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
+
+    from mmaction.registry import RUNNERS  # isort: skip
+
+    RUNNERS.build(recording_config(arguments)).train()
