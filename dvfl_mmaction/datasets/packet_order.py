@@ -9,6 +9,7 @@ from av.bitstream import BitStreamFilterContext
 VOP = b'\0\0\1\xb6'  # starts a picture of MPEG-4 part 2
 MAX_EMPTY_VOP = 19  # bytes: an MPEG-4 picture that says "as before"
 I_VOP, B_VOP = 0, 2
+AVI_HEAD = 8  # bytes before a picture in AVI
 
 
 @dataclass
@@ -57,7 +58,9 @@ def read_still(container, stream, number: int) -> av.Packet:
     """
     container.seek(number, stream=stream)
     packet = next(container.demux(stream), None)
-    if packet is None or packet.dts != number:
+    entry = stream.index_entries[number]
+    found = packet and (packet.dts, packet.size, packet.pos)
+    if found != (number, entry.size, entry.pos + AVI_HEAD):
         raise ValueError('the index of the file is wrong')
     packet.pts = number
     return packet
