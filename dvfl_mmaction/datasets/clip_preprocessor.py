@@ -9,7 +9,7 @@ from mmengine.model import stack_batch
 from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-AXES = (1, 2, 3, 4)  # of a clip, (V, C, T, H, W), in a batch
+AXES = (1, 2, 3, 4, 5)  # of a clip, (V, C, T, H, W), in a batch
 
 
 @MODELS.register_module()
@@ -56,7 +56,7 @@ def change_colors(clips: Tensor, changes: Sequence[Sequence]) -> Tensor:
     Returns:
         ``clips``.
     """
-    for place in range(max(map(len, changes))):
+    for place in range(max(map(len, changes), default=0)):
         for name, change in CHANGES.items():
             chosen = {
                 i: steps[place][1]
