@@ -245,7 +245,7 @@ class Oracle:
     def __init__(self, labels, wrong):
         self.labels, self.wrong, self.asked = labels, wrong, 0
 
-    def logits(self, inputs):
+    def answer(self, inputs):
         rows = []
         for _ in range(len(inputs)):
             label = self.labels[self.asked]

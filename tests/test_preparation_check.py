@@ -259,6 +259,8 @@ def test_ctrl_c_keeps_what_was_done(root):
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        # A run in the background would hand down that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     journal = root / 'check.jsonl'
     deadline = time.monotonic() + 60

@@ -273,6 +273,8 @@ def test_an_interruption_leaves_no_half_file(root, tmp_path):
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        # A run in the background would hand down that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     journal = target / 'pack.jsonl'
