@@ -89,6 +89,15 @@ def test_24_orders_in_one_batch_each_as_in_the_worker():
     assert len(ours.unique(dim=0)) == 24
 
 
+def test_frames_of_a_2d_recognizer_are_changed_likewise():
+    clips = clips_of(4)
+    changes = [tuple(AMOUNTS.items())] * 4
+    wanted = change_colors(as_inputs(clips).float(), changes)
+    frames = torch.from_numpy(clips).permute(0, 1, 4, 2, 3).float()
+    ours = change_colors(frames, changes)  # (B, T, 3, H, W)
+    assert torch.allclose(ours.transpose(1, 2), wanted[:, 0], atol=1e-3)
+
+
 def test_hue_by_hand():
     colours = np.array(
         [[200, 20, 20], [20, 200, 20], [20, 20, 200], [90, 90, 90], [0, 0, 0]]

@@ -9,7 +9,6 @@ from mmengine.model import stack_batch
 from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-AXES = (1, 2, 3, 4, 5)  # of a clip, (V, C, T, H, W), in a batch
 
 
 @MODELS.register_module()
@@ -23,14 +22,14 @@ class ClipDataPreprocessor(ActionDataPreprocessor):
     a pixel differs from the worker's by 1 of 255 in the mean. Clips of which
     nothing is said are left as they are, and so are all in testing.
 
-    Arguments are ``ActionDataPreprocessor``'s; ``format_shape`` is 'NCTHW',
-    and the channels of what comes in are RGB.
+    Arguments are ``ActionDataPreprocessor``'s; ``format_shape`` is 'NCTHW'
+    or 'NCHW', and the channels of what comes in are RGB.
     """
 
     def preprocess(
         self, inputs: list[Tensor], data_samples: list, training: bool = False
     ) -> tuple:
-        """A batch, from clips (V, 3, T, H, W) uint8."""
+        """A batch, from clips (V, 3, T, H, W) or (T, 3, H, W) uint8."""
         changes = [s.get('color_changes', ()) for s in data_samples or ()]
         if not training or not any(changes):
             return super().preprocess(inputs, data_samples, training)
@@ -49,7 +48,8 @@ def change_colors(clips: Tensor, changes: Sequence[Sequence]) -> Tensor:
     together.
 
     Args:
-        clips: (B, V, 3, T, H, W) float RGB, 0 to 255. Written to.
+        clips: (B, V, 3, T, H, W) or (B, T, 3, H, W) float RGB, 0 to 255.
+            Written to.
         changes: B times (operation, amount), from the first to the last; see
             :func:`dvfl_mmaction.datasets.clip_transforms.defer`.
 
@@ -68,14 +68,14 @@ def change_colors(clips: Tensor, changes: Sequence[Sequence]) -> Tensor:
             indices = torch.tensor(list(chosen), device=clips.device)
             amounts = torch.tensor(
                 list(chosen.values()), dtype=clips.dtype, device=clips.device
-            ).view(-1, 1, 1, 1, 1, 1)
+            ).view(-1, *[1] * (clips.dim() - 1))
             changed = change(clips[indices], amounts).clamp_(0, 255)
             clips.index_copy_(0, indices, changed)
     return clips
 
 
-# Each takes clips (N, V, 3, T, H, W), that it may write to, and a factor or
-# a turn a clip, (N, 1, 1, 1, 1, 1); clamping is left to the caller.
+# Each takes clips (N, V, 3, …), that it may write to, and a factor or a turn
+# a clip, (N, 1, 1, …); clamping is left to the caller.
 
 
 def change_brightness(clips: Tensor, factors: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def change_brightness(clips: Tensor, factors: Tensor) -> Tensor:
 
 
 def change_contrast(clips: Tensor, factors: Tensor) -> Tensor:
-    mean = gray(clips).mean(dim=AXES, keepdim=True)
+    mean = gray(clips).flatten(1).mean(1).view_as(factors)
     return clips.mul_(factors).add_((1 - factors) * mean)
 
 
@@ -112,7 +112,7 @@ def change_hue(clips: Tensor, turns: Tensor) -> Tensor:
 
 
 def gray(clips: Tensor) -> Tensor:
-    """(N, V, 3, T, H, W) -> (N, V, 1, T, H, W)."""
+    """(N, V, 3, …) -> (N, V, 1, …)."""
     red, green, blue = clips.split(1, dim=2)
     return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
