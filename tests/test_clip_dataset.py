@@ -25,6 +25,19 @@ RANDOM = [
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
+# As in the full-size configs: noted by lazy steps, colours for the device.
+NOTED = [
+    *RANDOM[:3],
+    dict(type='Resize', scale=(-1, 40), lazy=True),
+    dict(type='RandomResizedCrop', lazy=True),
+    dict(type='Resize', scale=(32, 32), keep_ratio=False, lazy=True),
+    dict(type='Flip', lazy=True),
+    dict(type='Fuse'),
+    dict(type='ClipColorJitter', deferred=True),
+    dict(type='ClipGrayscale', deferred=True),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs', meta_keys=('color_changes',)),
+]
 FIXED = [
     *RANDOM[:1],
     dict(type='UniformSample', clip_len=4, test_mode=True),
@@ -84,7 +97,12 @@ def epochs(folder, num_workers, num_epochs=2, seed=5, **kwargs):
         loader.sampler.set_epoch(epoch)
         result.append(
             [
-                (clip, sample.sample_idx, sample.get('broken'))
+                (
+                    clip,
+                    sample.sample_idx,
+                    sample.get('broken'),
+                    sample.get('color_changes'),
+                )
                 for batch in loader
                 for clip, sample in zip(
                     batch['inputs'], batch['data_samples'], strict=True
@@ -111,14 +129,25 @@ def test_the_stream_is_the_same_for_any_number_of_workers(whole):
     assert same(alone, epochs(whole, 2))
 
 
+def test_so_is_that_of_clips_whose_colours_are_changed_later(whole):
+    alone = epochs(whole, 0, pipeline=NOTED)
+    changes = {sample[3] for epoch in alone for sample in epoch}
+    assert len(changes) > 20  # of 32: most are changed, each in its own way
+    random.seed(99)
+    np.random.seed(98)
+    for num_workers in (0, 2, 4):
+        again = epochs(whole, num_workers, pipeline=NOTED)
+        assert same(alone, again)
+
+
 def test_epochs_and_seeds_draw_differently(whole):
     first, second = epochs(whole, 0)
-    order = [index for _, index, _ in first]
+    order = [index for _, index, *_ in first]
     assert sorted(order) == list(range(16))
-    assert order != [index for _, index, _ in second]
-    by_index = {index: clip for clip, index, _ in second}
-    other_seed = {i: clip for clip, i, _ in epochs(whole, 0, 1, seed=6)[0]}
-    for clip, index, _ in first:
+    assert order != [index for _, index, *_ in second]
+    by_index = {index: clip for clip, index, *_ in second}
+    other_seed = {i: clip for clip, i, *_ in epochs(whole, 0, 1, seed=6)[0]}
+    for clip, index, *_ in first:
         assert not torch.equal(clip, by_index[index])
         assert not torch.equal(clip, other_seed[index])
 
@@ -159,7 +188,7 @@ def test_in_training_a_broken_clip_is_replaced_from_the_stream(mixed):
     runs = [epochs(folder, workers) for workers in (0, 2)]
     assert same(*runs)
     named = set()
-    for clip, index, marks in runs[0][0]:
+    for clip, index, marks, _ in runs[0][0]:
         name = clips[index][0]
         assert clip.shape == (1, 3, 4, 32, 32)
         assert (marks is not None) == (name in broken)

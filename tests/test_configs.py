@@ -1,4 +1,5 @@
 import argparse
+import random
 import re
 from copy import deepcopy
 from functools import cache
@@ -11,6 +12,7 @@ import torch
 from mmaction.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
 
 from dvfl_mmaction.engine.config_checks import check_keys, needed_paths
 from dvfl_mmaction.engine.test_views import apply_test_views
@@ -218,6 +220,61 @@ def test_decord_gives_the_same_samples(videos):
     assert [steps[0].type, steps[2].type] == ['DecordInit', 'DecordDecode']
     decords = read(cfg, 'test_dataloader', videos)['inputs']
     assert torch.equal(ours, decords)
+
+
+def training_sample(cfg, videos):
+    random.seed(3)
+    np.random.seed(3)
+    return read(cfg, 'train_dataloader', videos)
+
+
+def test_decord_gives_the_same_training_clips(videos):
+    cfg = load('vflnet_ucf101.py')
+    ours = training_sample(cfg, videos)
+    for step in (0, 2):
+        cfg.merge_from_dict(
+            documented_options(rf'train_dataloader\S*pipeline\.{step}')
+        )
+    types = [s.type for s in cfg.train_dataloader.dataset.pipeline]
+    assert types[0] == 'DecordInit' and types[2] == 'DecordDecode'
+    decords = training_sample(cfg, videos)
+    assert torch.equal(ours['inputs'], decords['inputs'])
+    changes = ours['data_samples'].color_changes
+    assert changes == decords['data_samples'].color_changes
+
+
+def test_colours_are_the_same_wherever_they_are_changed(videos):
+    cfg = load('vflnet_ucf101.py')
+    preprocessor = MODELS.build(dict(cfg.model.data_preprocessor))
+    preprocessor.blending = None
+    device = training_sample(cfg, videos)
+    options = documented_options(r'train_dataloader\S*pipeline\.[89]')
+    assert list(options.values()) == [False, False]
+    cfg.merge_from_dict(options)
+    worker = training_sample(cfg, videos)
+    assert device['data_samples'].get('color_changes')
+    assert not worker['data_samples'].get('color_changes')
+    clips = [
+        preprocessor(pseudo_collate([sample]), training=True)['inputs']
+        for sample in (device, worker)
+    ]
+    # In levels of 255; three channels' deviations are about 58 each.
+    assert (clips[0] - clips[1]).abs().mean() * 58 < 1
+
+
+def test_a_training_clip_is_what_steps_that_are_not_lazy_give(videos):
+    cfg = load('vflnet_ucf101.py')
+    for step in (8, 9):  # no colours
+        cfg.train_dataloader.dataset.pipeline[step].prob = 0
+    lazy = training_sample(cfg, videos)['inputs'].float()
+    steps = cfg.train_dataloader.dataset.pipeline
+    assert steps.pop(7).type == 'Fuse'
+    for step in steps[3:7]:
+        assert step.pop('lazy')
+    other = training_sample(cfg, videos)['inputs'].float()
+    # The same crop, interpolated once in place of twice.
+    assert (lazy - other).abs().mean() < 4
+    assert (lazy - other.flip(-1)).abs().mean() > 10
 
 
 def test_mixup_or_cutmix_makes_soft_labels():

@@ -23,6 +23,7 @@ from small_recipe import (
 from dvfl_mmaction import UserError
 from dvfl_mmaction.engine.config_checks import (
     check_classes,
+    check_colors,
     check_keys,
     needed_paths,
 )
@@ -67,6 +68,28 @@ def test_class_counts_that_differ_are_refused():
     model['data_preprocessor']['blending'] = None
     check_classes(dict(model=model))
     check_classes(dict(model=dict(cls_head=dict(num_classes=10))))
+
+
+def test_colours_that_nobody_would_change_are_refused():
+    steps = [
+        dict(type='ClipColorJitter', deferred=True),
+        dict(type='PackActionInputs', meta_keys=('color_changes',)),
+    ]
+    cfg = dict(
+        model=dict(data_preprocessor=dict(type='ClipDataPreprocessor')),
+        train_dataloader=dict(dataset=dict(pipeline=steps)),
+    )
+    check_colors(cfg)
+    cfg['model']['data_preprocessor']['type'] = 'ActionDataPreprocessor'
+    with pytest.raises(UserError, match='make it ClipDataPreprocessor'):
+        check_colors(cfg)
+    steps[0]['deferred'] = False
+    check_colors(cfg)
+    cfg['model']['data_preprocessor']['type'] = 'ClipDataPreprocessor'
+    steps[0]['deferred'] = True
+    del steps[1]['meta_keys']
+    with pytest.raises(UserError, match='leaves out what it drew'):
+        check_colors(cfg)
 
 
 def test_wrapped_data_sets_are_looked_into():

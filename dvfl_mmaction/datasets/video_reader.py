@@ -6,6 +6,14 @@ from collections.abc import Iterable, Iterator
 import av
 import numpy as np
 
+from .packet_order import (
+    Picture,
+    index_stills,
+    order_pictures,
+    read_still,
+    runs_for,
+)
+
 # libav's own lines name no file; who reads the clip tells what is wrong.
 av.logging.set_level(None)
 
@@ -21,6 +29,11 @@ class VideoReader:
     stamps are not looked at, so a variable frame rate changes nothing.
     Pixels are to the bit those of decord and of FFmpeg's defaults, and a
     rotation that the file asks for is made. One thread decodes.
+
+    Pictures that no wanted frame needs are not decoded, where it is certain
+    which these are: B-pictures that nothing refers to, and all between one
+    wanted frame and the last key picture before the next. Motion-JPEG in
+    AVI is not even read but for the frames wanted.
 
     Use it as a context: the file is closed at the end, and its memory given
     back.
@@ -67,24 +80,36 @@ class VideoReader:
         if self._decoder is None:
             raise BrokenClipError('no decoder for the video stream')
         self._decoder.thread_count = 1
-        try:
-            self._packets = list(self._container.demux(stream))
-        except (av.FFmpegError, OSError) as error:
-            raise BrokenClipError(one_line(error)) from None
-        # The last packet is empty: it has the decoder give what it holds.
-        self.num_frames = sum(packet.size > 0 for packet in self._packets)
-        if not self.num_frames:
-            raise BrokenClipError('the video stream is empty')
+        self._stream, self._packets = stream, []
+        self._pictures = index_stills(self._container, stream)
+        if self._pictures is None:
+            self._read_all_packets()
+        else:
+            self.num_frames = len(self._pictures)
         self.announced_frames = self._announced(stream)
         self.avg_fps = float(stream.average_rate or 0)
         self.codec = self._decoder.name
         self.pixel_format = self._decoder.pix_fmt or 'unknown'
         self.width, self.height = self._decoder.width, self._decoder.height
 
+    def _read_all_packets(self):
+        try:
+            if self._pictures:  # it may have jumped about
+                self._container.seek(0, stream=self._stream)
+            self._packets = list(self._container.demux(self._stream))
+        except (av.FFmpegError, OSError) as error:
+            raise BrokenClipError(one_line(error)) from None
+        # The last packet is empty: it has the decoder give what it holds.
+        self.num_frames = sum(packet.size > 0 for packet in self._packets)
+        if not self.num_frames:
+            raise BrokenClipError('the video stream is empty')
+
     def _announced(self, stream: av.video.stream.VideoStream) -> int:
         """What the header says of the frames that are to be seen."""
         packets = [packet for packet in self._packets if packet.size > 0]
         family = self._container.format.name
+        if not packets:
+            return stream.frames  # :func:`index_stills` found as many
         if stream.frames and family.startswith('mov'):
             # The edit list has been applied to the index; frames that are
             # decoded for others' sake only are still in it.
@@ -111,16 +136,17 @@ class VideoReader:
 
         Raises:
             BrokenClipError: If a frame up to the last one asked for cannot
-                be decoded. In Motion-JPEG, where a frame needs no other
-                one, only those asked for are decoded.
+                be decoded, of those that have to be decoded for them.
         """
         indices = [int(i) for i in indices]
-        frames, count = self._pick(set(indices))
-        if len(frames) < len(set(indices)):
-            if not count:
-                raise BrokenClipError('no frame can be decoded')
-            indices = [i * count // self.num_frames for i in indices]
+        frames = self._decode_needed(set(indices))
+        if frames is None:
             frames, count = self._pick(set(indices))
+            if len(frames) < len(set(indices)):
+                if not count:
+                    raise BrokenClipError('no frame can be decoded')
+                indices = [i * count // self.num_frames for i in indices]
+                frames, count = self._pick(set(indices))
         return [frames[i] for i in indices]
 
     def frames(self) -> Iterator[av.VideoFrame]:
@@ -132,13 +158,12 @@ class VideoReader:
         Raises:
             BrokenClipError: At the first that cannot be decoded.
         """
-        return self._decode(self._packets)
-
-    def _decode(self, packets: list[av.Packet]) -> Iterator[av.VideoFrame]:
+        if not self._packets:
+            self._read_all_packets()
         self._decoder.flush_buffers()
         count = 0
         try:
-            for packet in packets:
+            for packet in self._packets:
                 for frame in self._decoder.decode(packet):
                     yield frame
                     count += 1
@@ -147,15 +172,40 @@ class VideoReader:
                 f'{one_line(error)} after {count} of {self.num_frames} frames'
             ) from None
 
+    def _decode_needed(self, wanted: set[int]) -> dict | None:
+        """The frames wanted, by number; None if it did not go as foreseen.
+
+        Every picture that goes in has to come out, in the order of display.
+        """
+        if self._pictures is None:
+            self._pictures = order_pictures(self._stream, self._packets)
+        frames = {}
+        try:
+            for run in runs_for(self._pictures or (), wanted):
+                self._decoder.flush_buffers()
+                last = max(p.number for p in run if p.number in wanted)
+                foreseen = iter(sorted(p.number for p in run))
+                for frame in self._decode_run(run):
+                    if frame.pts != next(foreseen, None):
+                        return None
+                    if frame.pts in wanted:
+                        frames[frame.pts] = self.to_rgb(frame)
+                    if frame.pts == last:
+                        break
+        except (av.FFmpegError, ValueError, OSError):
+            return None  # decoding in turn will tell
+        return frames if len(frames) == len(wanted) else None
+
+    def _decode_run(self, run: list[Picture]):
+        for picture in run:
+            packet = picture.packet or read_still(
+                self._container, self._stream, picture.number
+            )
+            yield from self._decoder.decode(packet)
+        yield from self._decoder.decode(None)
+
     def _pick(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
         """The frames wanted, by number, and how many there are up to them."""
-        if self.codec == 'mjpeg':
-            numbers = sorted(wanted)
-            packets = [packet for packet in self._packets if packet.size > 0]
-            chosen = self._decode([packets[i] for i in numbers])
-            found = dict(zip(numbers, map(self.to_rgb, chosen), strict=False))
-            if len(found) == len(numbers):
-                return found, self.num_frames
         found, count = {}, 0
         for count, frame in enumerate(self.frames(), 1):
             if count - 1 in wanted:
@@ -172,7 +222,10 @@ class VideoReader:
         """
         try:
             image = frame.to_ndarray(
-                format='rgb24', width=self.width, height=self.height
+                format='rgb24',
+                width=self.width,
+                height=self.height,
+                threads=1,  # else a pool of them is made for each frame
             )
         except (av.FFmpegError, ValueError, OSError) as error:
             raise BrokenClipError(
@@ -185,7 +238,8 @@ class VideoReader:
 
     def close(self):
         """Close the file and let its packets go."""
-        self._packets, self._decoder = [], None
+        self._packets, self._pictures = [], None
+        self._decoder = self._stream = None
         self._container.close()
 
     def __enter__(self) -> 'VideoReader':

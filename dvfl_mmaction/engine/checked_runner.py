@@ -3,7 +3,7 @@
 from mmaction.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .config_checks import check_classes, check_data, check_keys
+from .config_checks import check_classes, check_colors, check_data, check_keys
 from .plain_errors import install
 from .test_views import apply_test_views
 
@@ -13,11 +13,12 @@ class CheckedRunner(Runner):
     """A ``Runner`` that looks before it builds.
 
     Before a model is built it refuses misspelt top-level keys, class counts
-    that differ, and data that is not on disk, naming the command that
-    prepares it (the config's ``prepare_command``). ``test_views`` sets the
-    clips and crops of testing. From then on, a mistake
-    of the user's that nobody catches ends the program with one line instead
-    of a traceback. Training and testing are MMEngine's, untouched.
+    that differ, colours that nobody would change, and data that is not on
+    disk, naming the command that prepares it (the config's
+    ``prepare_command``). ``test_views`` sets the clips and crops of testing.
+    From then on, a mistake of the user's that nobody catches ends the
+    program with one line instead of a traceback. Training and testing are
+    MMEngine's, untouched.
     """
 
     @classmethod
@@ -25,6 +26,7 @@ class CheckedRunner(Runner):
         install()
         check_keys(cfg)
         check_classes(cfg)
+        check_colors(cfg)
         apply_test_views(cfg)
         # ``mim test`` sets load_from; it must not ask for training data.
         if not cfg.get('load_from'):

@@ -61,6 +61,33 @@ def check_classes(cfg: dict):
         )
 
 
+def check_colors(cfg: dict):
+    """Refuse colours that are drawn by the workers and changed by nobody.
+
+    Raises:
+        UserError: With what is missing.
+    """
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    preprocessor = (cfg.get('model') or {}).get('data_preprocessor') or {}
+    for leaf in leaves(dataset):
+        steps = leaf.get('pipeline') or []
+        deferred = [s['type'] for s in steps if s.get('deferred')]
+        if not deferred:
+            continue
+        if preprocessor.get('type') != 'ClipDataPreprocessor':
+            raise UserError(
+                f'{deferred[0]} is deferred, and model.data_preprocessor is '
+                f'{preprocessor.get("type")}, which changes no colours; make '
+                'it ClipDataPreprocessor, or set deferred=False'
+            )
+        packed = [key for s in steps for key in s.get('meta_keys') or ()]
+        if 'color_changes' not in packed:
+            raise UserError(
+                f'{deferred[0]} is deferred, and PackActionInputs leaves out '
+                "what it drew; give it meta_keys=('color_changes',)"
+            )
+
+
 def check_data(cfg: dict, loaders: Iterable[str]):
     """Refuse to start if a data set is not on disk, or has other classes.
 

@@ -10,6 +10,11 @@
 # Decode with decord with (and the same for the other two)
 #   train_dataloader.dataset.pipeline.0.type=DecordInit
 #   train_dataloader.dataset.pipeline.2.type=DecordDecode
+# The workers draw the colours of a training clip, and the model's data
+# preprocessor changes them on the device. To have the workers do it all
+# (faster where the device is the CPU, and small beside a step of training)
+#   --cfg-options train_dataloader.dataset.pipeline.8.deferred=False
+#   train_dataloader.dataset.pipeline.9.deferred=False
 clip_len = 8
 size = 224
 scale = (-1, 256)  # short side
@@ -18,10 +23,12 @@ train_pipeline = [
     dict(type='ClipInit'),
     dict(type='UniformSample', clip_len=clip_len),
     dict(type='ClipDecode'),
-    dict(type='Resize', scale=scale),
-    dict(type='RandomResizedCrop', area_range=(0.08, 1.0)),
-    dict(type='Resize', scale=(size, size), keep_ratio=False),
-    dict(type='Flip', flip_ratio=0.5),
+    # What lazy steps note, Fuse does at once, on the frame's own pixels.
+    dict(type='Resize', scale=scale, lazy=True),
+    dict(type='RandomResizedCrop', area_range=(0.08, 1.0), lazy=True),
+    dict(type='Resize', scale=(size, size), keep_ratio=False, lazy=True),
+    dict(type='Flip', flip_ratio=0.5, lazy=True),
+    dict(type='Fuse'),
     dict(
         type='ClipColorJitter',
         prob=0.8,
@@ -29,10 +36,11 @@ train_pipeline = [
         contrast=0.4,
         saturation=0.2,
         hue=0.1,
+        deferred=True,
     ),
-    dict(type='ClipGrayscale', prob=0.2),
+    dict(type='ClipGrayscale', prob=0.2, deferred=True),
     dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
+    dict(type='PackActionInputs', meta_keys=('color_changes',)),
 ]
 val_pipeline = [
     dict(type='ClipInit'),

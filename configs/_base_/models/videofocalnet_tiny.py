@@ -13,7 +13,7 @@ model = dict(
         average_clips='prob',
     ),
     data_preprocessor=dict(
-        type='ActionDataPreprocessor',
+        type='ClipDataPreprocessor',
         # ImageNet's, RGB: the decoders give RGB already
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],

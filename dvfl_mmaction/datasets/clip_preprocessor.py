@@ -1,0 +1,125 @@
+"""Colours changed on the device, a whole batch at a time."""
+
+from collections.abc import Sequence
+
+import torch
+from mmaction.models.data_preprocessors import ActionDataPreprocessor
+from mmaction.registry import MODELS
+from mmengine.model import stack_batch
+from torch import Tensor
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@MODELS.register_module()
+class ClipDataPreprocessor(ActionDataPreprocessor):
+    """An ``ActionDataPreprocessor`` that does the deferred colour work.
+
+    In training, what ``ClipColorJitter(deferred=True)`` and
+    ``ClipGrayscale(deferred=True)`` drew for a clip, the ``color_changes``
+    of its sample, is done here: after the batch is on the device, before it
+    is normalised and blended. Nothing is rounded between the operations, so
+    a pixel differs from the worker's by 1 of 255 in the mean. Clips of which
+    nothing is said are left as they are, and so are all in testing.
+
+    Arguments are ``ActionDataPreprocessor``'s; ``format_shape`` is 'NCTHW'
+    or 'NCHW', and the channels of what comes in are RGB.
+    """
+
+    def preprocess(
+        self, inputs: list[Tensor], data_samples: list, training: bool = False
+    ) -> tuple:
+        """A batch, from clips (V, 3, T, H, W) or (T, 3, H, W) uint8."""
+        changes = [s.get('color_changes', ()) for s in data_samples or ()]
+        if not training or not any(changes):
+            return super().preprocess(inputs, data_samples, training)
+        clips = change_colors(stack_batch(inputs).float(), changes)
+        if self._enable_normalize:
+            clips.sub_(self.mean).div_(self.std)
+        if self.blending is not None:
+            clips, data_samples = self.blending(clips, data_samples)
+        return clips, data_samples
+
+
+def change_colors(clips: Tensor, changes: Sequence[Sequence]) -> Tensor:
+    """Change the colours of each clip of a batch in its own way.
+
+    Clips of the same operation at the same place of the order are changed
+    together.
+
+    Args:
+        clips: (B, V, 3, T, H, W) or (B, T, 3, H, W) float RGB, 0 to 255.
+            Written to.
+        changes: B times (operation, amount), from the first to the last; see
+            :func:`dvfl_mmaction.datasets.clip_transforms.defer`.
+
+    Returns:
+        ``clips``.
+    """
+    for place in range(max(map(len, changes), default=0)):
+        for name, change in CHANGES.items():
+            chosen = {
+                i: steps[place][1]
+                for i, steps in enumerate(changes)
+                if len(steps) > place and steps[place][0] == name
+            }
+            if not chosen:
+                continue
+            indices = torch.tensor(list(chosen), device=clips.device)
+            amounts = torch.tensor(
+                list(chosen.values()), dtype=clips.dtype, device=clips.device
+            ).view(-1, *[1] * (clips.dim() - 1))
+            changed = change(clips[indices], amounts).clamp_(0, 255)
+            clips.index_copy_(0, indices, changed)
+    return clips
+
+
+# Each takes clips (N, V, 3, …), that it may write to, and a factor or a turn
+# a clip, (N, 1, 1, …); clamping is left to the caller.
+
+
+def change_brightness(clips: Tensor, factors: Tensor) -> Tensor:
+    return clips.mul_(factors)
+
+
+def change_contrast(clips: Tensor, factors: Tensor) -> Tensor:
+    mean = gray(clips).flatten(1).mean(1).view_as(factors)
+    return clips.mul_(factors).add_((1 - factors) * mean)
+
+
+def change_saturation(clips: Tensor, factors: Tensor) -> Tensor:
+    grays = gray(clips)
+    return clips.mul_(factors).add_((1 - factors) * grays)
+
+
+def change_hue(clips: Tensor, turns: Tensor) -> Tensor:
+    """Turn the colour circle, at the same value and chroma."""
+    value, strongest = clips.max(dim=2, keepdim=True)
+    chroma = value - clips.amin(dim=2, keepdim=True)
+    red, green, blue = clips.unbind(2)
+    # From red, in sixths of the circle.
+    sector = 2 * strongest + torch.stack(
+        [green - blue, blue - red, red - green], dim=2
+    ).gather(2, strongest) / chroma.clamp(min=1e-6)
+    sector += 6 * turns
+    # What a channel lacks of the value: nothing near its own sector, all of
+    # the chroma opposite.
+    for channel, start in enumerate((5, 3, 1)):
+        k = (sector + start).remainder_(6)
+        lack = torch.minimum(k, 4 - k).clamp_(0, 1).mul_(chroma)
+        torch.sub(value, lack, out=clips[:, :, channel : channel + 1])
+    return clips
+
+
+def gray(clips: Tensor) -> Tensor:
+    """(N, V, 3, …) -> (N, V, 1, …)."""
+    red, green, blue = clips.split(1, dim=2)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+CHANGES = dict(
+    brightness=change_brightness,
+    contrast=change_contrast,
+    saturation=change_saturation,
+    hue=change_hue,
+)

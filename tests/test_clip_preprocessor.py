@@ -1,0 +1,183 @@
+"""Colours changed on the device are those that the worker would change."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import MODELS, TRANSFORMS
+from mmaction.structures import ActionDataSample
+
+from dvfl_mmaction.datasets import ClipColorJitter, ClipGrayscale
+from dvfl_mmaction.datasets.clip_preprocessor import change_colors
+from dvfl_mmaction.datasets.clip_transforms import ADJUSTMENTS
+
+MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+AMOUNTS = dict(brightness=1.37, contrast=0.62, saturation=1.2, hue=-0.07)
+
+
+def clips_of(num_clips, num_frames=3, size=24):
+    """(B, T, H, W, 3) uint8: smooth pictures, with black and white."""
+    rng = np.random.default_rng(0)
+    shape = (num_clips * num_frames, 5, 5, 3)
+    levels = rng.integers(-60, 316, shape).clip(0, 255).astype(np.uint8)
+    frames = [cv2.resize(f, (size, size)) for f in levels]
+    return np.stack(frames).reshape(num_clips, num_frames, size, size, 3)
+
+
+def as_inputs(clips):
+    """(B, T, H, W, 3) -> (B, 1, 3, T, H, W)."""
+    return torch.from_numpy(clips).permute(0, 4, 1, 2, 3).unsqueeze(1)
+
+
+def in_the_worker(clip, changes):
+    image = clip.reshape(-1, *clip.shape[2:])
+    for name, amount in changes:
+        image = ADJUSTMENTS[name](image, amount)
+    return image.reshape(clip.shape)
+
+
+def preprocessor(blending=None, kind='ClipDataPreprocessor'):
+    return MODELS.build(
+        dict(
+            type=kind,
+            mean=MEAN,
+            std=STD,
+            format_shape='NCTHW',
+            blending=blending,
+        )
+    )
+
+
+def batch_of(clips, changes):
+    samples = []
+    for i, change in enumerate(changes):
+        sample = ActionDataSample().set_gt_label(i)
+        if change is not None:
+            sample.set_metainfo(dict(color_changes=change))
+        samples.append(sample)
+    return dict(inputs=list(as_inputs(clips)), data_samples=samples)
+
+
+@pytest.mark.parametrize('name', AMOUNTS)
+def test_each_operation_is_the_workers_but_for_rounding(name):
+    clips = clips_of(2)
+    amounts = AMOUNTS[name], 1 / AMOUNTS[name] if name != 'hue' else 0.3
+    changes = [((name, amount),) for amount in amounts]
+    ours = change_colors(as_inputs(clips).float(), changes)
+    for clip, change, got in zip(clips, changes, ours, strict=True):
+        wanted = as_inputs(in_the_worker(clip, change)[None])[0]
+        assert not torch.equal(wanted, as_inputs(clip[None])[0])
+        # Saturation mixes in a grey that the worker has rounded.
+        assert (got - wanted).abs().max() < 0.7
+
+
+def test_24_orders_in_one_batch_each_as_in_the_worker():
+    orders = list(itertools.permutations(AMOUNTS.items()))
+    rng = np.random.default_rng(1)
+    changes = [
+        tuple((name, amount * rng.uniform(0.9, 1.1)) for name, amount in order)
+        for order in orders
+    ]
+    clips = clips_of(len(orders))
+    ours = change_colors(as_inputs(clips).float(), changes)
+    for clip, change, got in zip(clips, changes, ours, strict=True):
+        wanted = as_inputs(in_the_worker(clip, change)[None])[0]
+        error = (got - wanted).abs()
+        assert error.mean() < 1 and error.max() < 8
+    assert len(ours.unique(dim=0)) == 24
+
+
+def test_frames_of_a_2d_recognizer_are_changed_likewise():
+    clips = clips_of(4)
+    changes = [tuple(AMOUNTS.items())] * 4
+    wanted = change_colors(as_inputs(clips).float(), changes)
+    frames = torch.from_numpy(clips).permute(0, 1, 4, 2, 3).float()
+    ours = change_colors(frames, changes)  # (B, T, 3, H, W)
+    assert torch.allclose(ours.transpose(1, 2), wanted[:, 0], atol=1e-3)
+
+
+def test_hue_by_hand():
+    colours = np.array(
+        [[200, 20, 20], [20, 200, 20], [20, 20, 200], [90, 90, 90], [0, 0, 0]]
+    )
+    clip = torch.tensor(colours, dtype=torch.float32).T.reshape(
+        1, 1, 3, 1, 1, 5
+    )
+    turned = change_colors(clip, [(('hue', 1 / 3),)])[0, 0, :, 0, 0].T
+    wanted = colours[[1, 2, 0, 3, 4]]
+    assert torch.allclose(turned, torch.tensor(wanted).float(), atol=1e-3)
+
+
+def test_clips_of_which_nothing_is_said_stay():
+    clips = as_inputs(clips_of(3)).float()
+    changes = [(), (('brightness', 0.5),), (('hue', 0.0),)]
+    ours = change_colors(clips.clone(), changes)
+    assert torch.equal(ours[0], clips[0])
+    assert torch.equal(ours[1], clips[1] * 0.5)
+    assert torch.allclose(ours[2], clips[2], atol=1e-3)
+
+
+def test_deferred_draws_are_those_of_the_worker():
+    clips = clips_of(40)
+    changes = []
+    for seed, clip in enumerate(clips):
+        results = []
+        for deferred in (False, True):
+            np.random.seed(seed)
+            sample = dict(imgs=list(clip))
+            for kind in (ClipColorJitter, ClipGrayscale):
+                sample = kind(prob=0.5, deferred=deferred)(sample)
+            results.append(sample)
+        worker, later = results
+        assert np.array_equal(later['imgs'], clip)
+        changes.append(later.get('color_changes', ()))
+        got = change_colors(as_inputs(clip[None]).float(), [changes[-1]])
+        wanted = as_inputs(np.stack(worker['imgs'])[None])
+        assert (got - wanted).abs().mean() < 1
+    lengths = [len(change) for change in changes]
+    assert set(lengths) == {0, 1, 4, 5}  # neither, grey, jitter, both
+
+
+def test_normalised_and_blended_after_the_colours():
+    clips = clips_of(4)
+    changes = [(('saturation', 0.0),), None, (('contrast', 0.5),), ()]
+    got = preprocessor()(batch_of(clips, changes), training=True)['inputs']
+    coloured = change_colors(
+        as_inputs(clips).float(), [c or () for c in changes]
+    )
+    mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (MEAN, STD))
+    assert torch.allclose(got, (coloured - mean) / std, atol=1e-5)
+
+    blending = dict(type='MixupOrCutmix', num_classes=4)
+    data = preprocessor(blending)(batch_of(clips, changes), training=True)
+    labels = torch.stack([s.gt_label for s in data['data_samples']])
+    assert labels.shape == (4, 4)
+    assert torch.allclose(labels.sum(1), torch.ones(4))
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_without_changes_it_is_mmactions_own(training):
+    clips = clips_of(3)
+    # In testing, what was drawn is not looked at.
+    changes = [None] * 3 if training else [(('brightness', 0.5),)] * 3
+    ours, theirs = (
+        preprocessor(kind=kind)(batch_of(clips, changes), training=training)
+        for kind in ('ClipDataPreprocessor', 'ActionDataPreprocessor')
+    )
+    assert torch.equal(ours['inputs'], theirs['inputs'])
+
+
+def test_the_sample_carries_what_was_drawn():
+    np.random.seed(0)
+    sample = dict(imgs=list(clips_of(1)[0]), num_clips=1, clip_len=3, label=1)
+    for step in (
+        dict(type='ClipColorJitter', prob=1, deferred=True),
+        dict(type='FormatShape', input_format='NCTHW'),
+        dict(type='PackActionInputs', meta_keys=('color_changes',)),
+    ):
+        sample = TRANSFORMS.build(step)(sample)
+    changes = sample['data_samples'].color_changes
+    assert {name for name, _ in changes} == set(AMOUNTS)
+    assert sample['inputs'].dtype == torch.uint8
