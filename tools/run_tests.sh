@@ -10,4 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 ensure_environment tests
 cd "$ROOT"
-exec "$VENV/bin/python" -m pytest -q "$@"
+# A process a core; each computes with one thread, or they would fight.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec "$VENV/bin/python" -m pytest -q -n auto --maxprocesses 4 \
+    --dist loadfile "$@"
