@@ -1,6 +1,7 @@
 """Counts and times of models; the numbers' meaning, not their size."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,25 @@ def test_summaries_are_medians_and_quantiles():
     assert found['clips_per_s'] == pytest.approx(5)
     assert found['step_quartiles_ms'] == [1500, 2500]
     assert found['ucf101_epoch_min'] == pytest.approx(2 / 4 * 9537 / 60)
+
+
+def test_a_peak_is_that_of_the_process_alone(tmp_path):
+    large = bytearray(300_000_000)  # in this one
+    large[::4096] = b'x' * len(large[::4096])
+    code = (
+        'from dvfl_mmaction.analysis.benchmark import resident_peak\n'
+        'before = resident_peak()\n'
+        "block = b'x' * 50_000_000\n"
+        'print(resident_peak() - before)\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | dict(PYTHONPATH=str(ROOT)),
+    )
+    assert 45e6 < int(done.stdout.split()[-1]) < 60e6
 
 
 def test_the_tool_measures_and_writes_three_files(tmp_path):

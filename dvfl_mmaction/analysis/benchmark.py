@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import platform
+import re
 import resource
 import statistics
 import sys
@@ -286,9 +287,17 @@ def measure_peak(entry, work, batch_size, device, threads, sender):
 
 
 def resident_peak() -> int:
-    """Most memory that this process ever had, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == 'darwin' else peak * 1024
+    """Most memory that this program ever had, in bytes.
+
+    Not Linux's ``ru_maxrss``: that of a new process begins with its
+    parent's.
+    """
+    try:
+        status = Path('/proc/self/status').read_text()
+        return int(re.search(r'^VmHWM:\s*(\d+) kB', status, re.M)[1]) * 1024
+    except (OSError, TypeError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == 'darwin' else peak * 1024
 
 
 def describe_machine(device: str, threads: int) -> dict:

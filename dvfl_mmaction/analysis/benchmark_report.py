@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .benchmark import MIB
 from .tables import align
@@ -93,8 +94,16 @@ def draw(results: dict, path: Path):
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (key, label, tail) in zip(all_axes, panels, strict=True):
         values = [m.get(key, 0) for m in models]
-        bars = axes.barh(names, values, color='tab:blue')
-        axes.bar_label(bars, fmt='%.0f', padding=3)
+        axes.barh(names, values, color='tab:blue')
+        for row, value in enumerate(values):  # a column at the right edge
+            axes.text(
+                0.99,
+                row,
+                f'{value:,.0f}',
+                transform=axes.get_yaxis_transform(),
+                ha='right',
+                va='center',
+            )
         if tail:
             axes.plot(
                 [m[tail] for m in models],
@@ -103,9 +112,10 @@ def draw(results: dict, path: Path):
                 color='black',
                 label='95 % are faster',
             )
-            axes.legend(loc='lower right')
+            axes.legend(loc='upper center')
         axes.set_xlabel(label)
-        axes.margins(x=0.15)
+        axes.margins(x=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
     machine = results['machine']
     where = machine.get('gpu') or machine['processor']
     figure.suptitle(f'{where}, threads: {machine["threads"]}')
