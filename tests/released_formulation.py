@@ -14,7 +14,7 @@ from dvfl_mmaction.models.video_focalnet import parse_arch
 
 
 class PlainModulation(nn.Module):
-    """Focal modulation in space and time, DESIGN.md's 'The method'."""
+    """Focal modulation in space and time (Video-FocalNets, Eqs. 5-9)."""
 
     def __init__(self, channels, focal_level=2, focal_window=3):
         super().__init__()

@@ -4,9 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import av
@@ -18,8 +15,8 @@ from hostile_clips import (
     write_readable,
     write_video,
 )
+from interrupted import interrupt
 
-import dvfl_mmaction
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.datasets.preparation import check
@@ -251,25 +248,13 @@ def test_ctrl_c_keeps_what_was_done(root):
     for name in names:
         (root / 'videos' / name).hardlink_to(root / 'videos' / 'a.avi')
     (root / 'train.txt').write_text(''.join(f'{n} 0\n' for n in names))
-    process = subprocess.Popen(
-        [sys.executable, '-c', SLOW_CHECK, str(root)],
-        env=os.environ
-        | dict(PYTHONPATH=str(Path(dvfl_mmaction.__file__).parents[1])),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-        # A run in the background would hand down that it is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
     journal = root / 'check.jsonl'
-    deadline = time.monotonic() + 60
-    while not journal.exists() or journal.read_bytes().count(b'\n') < 3:
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    message = process.communicate(timeout=30)[1]
-    assert process.returncode == 130
+    status, message = interrupt(
+        SLOW_CHECK,
+        [root],
+        lambda: journal.exists() and journal.read_bytes().count(b'\n') >= 3,
+    )
+    assert status == 130
     assert 'the same command goes on from there' in message
     assert 'Traceback' not in message
     noted = [json.loads(line) for line in journal.open()]

@@ -1,11 +1,6 @@
 """A packed copy has the same frames, and nothing in it is half done."""
 
 import errno
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import av
@@ -13,8 +8,8 @@ import decord
 import numpy as np
 import pytest
 from hostile_clips import turn, write_broken, write_readable, write_video
+from interrupted import interrupt
 
-import dvfl_mmaction
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets import ClipDataset
 from dvfl_mmaction.datasets.annotations import read_annotations
@@ -265,30 +260,20 @@ def test_too_little_room_is_told_after_the_sample(
 
 def test_an_interruption_leaves_no_half_file(root, tmp_path):
     target = tmp_path / 'packed'
-    process = subprocess.Popen(
-        [sys.executable, '-c', ENDLESS_PACK, str(root), str(target)],
-        env=os.environ
-        | dict(PYTHONPATH=str(Path(dvfl_mmaction.__file__).parents[1])),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-        # A run in the background would hand down that it is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 60
     journal = target / 'pack.jsonl'
-    # The fourth clip, d.avi, is written under its other name and waits.
-    while (
-        not journal.exists()
-        or journal.read_bytes().count(b'\n') < 3
-        or not list((target / pack.PARTS).iterdir())
-    ):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    message = process.communicate(timeout=30)[1]
-    assert process.returncode == 130
+
+    def is_writing_the_fourth():
+        # d.avi is written under its other name and waits.
+        return (
+            journal.exists()
+            and journal.read_bytes().count(b'\n') >= 3
+            and any((target / pack.PARTS).iterdir())
+        )
+
+    status, message = interrupt(
+        ENDLESS_PACK, [root, target], is_writing_the_fourth
+    )
+    assert status == 130
     assert 'the same command goes on from there' in message
     assert sorted(files(target)) == [
         'pack.jsonl',

@@ -60,3 +60,15 @@ def test_what_is_missing_is_told_in_one_line(tmp_path):
     done = prepare('custom', '--root', '.', cwd=tmp_path)
     assert done.returncode == 2
     assert 'custom wants --check or --pack' in done.stderr
+    for count in ('0', '-1'):
+        done = prepare(
+            'custom',
+            '--root',
+            '.',
+            '--check',
+            '--workers',
+            count,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 2
+        assert f'--workers {count}; give 1 or more' in done.stderr

@@ -75,6 +75,8 @@ def parse_args():
         '--workers', type=int, help='processes of --check and --pack'
     )
     args = parser.parse_args()
+    if args.workers is not None and args.workers < 1:
+        parser.error(f'--workers {args.workers}; give 1 or more processes')
     if args.dataset == CUSTOM and not (args.check or args.pack):
         parser.error(f'{CUSTOM} wants --check or --pack')
     return args

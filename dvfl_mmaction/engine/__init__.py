@@ -1,6 +1,7 @@
 from .broken_clips_hook import BrokenClipsHook
 from .checked_runner import CheckedRunner
-from .stream_train_loop import RecordingLoop, StreamTrainLoop
+from .recording_loop import RecordingLoop
+from .stream_train_loop import StreamTrainLoop
 from .teacher_accuracy_hook import TeacherAccuracyHook
 from .teacher_recording_hook import TeacherRecordingHook
 

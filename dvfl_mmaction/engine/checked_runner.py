@@ -5,7 +5,7 @@ from mmengine.runner import Runner
 
 from .config_checks import check_classes, check_colors, check_data, check_keys
 from .plain_errors import install
-from .test_views import apply_test_views
+from .views import apply_test_views
 
 
 @RUNNERS.register_module()

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from mmaction.registry import LOOPS
-from mmengine.dist import all_gather_object, get_rank
-from mmengine.model import is_model_wrapper
+from mmengine.dist import get_rank
 from mmengine.runner import EpochBasedTrainLoop
 
 from ..datasets.stream import StreamSampler
@@ -41,10 +40,10 @@ class StreamTrainLoop(EpochBasedTrainLoop):
 
     def run_epoch(self):
         """Train the batches of this epoch that are not trained yet."""
-        self._done = self._iter - self._epoch * len(self.dataloader)
+        self.done = self._iter - self._epoch * len(self.dataloader)
         if self._is_stream():
             sampler = self.dataloader.sampler
-            sampler.skip = self._done * self.dataloader.batch_size
+            sampler.skip = self.done * self.dataloader.batch_size
             super().run_epoch()
             sampler.skip = 0
         else:
@@ -52,12 +51,13 @@ class StreamTrainLoop(EpochBasedTrainLoop):
 
     def run_iter(self, idx: int, data_batch: Sequence[dict]):
         """Train one batch, the ``idx``-th that the loader gives."""
-        self._seed_iteration()
+        self.seed_iteration()
         if self._is_stream():
-            idx += self._done
+            idx += self.done
         super().run_iter(idx, data_batch)
 
-    def _seed_iteration(self):
+    def seed_iteration(self):
+        """Seed all generators by seed, iteration and process."""
         words = np.random.SeedSequence(
             [self.runner.seed, self._iter, get_rank()]
         ).generate_state(3)
@@ -67,47 +67,3 @@ class StreamTrainLoop(EpochBasedTrainLoop):
 
     def _is_stream(self) -> bool:
         return isinstance(self.dataloader.sampler, StreamSampler)
-
-
-@LOOPS.register_module()
-class RecordingLoop(StreamTrainLoop):
-    """Show a training's every batch to its teacher, and train nothing.
-
-    What was recorded before is not done again. The model is a
-    ``DistillRecognizer3D`` or ``2D`` whose teacher records
-    (``record_to``); its weights stay as they are.
-    """
-
-    def run(self) -> torch.nn.Module:
-        """Record until the last epoch."""
-        self.runner.call_hook('before_train')
-        # All processes go on where the one that has the least stopped.
-        counts = all_gather_object(
-            self._model().teacher.replay.recording.count()
-        )
-        self._iter = min(counts)
-        self._epoch = self._iter // len(self.dataloader)
-        while self._epoch < self._max_epochs:
-            self.run_epoch()
-        self.runner.call_hook('after_train')
-        return self.runner.model
-
-    def run_iter(self, idx: int, data_batch: Sequence[dict]):
-        """Have the teacher answer to one batch, as training shows it."""
-        self._seed_iteration()
-        idx += self._done
-        self.runner.call_hook(
-            'before_train_iter', batch_idx=idx, data_batch=data_batch
-        )
-        model = self._model()
-        with self.runner.optim_wrapper.optim_context(model):
-            batch = model.data_preprocessor(data_batch, training=True)
-            model.teacher.logits(batch['inputs'])
-        self.runner.call_hook(
-            'after_train_iter', batch_idx=idx, data_batch=data_batch
-        )
-        self._iter += 1
-
-    def _model(self):
-        model = self.runner.model
-        return model.module if is_model_wrapper(model) else model

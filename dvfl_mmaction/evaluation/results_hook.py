@@ -37,7 +37,7 @@ class ResultsHook(Hook):
     written.
     """
 
-    priority = 'LOW'  # after the metric, before nothing
+    priority = 'LOW'  # after the hooks that change what is tested
 
     def before_test_epoch(self, runner):
         self.num_views = None

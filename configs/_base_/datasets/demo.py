@@ -1,6 +1,7 @@
 # 8 frames of 32 x 32 a clip, so that two CPU cores train in a minute or two.
 # No flip and no crop off the centre: they would change what a clip shows.
 # Steps stand where clips_8x224.py has them.
+_base_ = 'clips_8x224.py'
 num_classes = 12
 data_root = 'data/demo'
 prepare_command = f'python tools/make_demo_dataset.py {data_root}'
@@ -34,40 +35,24 @@ val_pipeline = [
     dict(type='PackActionInputs'),
 ]
 
-videos = dict(video='videos')
 train_dataloader = dict(
     batch_size=32,
     num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='StreamSampler', shuffle=True),
     dataset=dict(
-        type='ClipDataset',
-        data_root=data_root,
-        ann_file='train.txt',
-        data_prefix=videos,
-        pipeline=train_pipeline,
+        data_root=data_root, ann_file='train.txt', pipeline=train_pipeline
     ),
-)
-val_set = dict(
-    type='ClipDataset',
-    data_root=data_root,
-    ann_file='val.txt',
-    data_prefix=videos,
-    pipeline=val_pipeline,
-    test_mode=True,
 )
 val_dataloader = dict(
     batch_size=32,
     num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='StreamSampler', shuffle=False),
-    dataset=val_set,
+    dataset=dict(
+        data_root=data_root, ann_file='val.txt', pipeline=val_pipeline
+    ),
 )
 test_dataloader = dict(
-    val_dataloader,
     batch_size=4,  # videos: up to 12 clips each
-    dataset=dict(val_set, ann_file='test.txt'),
+    num_workers=2,
+    dataset=dict(
+        data_root=data_root, ann_file='test.txt', pipeline=val_pipeline
+    ),
 )
-
-val_evaluator = dict(type='ClipMetric')
-test_evaluator = dict(type='ClipMetric')
