@@ -86,3 +86,22 @@ def test_nothing_is_kept_on_the_module():
     m(torch.randn(4, 5, 5, 8), 4).sum().backward()
     assert set(vars(m)) == before
     assert not [k for k, v in vars(m).items() if isinstance(v, torch.Tensor)]
+
+
+def test_gradients_of_every_level_stay_channels_last():
+    modulation = FocalModulation(8)
+    layouts = []
+
+    def note(gradient):
+        last = gradient.is_contiguous(memory_format=torch.channels_last)
+        layouts.append(last)
+
+    levels = [*modulation.focal_layers, *modulation.focal_layers_temporal]
+    for level in levels:
+        level.register_forward_hook(
+            lambda m, i, y: y.register_hook(note) and None
+        )
+    # Values that no layout is ambiguous for: no axis of length 1.
+    x = torch.randn(6, 5, 4, 8)
+    modulation(x, num_frames=3).square().sum().backward()
+    assert layouts == [True] * 4

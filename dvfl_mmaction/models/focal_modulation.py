@@ -37,16 +37,22 @@ def aggregate_context(
     Returns:
         Gated context, (N, C, *S).
     """
-    *level_gates, global_gate = gates.split(1, dim=1)
+    # Sums in the order of channels-last memory: autograd lays the gradient
+    # of a mean, or of a broadcast, in the order of the axes, and what is
+    # added to it follows, across memory, through the whole backward pass.
+    *level_gates, global_gate = gates.movedim(1, -1).split(1, dim=-1)
     total = None
     for gate, focal_layer in zip(level_gates, focal_layers, strict=True):
         context = focal_layer(context)
         if total is None:
-            total = gate * context
+            total = gate * context.movedim(1, -1)
         else:
-            total = torch.addcmul(total, gate, context)
-    overall = F.gelu(context.mean(global_dims, keepdim=True))
-    return torch.addcmul(total, global_gate, overall)
+            total = torch.addcmul(total, gate, context.movedim(1, -1))
+    overall = context.movedim(1, -1).mean(
+        [dim - 1 for dim in global_dims], keepdim=True
+    )
+    total = torch.addcmul(total, global_gate, F.gelu(overall))
+    return total.movedim(-1, 1)
 
 
 class TemporalConv(nn.Conv1d):
