@@ -18,6 +18,7 @@ from mmaction.registry import MODELS
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
+from ..engine.freed_memory import keep_freed_memory
 from ..models.logit_recording import LogitRecording
 from ..models.teacher import find_config
 from .complexity import build_model, complexity
@@ -204,7 +205,7 @@ def run_benchmark(
     Returns:
         ``machine`` and ``models``, plain numbers and lists.
     """
-    prepare_process(threads)
+    prepare_process(threads, device)
     configs = [load_config(entry.config) for entry in entries]
     measurements = []
     for entry, cfg in zip(entries, configs, strict=True):
@@ -246,9 +247,11 @@ def run_benchmark(
     )
 
 
-def prepare_process(threads: int):
-    """Set the threads, and have MMEngine keep to itself how it initialises."""
+def prepare_process(threads: int, device: str):
+    """As a run of MMAction2 with this package has it, but without its log."""
     torch.set_num_threads(threads)
+    if device == 'cpu':
+        keep_freed_memory()
     MMLogger.get_instance('benchmark', log_level='WARNING')
 
 
@@ -275,7 +278,7 @@ def peak_memory(entry, work, batch_size, device, threads) -> int | None:
 
 def measure_peak(entry, work, batch_size, device, threads, sender):
     """Send the peak of one model's work; runs in a process of its own."""
-    prepare_process(threads)
+    prepare_process(threads, device)
     before = resident_peak()
     subject = Subject(entry, batch_size, device)
     for _ in range(2):

@@ -1,9 +1,11 @@
 """MMEngine's runner, with the user's mistakes told early and briefly."""
 
 from mmaction.registry import RUNNERS
+from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from .config_checks import check_classes, check_colors, check_data, check_keys
+from .freed_memory import keep_freed_memory
 from .plain_errors import install
 from .views import apply_test_views
 
@@ -17,8 +19,9 @@ class CheckedRunner(Runner):
     disk, naming the command that prepares it (the config's
     ``prepare_command``). ``test_views`` sets the clips and crops of testing.
     From then on, a mistake of the user's that nobody catches ends the
-    program with one line instead of a traceback. Training and testing are
-    MMEngine's, untouched.
+    program with one line instead of a traceback. On a CPU, freed memory is
+    kept for the next iteration. Training and testing are MMEngine's,
+    untouched.
     """
 
     @classmethod
@@ -31,6 +34,8 @@ class CheckedRunner(Runner):
         # ``mim test`` sets load_from; it must not ask for training data.
         if not cfg.get('load_from'):
             check_data(cfg, ('train_dataloader', 'val_dataloader'))
+        if get_device() == 'cpu':
+            keep_freed_memory()
         return super().from_cfg(cfg)
 
     def train(self):

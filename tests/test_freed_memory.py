@@ -1,0 +1,46 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from dvfl_mmaction.engine import freed_memory
+
+# Page faults of an array of 128 MiB, made and freed again and again.
+PROGRAM = """
+import resource
+import torch
+from dvfl_mmaction.engine.freed_memory import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        torch.zeros(32 << 20).add_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+torch.set_num_threads(1)
+usual = faults()
+assert keep_freed_memory()
+faults()
+print(usual, faults())
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != 'glibc', reason='an option of glibc alone'
+)
+def test_large_arrays_take_no_new_pages_once_freed_memory_is_kept():
+    output = subprocess.run(
+        [sys.executable, '-c', PROGRAM],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    usual, kept = map(int, output.split())
+    # 4 arrays of 2 to 32768 pages, as large as the system makes them.
+    assert usual >= 4 * 64 and kept < usual / 10
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(freed_memory.ctypes, 'CDLL', lambda name: object())
+    assert not freed_memory.keep_freed_memory()
