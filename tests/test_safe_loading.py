@@ -234,6 +234,14 @@ def make_faulty(path, fault):
             {'w': torch.zeros(999)}, path, _use_new_zipfile_serialization=False
         )
         path.write_bytes(path.read_bytes()[:-700])
+    elif fault == 'old format, cut within a name':
+        torch.save(
+            {'w': torch.zeros(999)}, path, _use_new_zipfile_serialization=False
+        )
+        content = path.read_bytes()
+        path.write_bytes(content[: content.index(b'_rebuild') + 4])
+    elif fault == 'archive of nothing':
+        zipfile.ZipFile(path, 'w').close()
     elif fault == 'other archive':
         with zipfile.ZipFile(path, 'w') as archive:
             archive.writestr('readme.txt', 'no weights here')
@@ -255,22 +263,31 @@ def make_faulty(path, fault):
         (b'', 'is empty'),
         ('cut short', 'is cut short'),
         ('old format, cut short', 'cannot be read'),
+        ('old format, cut within a name', 'cannot be read .*breaks off'),
+        ('archive of nothing', 'cannot be read .*not what torch.save writes'),
+        (bytes(1024), 'cannot be read .*no archive that torch.save writes'),
         (b'<!DOCTYPE html>\n<html>404</html>', 'cannot be read'),
         (b'\x80', 'cannot be read'),
         (b'version https://git-lfs\noid sha256:0\n', 'cannot be read'),
         (bytes(range(256)), 'cannot be read'),
         ('other archive', 'cannot be read'),
-        ('compiled model', 'cannot be read'),
+        ('compiled model', 'cannot be read .*TorchScript program'),
         ('a tensor', 'holds a Tensor'),
     ],
 )
-def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path, fault, words):
+@pytest.mark.parametrize('mmap', [False, True])
+def test_what_is_no_checkpoint_is_told_in_one_line(
+    tmp_path, fault, words, mmap
+):
     path = tmp_path / 'faulty.pth'
     make_faulty(path, fault)
     with pytest.raises(CheckpointError, match=words) as caught:
-        load_checkpoint_file(path)
+        # Mapping a file is for those who need a part of it alone.
+        load_checkpoint_file(path, mmap=mmap)
     assert '\n' not in str(caught.value)
     assert str(path) in str(caught.value)
+    assert 'weights_only' not in str(caught.value)
+    assert 'mmap' not in str(caught.value)
     assert not isinstance(caught.value, UnsafeCheckpointError)
 
 
