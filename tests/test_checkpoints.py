@@ -195,6 +195,7 @@ def without(weights, name):
 
 STEM = 'patch_embed.proj.weight'
 BLOCK = 'layers.2.blocks.1.'
+LEVEL = 'layers.0.blocks.0.modulation.focal_layers.0.0.weight'
 
 
 @pytest.mark.parametrize(
@@ -229,6 +230,26 @@ BLOCK = 'layers.2.blocks.1.'
         (
             lambda w: w | {'norm.bias': torch.full((64,), torch.nan)},
             r'NaN or infinite values in 1 of its weights: norm.bias \(64,\)',
+        ),
+        (
+            lambda w: w | {'norm.bias': torch.ones(64, dtype=torch.long)},
+            r'no plain floating-point numbers: norm.bias \(64,\) .*int64',
+        ),
+        (
+            lambda w: w | {'norm.bias': torch.ones(64).to_sparse()},
+            r'norm.bias \(64,\) \(torch.sparse_coo\); give a checkpoint',
+        ),
+        (
+            lambda w: {k: v.to('meta') for k, v in w.items()},
+            r'\(no values\), and 122 more; give a checkpoint',
+        ),
+        (
+            lambda w: w | {LEVEL: torch.ones(())},
+            r'is not whole: .* focal_windows \(0, 3, 3, 3\)',
+        ),
+        (
+            lambda w: w | {'layers.9.blocks.0.norm1.weight': torch.ones(8)},
+            r'is not whole: .* depths \(1, 1, 2, 1, 1\)',
         ),
     ],
 )

@@ -61,7 +61,7 @@ def convert_file(
             'released'
         )
     if to in (None, RELEASED):
-        shapes = architecture_shapes(found)
+        shapes = own_shapes(source, found)
     else:
         shapes = read_config(to, options)
         refuse_other(source, found, describe(shapes), to)
@@ -113,6 +113,21 @@ def check_paths(src: str, dst: str):
             f'{dst} is the source itself; give another name, so that the '
             'source is kept'
         )
+
+
+def own_shapes(source: Source, found: Architecture) -> dict:
+    """Shapes of the recognizer that a file's own architecture makes.
+
+    Raises:
+        UserError: If there is none of such an architecture.
+    """
+    try:
+        return architecture_shapes(found)
+    except ValueError as error:
+        raise UserError(
+            f'{source.path} ({source.title}) is not whole: no network is '
+            f'made of {found} ({error}); give a whole checkpoint'
+        ) from error
 
 
 def refuse_other(
