@@ -297,32 +297,6 @@ def test_a_view_is_written_without_what_it_is_a_view_of(tmp_path):
         assert size < (tmp_path / 'src.pth').stat().st_size - whole.nbytes / 2
 
 
-def test_nothing_half_written_is_left(tmp_path, monkeypatch):
-    torch.save({'model': as_released(narrow().state_dict())}, tmp_path / 's')
-    (tmp_path / 'dst.pth').write_bytes(b'older')
-
-    def fill_the_disk(obj, path, **kwargs):
-        Path(path).write_bytes(b'half')
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr(torch, 'save', fill_the_disk)
-    with pytest.raises(UserError, match='No space left on device'):
-        convert_file(str(tmp_path / 's'), str(tmp_path / 'dst.pth'))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ['dst.pth', 's']
-    assert (tmp_path / 'dst.pth').read_bytes() == b'older'
-
-
-def test_the_source_is_never_overwritten(tmp_path):
-    path = tmp_path / 'src.pth'
-    torch.save({'model': as_released(narrow().state_dict())}, path)
-    before = path.read_bytes()
-    with pytest.raises(UserError, match='is the source itself'):
-        convert_file(str(path), str(path))
-    with pytest.raises(UserError, match='in a folder that is there'):
-        convert_file(str(path), str(tmp_path / 'absent' / 'dst.pth'))
-    assert path.read_bytes() == before
-
-
 def test_the_tool_prints_the_account_or_one_line(tmp_path):
     def run(*words):
         return subprocess.run(

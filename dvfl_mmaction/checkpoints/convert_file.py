@@ -86,13 +86,17 @@ def convert_file(
     if to == RELEASED:
         key = 'model'
         weights = {rename(k, TO_RELEASED): v for k, v in weights.items()}
+    # Before it is written: an interruption then means that it was not.
+    meant_for = with_options(to, options) if to else name_configs(converted)
+    if to == RELEASED:
+        meant_for = 'the released code'
     write_checkpoint(dst, weights, key, meta)
     return [
         *introduce(source, digest, found),
         str(accounts),
         *(accounts.lines() if list_keys else ()),
         f'wrote {dst}, {Path(dst).stat().st_size / 1e6:.1f} MB, for '
-        + (with_options(to, options) if to else name_configs(converted)),
+        f'{meant_for}',
     ]
 
 
@@ -106,6 +110,11 @@ def check_paths(src: str, dst: str):
         raise UserError(
             f'{dst} cannot be written: give a file name in a folder that is '
             'there'
+        )
+    if Path(dst).exists() and not Path(dst).is_file():
+        raise UserError(
+            f'{dst} is no ordinary file, and a file would take its place; '
+            'give another name'
         )
     both = Path(dst).exists() and Path(src).exists()
     if both and Path(src).samefile(dst):
