@@ -36,6 +36,14 @@ REFUSALS = (
 SAFETENSORS_META = 'dvfl_mmaction'
 # What a file of plain weights names.
 WEIGHTS = r'torch\.\w+$|torch\._utils\.|torch\.storage\.|collections\.'
+ARCHIVE = b'PK\x03\x04'  # what a file that torch.save has written begins with
+# What torch says of a file that is none of its own, in a user's words; it
+# would advise to turn weights_only off.
+KINDS = {
+    'TorchScript': 'it is a TorchScript program',
+    'legacy .tar': 'it is no archive that torch.save writes now',
+    'Unsupported operand': 'it is not what torch.save writes',
+}
 
 
 class CheckpointError(UserError):
@@ -94,12 +102,14 @@ def load_from_local(filename, map_location=None, mmap=False) -> dict:
                 path,
                 map_location=map_location,
                 weights_only=True,
-                mmap=mmap and zipfile.is_zipfile(path),
+                mmap=mmap and _begins(path) == ARCHIVE,
             )
         except pickle.UnpicklingError as error:
             name = _refused_name(str(error), path)
             if name is None:
                 raise _unreadable(path, error) from None
+            if _breaks_off_within(path, name):
+                raise _unreadable(path, 'it breaks off') from None
             raise _unsafe(path, name) from None
         except (OSError, MemoryError, torch.OutOfMemoryError):
             raise
@@ -181,18 +191,32 @@ def _check_content(path):
             f'there is no file {path}, a checkpoint was wanted; correct the '
             'path, or train or convert the checkpoint first'
         )
-    with open(path, 'rb') as file:
-        start = file.read(4)
+    start = _begins(path)
     if not start:
         raise CheckpointError(
             f'{path} is empty (0 bytes), a checkpoint was wanted; copy or '
             'download it again'
         )
-    if start == b'PK\x03\x04' and not zipfile.is_zipfile(path):
+    if start == ARCHIVE and not zipfile.is_zipfile(path):
         raise CheckpointError(
             f'{path} is cut short after {path.stat().st_size} bytes; copy or '
             'download it again'
         )
+
+
+def _begins(path):
+    with open(path, 'rb') as file:
+        return file.read(len(ARCHIVE))
+
+
+def _breaks_off_within(path, name):
+    """Tell whether a file ends inside a name, which then is none."""
+    last = name.rstrip('.').rpartition('.')[2].encode()
+    with open(path, 'rb') as file:
+        file.seek(max(0, path.stat().st_size - len(last) - 2))
+        end = file.read().rstrip(b'\n')
+    # torch takes the last letter for the end of the line.
+    return end.endswith(last) or end[:-1].endswith(last)
 
 
 def _unsafe(source, name):
@@ -206,6 +230,11 @@ def _unsafe(source, name):
 def _unreadable(path, error):
     detail = str(error).partition('WeightsUnpickler error:')[2] or str(error)
     detail = next(iter(detail.strip().splitlines()), type(error).__name__)
+    if isinstance(error, KeyError):  # its text is the key alone
+        detail = KINDS['Unsupported operand']
+    for mark, kind in KINDS.items():
+        if mark in detail:
+            detail = kind
     return CheckpointError(
         f'{path} cannot be read as a checkpoint ({detail}): it is damaged, '
         'or of another kind; copy it again, or give a file that torch.save '

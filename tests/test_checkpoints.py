@@ -195,6 +195,7 @@ def without(weights, name):
 
 STEM = 'patch_embed.proj.weight'
 BLOCK = 'layers.2.blocks.1.'
+LEVEL = 'layers.0.blocks.0.modulation.focal_layers.0.0.weight'
 
 
 @pytest.mark.parametrize(
@@ -229,6 +230,26 @@ BLOCK = 'layers.2.blocks.1.'
         (
             lambda w: w | {'norm.bias': torch.full((64,), torch.nan)},
             r'NaN or infinite values in 1 of its weights: norm.bias \(64,\)',
+        ),
+        (
+            lambda w: w | {'norm.bias': torch.ones(64, dtype=torch.long)},
+            r'no plain floating-point numbers: norm.bias \(64,\) .*int64',
+        ),
+        (
+            lambda w: w | {'norm.bias': torch.ones(64).to_sparse()},
+            r'norm.bias \(64,\) \(torch.sparse_coo\); give a checkpoint',
+        ),
+        (
+            lambda w: {k: v.to('meta') for k, v in w.items()},
+            r'\(no values\), and 122 more; give a checkpoint',
+        ),
+        (
+            lambda w: w | {LEVEL: torch.ones(())},
+            r'is not whole: .* focal_windows \(0, 3, 3, 3\)',
+        ),
+        (
+            lambda w: w | {'layers.9.blocks.0.norm1.weight': torch.ones(8)},
+            r'is not whole: .* depths \(1, 1, 2, 1, 1\)',
         ),
     ],
 )
@@ -274,32 +295,6 @@ def test_a_view_is_written_without_what_it_is_a_view_of(tmp_path):
         convert_file(str(tmp_path / 'src.pth'), str(tmp_path / name))
         size = (tmp_path / name).stat().st_size
         assert size < (tmp_path / 'src.pth').stat().st_size - whole.nbytes / 2
-
-
-def test_nothing_half_written_is_left(tmp_path, monkeypatch):
-    torch.save({'model': as_released(narrow().state_dict())}, tmp_path / 's')
-    (tmp_path / 'dst.pth').write_bytes(b'older')
-
-    def fill_the_disk(obj, path, **kwargs):
-        Path(path).write_bytes(b'half')
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr(torch, 'save', fill_the_disk)
-    with pytest.raises(UserError, match='No space left on device'):
-        convert_file(str(tmp_path / 's'), str(tmp_path / 'dst.pth'))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ['dst.pth', 's']
-    assert (tmp_path / 'dst.pth').read_bytes() == b'older'
-
-
-def test_the_source_is_never_overwritten(tmp_path):
-    path = tmp_path / 'src.pth'
-    torch.save({'model': as_released(narrow().state_dict())}, path)
-    before = path.read_bytes()
-    with pytest.raises(UserError, match='is the source itself'):
-        convert_file(str(path), str(path))
-    with pytest.raises(UserError, match='in a folder that is there'):
-        convert_file(str(path), str(tmp_path / 'absent' / 'dst.pth'))
-    assert path.read_bytes() == before
 
 
 def test_the_tool_prints_the_account_or_one_line(tmp_path):

@@ -229,11 +229,14 @@ def make_faulty(path, fault):
     elif fault == 'cut short':
         torch.save({'state_dict': {'w': torch.zeros(999)}}, path)
         path.write_bytes(path.read_bytes()[:-700])
-    elif fault == 'old format, cut short':
-        torch.save(
-            {'w': torch.zeros(999)}, path, _use_new_zipfile_serialization=False
-        )
-        path.write_bytes(path.read_bytes()[:-700])
+    elif str(fault).startswith('old format'):
+        weights = {'w': torch.zeros(999)}
+        torch.save(weights, path, _use_new_zipfile_serialization=False)
+        content = path.read_bytes()
+        end = content.index(b'build_') if 'name' in fault else -700
+        path.write_bytes(content[:end])
+    elif fault == 'archive of nothing':
+        zipfile.ZipFile(path, 'w').close()
     elif fault == 'other archive':
         with zipfile.ZipFile(path, 'w') as archive:
             archive.writestr('readme.txt', 'no weights here')
@@ -255,22 +258,30 @@ def make_faulty(path, fault):
         (b'', 'is empty'),
         ('cut short', 'is cut short'),
         ('old format, cut short', 'cannot be read'),
+        ('old format, cut within a name', 'cannot be read .*breaks off'),
+        ('archive of nothing', 'cannot be read .*not what torch.save writes'),
+        (bytes(1024), 'cannot be read .*no archive that torch.save writes'),
         (b'<!DOCTYPE html>\n<html>404</html>', 'cannot be read'),
         (b'\x80', 'cannot be read'),
         (b'version https://git-lfs\noid sha256:0\n', 'cannot be read'),
         (bytes(range(256)), 'cannot be read'),
         ('other archive', 'cannot be read'),
-        ('compiled model', 'cannot be read'),
+        ('compiled model', 'cannot be read .*TorchScript program'),
         ('a tensor', 'holds a Tensor'),
     ],
 )
-def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path, fault, words):
+@pytest.mark.parametrize('mmap', [False, True])
+def test_what_is_no_checkpoint_is_told_in_one_line(
+    tmp_path, fault, words, mmap
+):
     path = tmp_path / 'faulty.pth'
     make_faulty(path, fault)
     with pytest.raises(CheckpointError, match=words) as caught:
-        load_checkpoint_file(path)
+        load_checkpoint_file(path, mmap=mmap)
     assert '\n' not in str(caught.value)
     assert str(path) in str(caught.value)
+    assert 'weights_only' not in str(caught.value)
+    assert 'mmap' not in str(caught.value)
     assert not isinstance(caught.value, UnsafeCheckpointError)
 
 

@@ -16,6 +16,8 @@ Examples:
 """
 
 import argparse
+import signal
+import sys
 
 from mmengine.config import DictAction
 
@@ -48,7 +50,14 @@ if __name__ == '__main__':
         '--keys', action='store_true', help='print every weight by its name'
     )
     args = parser.parse_args()
-    lines = convert_file(
-        args.src, args.dst, args.to, args.cfg_options, args.keys
-    )
+    # Told to end in any way, it takes along what it has half written.
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(kind, signal.default_int_handler)
+    try:
+        lines = convert_file(
+            args.src, args.dst, args.to, args.cfg_options, args.keys
+        )
+    except KeyboardInterrupt:
+        print(f'interrupted; {args.dst} was not written', file=sys.stderr)
+        sys.exit(130)
     print('\n'.join(lines))

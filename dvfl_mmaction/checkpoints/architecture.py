@@ -55,7 +55,7 @@ def describe(shapes: dict) -> Architecture | None:
         if match := BLOCK.match(name):
             blocks[int(match[1])].add(int(match[2]))
         if match := FOCAL.match(name):
-            windows[int(match[1])][int(match[2])] = shape[-1]
+            windows[int(match[1])][int(match[2])] = shape[-1] if shape else 0
     stages = sorted(blocks)
     classes = shapes.get(CLASSES)
     return Architecture(

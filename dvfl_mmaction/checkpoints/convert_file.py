@@ -61,7 +61,7 @@ def convert_file(
             'released'
         )
     if to in (None, RELEASED):
-        shapes = architecture_shapes(found)
+        shapes = own_shapes(source, found)
     else:
         shapes = read_config(to, options)
         refuse_other(source, found, describe(shapes), to)
@@ -86,13 +86,17 @@ def convert_file(
     if to == RELEASED:
         key = 'model'
         weights = {rename(k, TO_RELEASED): v for k, v in weights.items()}
+    # Before it is written: an interruption then means that it was not.
+    meant_for = with_options(to, options) if to else name_configs(converted)
+    if to == RELEASED:
+        meant_for = 'the released code'
     write_checkpoint(dst, weights, key, meta)
     return [
         *introduce(source, digest, found),
         str(accounts),
         *(accounts.lines() if list_keys else ()),
         f'wrote {dst}, {Path(dst).stat().st_size / 1e6:.1f} MB, for '
-        + (with_options(to, options) if to else name_configs(converted)),
+        f'{meant_for}',
     ]
 
 
@@ -107,12 +111,32 @@ def check_paths(src: str, dst: str):
             f'{dst} cannot be written: give a file name in a folder that is '
             'there'
         )
+    if Path(dst).exists() and not Path(dst).is_file():
+        raise UserError(
+            f'{dst} is no ordinary file, and a file would take its place; '
+            'give another name'
+        )
     both = Path(dst).exists() and Path(src).exists()
     if both and Path(src).samefile(dst):
         raise UserError(
             f'{dst} is the source itself; give another name, so that the '
             'source is kept'
         )
+
+
+def own_shapes(source: Source, found: Architecture) -> dict:
+    """Shapes of the recognizer that a file's own architecture makes.
+
+    Raises:
+        UserError: If there is none of such an architecture.
+    """
+    try:
+        return architecture_shapes(found)
+    except ValueError as error:
+        raise UserError(
+            f'{source.path} ({source.title}) is not whole: no network is '
+            f'made of {found} ({error}); give a whole checkpoint'
+        ) from error
 
 
 def refuse_other(

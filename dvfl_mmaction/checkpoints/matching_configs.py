@@ -1,7 +1,6 @@
 """The shapes that a config wants, and the configs that want given ones."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from mmaction.registry import MODELS
@@ -9,7 +8,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..errors import UserError
-from ..models.teacher import PACKAGE, find_config
+from ..models.teacher import find_config
+from ..places import ROOTS
 from .architecture import Architecture, describe
 
 
@@ -85,7 +85,7 @@ def name_configs(architecture: Architecture) -> str:
     folder = next(
         (
             root / 'configs'
-            for root in (Path(), PACKAGE.parent, PACKAGE / '.mim')
+            for root in ROOTS
             if (root / 'configs' / '_base_').is_dir()
         ),
         None,
@@ -109,7 +109,7 @@ def name_configs(architecture: Architecture) -> str:
         if same == architecture:
             options = changed_options(cfg.model, wanted, architecture)
             group = distilled if 'teacher' in cfg.model else plain
-            group[f'configs/{path.name}'] = options
+            group[str(path)] = options
     changes = plain | distilled
     if not changes:
         return 'none here; write one with these values'

@@ -25,6 +25,7 @@ from .key_maps import (
 # (EMA) come first: they are those that training reports its accuracy for.
 CONTAINERS = ('model_ema', 'state_dict_ema', 'state_dict', 'model')
 SHOWN = 8  # weights in a message
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass
@@ -116,7 +117,11 @@ def read_source(path, mmap: bool = False) -> Source:
 
 
 def check_tensors(weights: Mapping, path: str, container: str):
-    """Refuse a dict that is not weights by their names."""
+    """Refuse a dict that is not weights by their names.
+
+    Raises:
+        CheckpointError: With what there is instead.
+    """
     others = [
         f'{name} ({type(value).__name__})'
         for name, value in weights.items()
@@ -129,6 +134,28 @@ def check_tensors(weights: Mapping, path: str, container: str):
             'were wanted; give a checkpoint with them at its top level or '
             f'under {", ".join(CONTAINERS)}'
         )
+    others = [
+        f'{name} {tuple(value.shape)} ({describe_values(value)})'
+        for name, value in weights.items()
+        if describe_values(value)
+    ]
+    if others:
+        more = len(others) - SHOWN
+        raise CheckpointError(
+            f'{path} has weights that are no plain floating-point numbers: '
+            f'{", ".join(others[:SHOWN])}'
+            + (f', and {more} more' if more > 0 else '')
+            + '; give a checkpoint as training has saved it'
+        )
+
+
+def describe_values(value: Tensor) -> str:
+    """What a tensor has instead of floating-point numbers; '' if nothing."""
+    if value.is_meta:
+        return 'no values'
+    if value.layout is not torch.strided:
+        return str(value.layout)
+    return '' if value.dtype in FLOATS else str(value.dtype)
 
 
 def strip_prefixes(weights: Mapping) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Write a checkpoint whole or not at all."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -65,13 +66,23 @@ def write_checkpoint(path, weights: dict[str, Tensor], key: str, meta: dict):
             )
         os.replace(part, path)
     except (OSError, RuntimeError, SafetensorError) as error:
-        reason = getattr(error, 'strerror', None) or error
         raise UserError(
-            f'{path} cannot be written ({reason}); give a place in a folder '
-            'that can be written to and has room'
+            f'{path} cannot be written ({explain(error)}); give a place in a '
+            'folder that can be written to and has room'
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        # A folder that nothing can be written to has nothing to remove, and
+        # says so with an error of its own.
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def explain(error: Exception) -> str:
+    """Why a file could not be written, without where in torch it failed."""
+    text = str(getattr(error, 'strerror', None) or error)
+    if 'unexpected pos' in text:
+        return 'it was cut short: the disk, or a limit of file size, is full'
+    return text.rpartition('strerror: ')[2]
 
 
 def current_umask() -> int:

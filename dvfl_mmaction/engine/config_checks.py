@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from ..datasets.annotations import read_annotations
 from ..errors import UserError
+from ..places import as_typed_here
 
 # Top-level keys that are read by MMAction2's tools, not by the runner.
 TOOL_KEYS = {
@@ -122,7 +123,7 @@ def check_labels(path: Path, num_classes: int | None):
 
 def data_error(loader, path: Path, prepare_command) -> UserError:
     remedy = (
-        f'prepare it: {prepare_command}'
+        f'prepare it: {as_typed_here(prepare_command)}'
         if prepare_command
         else f'correct {loader}.dataset'
     )

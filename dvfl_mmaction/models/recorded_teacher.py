@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..places import as_typed_here
 from .logit_recording import LogitRecording
 from .teacher import FrozenTeacher
 
@@ -176,10 +177,10 @@ class RecordedTeacher:
     def build(self, student: nn.Module):
         """Nothing to build; see that there is a recording."""
         if not self.replay.file(0).is_file():
+            command = as_typed_here('python tools/record_teacher.py CONFIG')
             raise UserError(
                 f'teacher.path {self.replay.folder} holds no recording; make '
-                'one: python tools/record_teacher.py CONFIG --to '
-                f'{self.replay.folder}'
+                f'one: {command} --to {self.replay.folder}'
             )
 
     def begin(self, about: dict, rank: int, num_iterations: int):

@@ -10,9 +10,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..places import as_typed_here, locate
 from ..safe_loading import load_checkpoint_file
-
-PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class FrozenTeacher:
@@ -122,7 +121,7 @@ class FrozenTeacher:
 
     def _how_to_make_one(self) -> str:
         config = self.config if isinstance(self.config, str) else 'CONFIG'
-        return (
+        return as_typed_here(
             f'teacher.checkpoint {self.checkpoint} is not there; train one: '
             f'mim train mmaction2 {config}, or convert a released one: '
             f'python tools/convert_checkpoint.py RELEASED {self.checkpoint} '
@@ -140,9 +139,8 @@ def find_config(path: str, wanted_as: str = 'teacher.config') -> Path:
     Raises:
         UserError: If there is none.
     """
-    for root in (Path(), PACKAGE.parent, PACKAGE / '.mim'):
-        if (root / path).is_file():
-            return root / path
+    if found := locate(path):
+        return found
     raise UserError(
         f'{wanted_as} {path} is not there; give the config that the weights '
         'were trained with, such as configs/videofocalnet_base_ucf101.py'
