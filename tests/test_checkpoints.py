@@ -80,10 +80,12 @@ def test_converted_recognizers_give_the_released_logits(tmp_path, name):
         )
 
 
-@pytest.mark.parametrize('arch', ARCHS)
+@pytest.mark.parametrize(
+    'kwargs', [*(dict(arch=arch) for arch in ARCHS), dict(tubelet_size=2)]
+)
 @pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
-def test_there_and_back_is_the_identity(tmp_path, arch, suffix):
-    weights = narrow(arch).state_dict()
+def test_there_and_back_is_the_identity(tmp_path, kwargs, suffix):
+    weights = narrow(**kwargs).state_dict()
     src, there, back = (
         str(tmp_path / f'{name}.{suffix}') for name in ('src', 'there', 'back')
     )
@@ -186,6 +188,19 @@ def test_a_config_that_does_not_match_is_refused_with_the_difference(
             options,
         )
     assert 'configs/vflnet_ucf101.py' in str(caught.value)
+    assert not (tmp_path / 'dst.pth').exists()
+
+
+def test_every_weight_that_has_no_place_is_listed_with_its_shape(tmp_path):
+    weights = as_released(narrow().state_dict())
+    added = {f'layers.0.adapter.{i}.weight': (i, 3) for i in range(1, 15)}
+    weights |= {name: torch.zeros(shape) for name, shape in added.items()}
+    torch.save({'model': weights}, tmp_path / 'src.pth')
+    with pytest.raises(UserError) as caught:
+        convert_file(str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth'))
+    for name, shape in added.items():
+        assert f'{name} {shape}' in str(caught.value)
+    assert 'more' not in str(caught.value)
     assert not (tmp_path / 'dst.pth').exists()
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from .key_maps import PART, rename, template
-from .source import Source, list_shapes
+from .source import SHOWN, Source, list_shapes
 
 
 @dataclass
@@ -153,8 +153,8 @@ def check_finite(source: Source, accounts: Accounts):
     if bad:
         raise UserError(
             f'{source.path} has NaN or infinite values in {len(bad)} of its '
-            f'weights: {list_shapes(bad)}; its training has diverged or the '
-            'file is damaged: give an earlier checkpoint'
+            f'weights: {list_shapes(bad, SHOWN)}; its training has '
+            'diverged or the file is damaged: give an earlier checkpoint'
         )
 
 

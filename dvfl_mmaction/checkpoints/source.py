@@ -197,17 +197,17 @@ def recognise(weights: Mapping, path: str) -> Layout:
         )
     raise CheckpointError(
         f'{path} is no FocalNet: not one of its {len(weights)} weights has a '
-        f'name of one ({list_shapes(weights)}); give a checkpoint of a '
+        f'name of one ({list_shapes(weights, SHOWN)}); give a checkpoint of a '
         'Video-FocalNet, a VFL-Net, or a 2-D FocalNet'
     )
 
 
-def list_shapes(weights: Mapping) -> str:
-    """``'name (2, 3), ...'``, the first ones and how many more."""
+def list_shapes(weights: Mapping, limit: int | None = None) -> str:
+    """``'name (2, 3), ...'``; of more than ``limit`` the number of others."""
     shown = [
         f'{name} {tuple(value.shape if torch.is_tensor(value) else value)}'
-        for name, value in list(weights.items())[:SHOWN]
+        for name, value in list(weights.items())[:limit]
     ]
-    if len(weights) > SHOWN:
-        shown.append(f'and {len(weights) - SHOWN} more')
+    if len(weights) > len(shown):
+        shown.append(f'and {len(weights) - len(shown)} more')
     return ', '.join(shown)

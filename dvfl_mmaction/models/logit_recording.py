@@ -93,7 +93,7 @@ class LogitRecording:
             os.close(descriptor)
             raise UserError(
                 f'{path} is no recording of a teacher; make one with '
-                'teacher.record_to or tools/record_teacher.py'
+                'model.teacher.record_to=FOLDER, or give another folder'
             ) from None
 
     def write(self, iteration: int, logits: np.ndarray):
