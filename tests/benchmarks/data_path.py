@@ -6,10 +6,9 @@
 Each file is read by every variant in turn, round after round, in one
 process, one thread each; all draw the same frames and the same crops. A
 ratio is taken within a round; told are the median and the quartiles. Files
-named "packed" are Motion-JPEG copies (AVI, short side 256) that the script
-makes; their ratios are against the stock transforms on the file itself. The
-file's pages are dropped from the system's cache before every read, and
-``--warm`` leaves them.
+named "packed" are the Motion-JPEG copies that ``--pack`` makes; their ratios
+are against the stock transforms on the file itself. The file's pages are
+dropped from the system's cache before every read, and ``--warm`` leaves them.
 """
 
 import argparse
@@ -34,11 +33,12 @@ from mmcv.transforms import Compose
 
 import dvfl_mmaction  # noqa: F401
 from dvfl_mmaction.datasets.clip_preprocessor import ClipDataPreprocessor
+from dvfl_mmaction.datasets.preparation.packed_video import write_packed
 from dvfl_mmaction.datasets.video_reader import VideoReader
 
 LIBRARIES = ('torch', 'mmaction2', 'av', 'decord', 'opencv-python', 'numpy')
 COLOURS = dict(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)
-QUALITY = dict(qmin='4', qmax='4')  # of the packed copies
+PACKED = dict(short_side=256, quality=3)  # as prepare_dataset.py --pack has it
 
 
 def steps(decord=False, lazy=True, deferred=True) -> list:
@@ -91,22 +91,6 @@ VARIANTS = {
     'without one thread for RGB': (steps(), False, converting_with_a_pool),
     'without lazy transforms': (steps(lazy=False), False, nullcontext),
 }
-
-
-def pack(path: Path, packed: Path):
-    """A Motion-JPEG copy, every frame a key frame, short side 256."""
-    with av.open(str(path)) as source, av.open(str(packed), 'w') as copy:
-        stream = copy.add_stream('mjpeg', rate=25, options=QUALITY)
-        shown = source.streams.video[0]
-        scale = 256 / min(shown.width, shown.height)
-        size = [2 * round(n * scale / 2) for n in (shown.width, shown.height)]
-        stream.width, stream.height = size
-        stream.pix_fmt = 'yuvj420p'
-        for frame in source.decode(shown):
-            image = frame.reformat(*size, 'yuvj420p', threads=1).to_ndarray()
-            still = av.VideoFrame.from_ndarray(image, format='yuvj420p')
-            copy.mux(stream.encode(still))
-        copy.mux(stream.encode(None))
 
 
 def drop_from_cache(path):
@@ -265,7 +249,7 @@ def main():
         for clip in args.clips:
             name, _, path = clip.partition('=')
             packed = Path(folder) / f'{name}.avi'
-            pack(Path(path), packed)
+            write_packed(Path(path), packed, **PACKED)
             with VideoReader(path) as reader:
                 described = dict(
                     codec=reader.codec,
