@@ -10,6 +10,7 @@ timed by the processor time it took, two by the clock on the wall.
 """
 
 import argparse
+import itertools
 import json
 import platform
 import subprocess
@@ -171,32 +172,35 @@ def measure_goals(models, rounds: int):
             yield key, dict(goal=GOALS['peak_memory'], **result)
 
 
-def sweep(models, step, cap: float, rounds: int, threads: int) -> dict:
+def sweep(models, step, cap: float, rounds: int, threads: int, found: dict):
     """Every batch, length and size whose work is below ``cap``.
 
     Args:
-        cap: In frames of 224 x 224; 130 of them want some 5 GB.
+        cap: In frames of 224 x 224; 130 of them want some 5 GB, 260 some 17.
+        found: Gets threads, points, those that are slower, and what was
+            skipped.
+
+    Yields:
+        Nothing, after each point.
     """
     torch.set_num_threads(threads)
-    points, skipped = [], []
-    for batch in (1, 4, 8, 32):
-        for frames in (4, 8, 16, 32):
-            for pixels in (112, 160, 224, 320):
-                work = batch * frames * (pixels / 224) ** 2
-                name = f'{batch}x{frames}x{pixels}'
-                if work > cap:
-                    skipped.append(name)
-                    continue
-                count = max(2, min(rounds, int(8 * rounds / work)))
-                result = compare(
-                    models, step, draw(batch, frames, pixels), count
-                )
-                points.append(
-                    dict(batch=batch, frames=frames, pixels=pixels, **result)
-                )
-                report(f'{step.__name__} {name}', result)
-    slower = [p for p in points if p['ratio']['median'] < 1]
-    return dict(threads=threads, points=points, slower=slower, skipped=skipped)
+    found.update(threads=threads, points=[], slower=[], skipped=[])
+    for batch, frames, pixels in itertools.product(
+        (1, 4, 8, 32), (4, 8, 16, 32), (112, 160, 224, 320)
+    ):
+        work = batch * frames * (pixels / 224) ** 2
+        name = f'{batch}x{frames}x{pixels}'
+        if work > cap:
+            found['skipped'].append(name)
+            continue
+        count = max(2, min(rounds, int(8 * rounds / work)))
+        result = compare(models, step, draw(batch, frames, pixels), count)
+        point = dict(batch=batch, frames=frames, pixels=pixels, **result)
+        found['points'].append(point)
+        if result['ratio']['median'] < 1:
+            found['slower'].append(point)
+        report(f'{step.__name__} {name}', result)
+        yield
 
 
 def report(name: str, result: dict):
@@ -258,10 +262,11 @@ def main():
             (forward, args.cap),
             (forward_backward, args.train_cap),
         ):
-            results['sweep'][step.__name__] = sweep(
-                models, step, cap, args.sweep_rounds, args.threads
-            )
-            save(results, args.out)
+            found = results['sweep'][step.__name__] = {}
+            for _ in sweep(
+                models, step, cap, args.sweep_rounds, args.threads, found
+            ):
+                save(results, args.out)
     if args.only != 'sweep':
         results['goals'] = {}
         for key, result in measure_goals(models, args.rounds):
