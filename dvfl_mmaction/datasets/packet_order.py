@@ -135,10 +135,11 @@ def order_mpeg4(stream, packets):
     A B-picture is displayed at once, another one when the next that is no
     B-picture comes.
     """
-    if any(bytes(packet).count(VOP) > 1 for packet in packets):
+    kinds = mpeg4_kinds(packets)
+    if kinds is None:
         packets = take_apart(stream, packets)
-    kinds = [mpeg4_kind(bytes(packet)) for packet in packets]
-    if None in kinds:
+        kinds = mpeg4_kinds(packets)
+    if kinds is None:
         return None
     if B_VOP in kinds and not stream.codec_context.has_b_frames:
         return None
@@ -170,6 +171,16 @@ def take_apart(stream, packets: list) -> list:
     for packet in packets:
         single += unpack.filter(av.Packet(bytes(packet)))  # it empties them
     return single + unpack.filter(None)
+
+
+def mpeg4_kinds(packets: list) -> list[int] | None:
+    """The kind of each; None if one is not one picture."""
+    kinds = []
+    for packet in packets:
+        kinds.append(mpeg4_kind(bytes(packet)))
+        if kinds[-1] is None:
+            return None
+    return kinds
 
 
 def mpeg4_kind(data: bytes) -> int | None:
