@@ -29,7 +29,7 @@ def test_every_variant_is_measured_and_set_against_stock(tmp_path):
     assert (small['codec'], small['frames']) == ('mpeg4', 24)
     stock = small['variants'].pop('stock')
     assert stock['times_as_fast_as_stock']['quartiles'] == [1, 1]
-    assert len(small['variants']) == 7
+    assert len(small['variants']) == 8
     for name, figures in small['variants'].items():
         low, high = figures['times_as_fast_as_stock']['quartiles']
         assert 0 < low <= figures['times_as_fast_as_stock']['median'] <= high
