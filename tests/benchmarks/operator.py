@@ -267,6 +267,7 @@ def main():
                 models, step, cap, args.sweep_rounds, args.threads, found
             ):
                 save(results, args.out)
+            save(results, args.out)  # what was skipped after the last point
     if args.only != 'sweep':
         results['goals'] = {}
         for key, result in measure_goals(models, args.rounds):
