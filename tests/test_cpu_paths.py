@@ -96,6 +96,26 @@ def test_float64_takes_the_plain_path():
     assert_close(ours(x, 4), theirs(x, 4), 1e-12)
 
 
+@pytest.mark.parametrize('capability', ['AVX2', 'AVX512', 'DEFAULT'])
+def test_gradients_take_the_path_that_the_processor_has(
+    monkeypatch, capability
+):
+    monkeypatch.setattr(
+        torch.backends.cpu, 'get_cpu_capability', lambda: capability
+    )
+    x = draw(8, 5, 5, 16)
+    assert runs_eagerly_on_cpu(x) == (capability == 'AVX512')
+    theirs, ours = PlainModulation(16), FocalModulation(16)
+    ours.load_state_dict(theirs.state_dict())
+    expected = gradients(theirs, theirs(x, 4).square().sum())
+    found = gradients(ours, ours(x, 4).square().sum())
+    for name, gradient in expected.items():
+        scale = gradient.abs().max().clamp(min=1)
+        assert_close(found[name] / scale, gradient / scale)
+    with torch.no_grad():
+        assert runs_eagerly_on_cpu(x)
+
+
 def test_bfloat16_autocast_is_near_float32():
     net = VideoFocalNet(SMALL, out_indices=(1,)).eval()
     x = draw(1, 3, 8, 32, 32)
