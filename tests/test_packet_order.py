@@ -9,7 +9,9 @@ import pytest
 from hostile_clips import packets, write_video
 
 from dvfl_mmaction.datasets.packet_order import (
+    VOP,
     Picture,
+    are_packed,
     mpeg4_kind,
     order_pictures,
     runs_for,
@@ -167,6 +169,51 @@ def test_display_numbers_are_worked_out_from_the_kinds(tmp_path):
     assert [p.number for p in pictures] == [0, 3, 1, 2, 6, 4, 5, 7]
     assert [p.reference for p in pictures] == [k != 2 for k in kinds]
     assert [p.key for p in pictures] == [k == 0 for k in kinds]
+
+
+def holding(*kinds):
+    """A packet with a picture of each kind."""
+    return av.Packet(
+        b''.join(VOP + bytes([kind << 6]) + bytes(40) for kind in kinds)
+    )
+
+
+EMPTY = av.Packet(VOP + bytes([0x40, 0, 0]))
+
+
+@pytest.mark.parametrize(
+    ('packets', 'packed'),
+    [
+        ([[0], [1, 2], EMPTY, [1]], True),
+        ([[0], [1, 2], [2], EMPTY, [1, 2], EMPTY], True),
+        ([[0], [1, 2], EMPTY, [1, 2]], True),  # the file ends
+        ([[0], [1, 1], EMPTY], False),
+        ([[0], [1, 2, 2], EMPTY], False),
+        ([[0], [1, 2], [1]], False),
+        ([[0], [1, 2], [1, 2], EMPTY], False),
+        ([[0], EMPTY, [1]], False),
+        ([[0], [], [1]], False),
+    ],
+)
+def test_only_pictures_packed_as_xvid_does_are_taken_apart(packets, packed):
+    made = [p if p is EMPTY else holding(*p) for p in packets]
+    assert are_packed(made) == packed
+
+
+def test_a_second_picture_by_damage_is_read_as_it_always_is(tmp_path):
+    path = write_moving(
+        tmp_path / 'p.avi', 40, codec='mpeg4', options=dict(bf='0', g='30')
+    )
+    data = bytearray(path.read_bytes())
+    at = [i for i in range(len(data)) if data.startswith(VOP, i)][9]
+    data[at + 40 : at + 45] = VOP + bytes([0x40])
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        everything = [reader.to_rgb(frame) for frame in reader.frames()]
+        found = reader.read(range(0, 40, 5))
+    assert len(everything) == 40
+    for frame, other in zip(found, everything[::5], strict=True):
+        assert np.array_equal(frame, other)
 
 
 def made(text):

@@ -136,7 +136,7 @@ def order_mpeg4(stream, packets):
     B-picture comes.
     """
     kinds = mpeg4_kinds(packets)
-    if kinds is None:
+    if kinds is None and are_packed(packets):
         packets = take_apart(stream, packets)
         kinds = mpeg4_kinds(packets)
     if kinds is None:
@@ -160,12 +160,33 @@ def order_mpeg4(stream, packets):
     return pictures
 
 
-def take_apart(stream, packets: list) -> list:
-    """A picture a packet, of a file by DivX or XviD.
+def are_packed(packets: list) -> bool:
+    """Whether the file is one as DivX and XviD make them.
 
-    They put a picture and the B-picture after it into one packet, with an
-    empty one behind.
+    They put a picture and the first B-picture after it into one packet;
+    other B-pictures follow, then an empty one in the place that is left. In
+    any other file a second picture in a packet is damage, which is not
+    decoded to the same pixels each time once it is taken apart.
     """
+    waiting = False  # for the empty one
+    for packet in packets:
+        _, *pictures = bytes(packet).split(VOP)
+        kinds = [picture[0] >> 6 for picture in pictures if picture]
+        if len(kinds) == 2 and kinds[1] == B_VOP and not waiting:
+            waiting = True
+        elif len(kinds) != 1 or len(pictures) != 1:
+            return False
+        elif packet.size <= MAX_EMPTY_VOP:
+            if not waiting:
+                return False
+            waiting = False
+        elif waiting and kinds[0] != B_VOP:
+            return False
+    return True
+
+
+def take_apart(stream, packets: list) -> list:
+    """A picture a packet, of a file of which :func:`are_packed` is true."""
     unpack = BitStreamFilterContext('mpeg4_unpack_bframes', stream)
     single = []
     for packet in packets:
@@ -174,7 +195,7 @@ def take_apart(stream, packets: list) -> list:
 
 
 def mpeg4_kinds(packets: list) -> list[int] | None:
-    """The kind of each; None if one is not one picture."""
+    """The kind of each, as :func:`mpeg4_kind`; None if one has none."""
     kinds = []
     for packet in packets:
         kinds.append(mpeg4_kind(bytes(packet)))
