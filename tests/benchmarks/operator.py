@@ -172,19 +172,17 @@ def measure_goals(models, rounds: int):
             yield key, dict(goal=GOALS['peak_memory'], **result)
 
 
-def sweep(models, step, cap: float, rounds: int, threads: int, found: dict):
+def sweep(models, step, cap: float, rounds: int, threads: int):
     """Every batch, length and size whose work is below ``cap``.
 
     Args:
         cap: In frames of 224 x 224; 130 of them want some 5 GB, 260 some 17.
-        found: Gets threads, points, those that are slower, and what was
-            skipped.
 
     Yields:
-        Nothing, after each point.
+        What was found so far, after each point and at the end.
     """
     torch.set_num_threads(threads)
-    found.update(threads=threads, points=[], slower=[], skipped=[])
+    found = dict(threads=threads, points=[], slower=[], skipped=[])
     for batch, frames, pixels in itertools.product(
         (1, 4, 8, 32), (4, 8, 16, 32), (112, 160, 224, 320)
     ):
@@ -200,7 +198,8 @@ def sweep(models, step, cap: float, rounds: int, threads: int, found: dict):
         if result['ratio']['median'] < 1:
             found['slower'].append(point)
         report(f'{step.__name__} {name}', result)
-        yield
+        yield found
+    yield found
 
 
 def report(name: str, result: dict):
@@ -262,12 +261,11 @@ def main():
             (forward, args.cap),
             (forward_backward, args.train_cap),
         ):
-            found = results['sweep'][step.__name__] = {}
-            for _ in sweep(
-                models, step, cap, args.sweep_rounds, args.threads, found
+            for found in sweep(
+                models, step, cap, args.sweep_rounds, args.threads
             ):
+                results['sweep'][step.__name__] = found
                 save(results, args.out)
-            save(results, args.out)  # what was skipped after the last point
     if args.only != 'sweep':
         results['goals'] = {}
         for key, result in measure_goals(models, args.rounds):
