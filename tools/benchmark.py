@@ -19,7 +19,7 @@ from dvfl_mmaction.analysis.benchmark import Entry, run_benchmark
 from dvfl_mmaction.analysis.benchmark_report import draw, markdown
 from dvfl_mmaction.engine.plain_errors import install
 from dvfl_mmaction.errors import UserError
-from dvfl_mmaction.whole_files import write_json
+from dvfl_mmaction.files import write_json
 
 MODELS = (
     ('Video-FocalNet-T', 'videofocalnet_tiny', None),

@@ -18,7 +18,7 @@ from mmaction.registry import MODELS
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
-from ..engine.freed_memory import keep_freed_memory
+from ..malloc import keep_freed_memory
 from ..models.logit_recording import LogitRecording
 from ..models.teacher import find_config
 from .complexity import build_model, complexity

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import hash_file
 from ..version import __version__
-from ..whole_files import hash_file
 from .architecture import Architecture, describe, differences
 from .conversion import convert
 from .key_maps import IMAGE_LAYOUT, TO_RELEASED, rename

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 
 from ..errors import UserError
 from ..models.teacher import find_config
-from ..places import ROOTS
+from ..project_paths import ROOTS
 from .architecture import Architecture, describe
 
 

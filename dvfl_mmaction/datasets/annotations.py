@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UserError
-from ..whole_files import write_whole
+from ..files import write_whole
 
 
 @dataclass

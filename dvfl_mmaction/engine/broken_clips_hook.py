@@ -8,7 +8,7 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 
 from ..errors import UserError
-from ..whole_files import write_json
+from ..files import write_json
 
 REPORT = 'broken_clips.json'
 

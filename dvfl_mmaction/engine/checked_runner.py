@@ -4,10 +4,10 @@ from mmaction.registry import RUNNERS
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from ..malloc import keep_freed_memory
 from .config_checks import check_classes, check_colors, check_data, check_keys
-from .freed_memory import keep_freed_memory
+from .options import apply_test_views
 from .plain_errors import install
-from .views import apply_test_views
 
 
 @RUNNERS.register_module()

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from ..datasets.annotations import read_annotations
 from ..errors import UserError
-from ..places import as_typed_here
+from ..project_paths import as_typed_here
 
 # Top-level keys that are read by MMAction2's tools, not by the runner.
 TOOL_KEYS = {

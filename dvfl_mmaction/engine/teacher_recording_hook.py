@@ -12,8 +12,8 @@ from mmengine.model import is_model_wrapper
 from ..datasets.clip_dataset import ClipDataset
 from ..datasets.stream import StreamSampler
 from ..errors import UserError
+from ..files import hash_file
 from ..models.recorded_teacher import TEACHER, WEIGHTS
-from ..whole_files import hash_file
 from .stream_train_loop import StreamTrainLoop
 
 

@@ -9,7 +9,7 @@ from mmaction.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from ..whole_files import hash_file, write_json
+from ..files import hash_file, write_json
 from .clip_metric import ClipMetric
 from .confusion_figure import draw_confusion
 

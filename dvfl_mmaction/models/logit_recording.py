@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..whole_files import write_whole
+from ..files import write_whole
 
 MAGIC = b'DVFLREC1'
 ALIGNMENT = 4096  # bytes; where the first record starts, a multiple of it

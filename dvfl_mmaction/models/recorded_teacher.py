@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..places import as_typed_here
+from ..project_paths import as_typed_here
 from .logit_recording import LogitRecording
 from .teacher import FrozenTeacher
 

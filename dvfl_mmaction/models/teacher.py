@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..places import as_typed_here, locate
+from ..project_paths import as_typed_here, locate
 from ..safe_loading import load_checkpoint_file
 
 

@@ -30,9 +30,7 @@ import torch  # noqa: E402
 from released_formulation import PlainNet  # noqa: E402
 from torch import nn  # noqa: E402
 
-from dvfl_mmaction.engine.freed_memory import (  # noqa: E402
-    keep_freed_memory,
-)
+from dvfl_mmaction.malloc import keep_freed_memory  # noqa: E402
 from dvfl_mmaction.models import VFLNetNano  # noqa: E402
 
 CLASSES = 101

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import UserError
-from ...whole_files import hash_file
+from ...files import hash_file
 from ..annotations import write_lines
 
 RECORD = 'checksums.txt'

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ...errors import UserError
-from ...whole_files import hash_file
+from ...files import hash_file
 from . import checksums
 from .catalogue import Archive, Dataset
 from .disk_space import check_space

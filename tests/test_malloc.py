@@ -4,13 +4,13 @@ import sys
 
 import pytest
 
-from dvfl_mmaction.engine import freed_memory
+from dvfl_mmaction import malloc
 
 # Page faults of an array of 128 MiB, made and freed again and again.
 PROGRAM = """
 import resource
 import torch
-from dvfl_mmaction.engine.freed_memory import keep_freed_memory
+from dvfl_mmaction.malloc import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -42,5 +42,5 @@ def test_large_arrays_take_no_new_pages_once_freed_memory_is_kept():
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
-    monkeypatch.setattr(freed_memory.ctypes, 'CDLL', lambda name: object())
-    assert not freed_memory.keep_freed_memory()
+    monkeypatch.setattr(malloc.ctypes, 'CDLL', lambda name: object())
+    assert not malloc.keep_freed_memory()

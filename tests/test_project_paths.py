@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dvfl_mmaction import places
-from dvfl_mmaction.places import as_typed_here
+from dvfl_mmaction import project_paths
+from dvfl_mmaction.project_paths import as_typed_here
 
 COMMAND = 'python tools/x.py data/x, or mim train mmaction2 configs/y.py'
 
@@ -14,9 +14,9 @@ COMMAND = 'python tools/x.py data/x, or mim train mmaction2 configs/y.py'
 def installed(tmp_path, monkeypatch):
     """A package with its resources, in a folder that is not the checkout."""
     package = tmp_path / 'site' / 'dvfl_mmaction'
-    monkeypatch.setattr(places, 'PACKAGE', package)
+    monkeypatch.setattr(project_paths, 'PACKAGE', package)
     roots = (Path(), package.parent, package / '.mim')
-    monkeypatch.setattr(places, 'ROOTS', roots)
+    monkeypatch.setattr(project_paths, 'ROOTS', roots)
     monkeypatch.chdir(tmp_path)
     return package
 
