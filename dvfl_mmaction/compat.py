@@ -139,7 +139,7 @@ def missing_multimodal_names() -> list:
 
 def allow_history_buffer():
     """Let torch load MMEngine's checkpoints with ``weights_only`` on."""
-    from . import safe_unpickling
+    from .checkpoints import safe_globals as safe_unpickling
 
     if not safe_unpickling.history_buffer_loads():
         safe_unpickling.allow_stand_ins()
@@ -148,7 +148,7 @@ def allow_history_buffer():
 
 def report_checkpoint_errors():
     """Have checkpoint files loaded safely, their faults told in one line."""
-    from . import safe_loading
+    from .checkpoints import safe_loading
 
     safe_loading.install()
 

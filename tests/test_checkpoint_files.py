@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.checkpoints.convert_file import convert_file
-from dvfl_mmaction.safe_loading import load_checkpoint_file
-from dvfl_mmaction.safe_unpickling import RELEASED_CONFIG
+from dvfl_mmaction.checkpoints.safe_globals import RELEASED_CONFIG
+from dvfl_mmaction.checkpoints.safe_loading import load_checkpoint_file
 
 WEIGHTS = {'a.weight': torch.arange(6.0).reshape(2, 3), 'b': torch.ones(1)}
 
@@ -60,7 +60,7 @@ def test_a_released_config_is_read_as_a_dict(tmp_path, config_class, zipped):
         _use_new_zipfile_serialization=zipped,
     )
     code = (
-        'import sys, dvfl_mmaction.safe_loading as s;'
+        'import sys, dvfl_mmaction.checkpoints.safe_loading as s;'
         'print(s.load_checkpoint_file(sys.argv[1])["config"]);'
         'assert "yacs" not in sys.modules'
     )

@@ -17,13 +17,13 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.safe_loading import (
+from dvfl_mmaction.checkpoints.safe_globals import NumericArray, NumericDType
+from dvfl_mmaction.checkpoints.safe_loading import (
     CheckpointError,
     MissingCheckpointError,
     UnsafeCheckpointError,
     load_checkpoint_file,
 )
-from dvfl_mmaction.safe_unpickling import NumericArray, NumericDType
 
 
 class Call:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..safe_loading import CheckpointError, load_checkpoint_file
 from .architecture import Architecture, describe
 from .key_maps import (
     IMAGE_LAYOUT,
@@ -20,6 +19,7 @@ from .key_maps import (
     rename,
     template,
 )
+from .safe_loading import CheckpointError, load_checkpoint_file
 
 # Where a file has its weights, the first that is there. Averaged weights
 # (EMA) come first: they are those that training reports its accuracy for.

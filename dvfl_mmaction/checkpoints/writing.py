@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
-from ..safe_loading import SAFETENSORS_META
+from .safe_loading import SAFETENSORS_META
 
 
 class ConcisePickle:

@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ..checkpoints.safe_loading import load_checkpoint_file
 from ..errors import UserError
 from ..project_paths import as_typed_here, locate
-from ..safe_loading import load_checkpoint_file
 
 
 class FrozenTeacher:

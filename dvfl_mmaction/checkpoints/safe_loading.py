@@ -21,8 +21,8 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 
-from .errors import UserError
-from .safe_unpickling import allow_released_configs
+from ..errors import UserError
+from .safe_globals import allow_released_configs
 
 # Where torch, or a stand-in of ours, names what it refused.
 REFUSALS = (
