@@ -139,10 +139,10 @@ def missing_multimodal_names() -> list:
 
 def allow_history_buffer():
     """Let torch load MMEngine's checkpoints with ``weights_only`` on."""
-    from .checkpoints import safe_globals as safe_unpickling
+    from .checkpoints import safe_globals
 
-    if not safe_unpickling.history_buffer_loads():
-        safe_unpickling.allow_stand_ins()
+    if not safe_globals.history_buffer_loads():
+        safe_globals.allow_stand_ins()
         logger.debug("allowed MMEngine's HistoryBuffer in checkpoints")
 
 

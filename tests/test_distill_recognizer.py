@@ -9,7 +9,7 @@ from small_recipe import NUM_CLASSES, distiller, recognizer, write_teacher
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.models import kl_divergence
-from dvfl_mmaction.models.distill_recognizer import entropy
+from dvfl_mmaction.distillation.distill_recognizer import entropy
 
 
 @pytest.fixture

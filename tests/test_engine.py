@@ -28,7 +28,7 @@ from dvfl_mmaction.engine.config_checks import (
     needed_paths,
 )
 from dvfl_mmaction.engine.plain_errors import explain
-from dvfl_mmaction.engine.teacher_accuracy_hook import (
+from dvfl_mmaction.distillation.teacher_accuracy_hook import (
     chance_reaches,
     same_random_state,
 )

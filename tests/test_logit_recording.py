@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from dvfl_mmaction.errors import UserError
-from dvfl_mmaction.models.kl_divergence_loss import kl_divergence
-from dvfl_mmaction.models.logit_recording import LogitRecording
+from dvfl_mmaction.distillation.losses import kl_divergence
+from dvfl_mmaction.distillation.logit_recording import LogitRecording
 
 
 def about(**kwargs):

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..errors import UserError
-from ..models.teacher import find_config
+from ..distillation.teacher import find_config
 from ..project_paths import ROOTS
 from .architecture import Architecture, describe
 

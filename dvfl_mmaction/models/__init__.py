@@ -1,5 +1,8 @@
-from .distill_recognizer import DistillRecognizer2D, DistillRecognizer3D
-from .kl_divergence_loss import KLDivergenceLoss, kl_divergence
+from ..distillation.distill_recognizer import (
+    DistillRecognizer2D,
+    DistillRecognizer3D,
+)
+from ..distillation.losses import KLDivergenceLoss, kl_divergence
 from .video_focalnet import VFLNetNano, VideoFocalNet
 
 __all__ = [

@@ -7,7 +7,7 @@ from mmaction.registry import LOOPS
 from mmengine.dist import all_gather_object
 from mmengine.model import is_model_wrapper
 
-from .stream_train_loop import StreamTrainLoop
+from ..engine.stream_train_loop import StreamTrainLoop
 
 
 @LOOPS.register_module()

@@ -13,8 +13,8 @@ from ..datasets.clip_dataset import ClipDataset
 from ..datasets.stream import StreamSampler
 from ..errors import UserError
 from ..files import hash_file
-from ..models.recorded_teacher import TEACHER, WEIGHTS
-from .stream_train_loop import StreamTrainLoop
+from .recorded_teacher import TEACHER, WEIGHTS
+from ..engine.stream_train_loop import StreamTrainLoop
 
 
 @HOOKS.register_module()
