@@ -8,7 +8,13 @@ from . import compat
 
 compat.apply()  # before anything imports mmaction's models
 
-from . import datasets, engine, evaluation, models  # noqa: E402
+from . import (  # noqa: E402
+    datasets,
+    distillation,
+    engine,
+    evaluation,
+    models,
+)
 from .errors import UserError  # noqa: E402
 from .version import __version__  # noqa: E402
 
@@ -16,6 +22,7 @@ __all__ = [
     'UserError',
     '__version__',
     'datasets',
+    'distillation',
     'engine',
     'evaluation',
     'models',

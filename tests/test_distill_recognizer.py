@@ -8,7 +8,7 @@ from mmengine.logging import MMLogger
 from small_recipe import NUM_CLASSES, distiller, recognizer, write_teacher
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.models import kl_divergence
+from dvfl_mmaction.distillation import kl_divergence
 from dvfl_mmaction.distillation.distill_recognizer import entropy
 
 

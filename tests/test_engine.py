@@ -21,6 +21,10 @@ from small_recipe import (
 )
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.distillation.teacher_accuracy_hook import (
+    chance_reaches,
+    same_random_state,
+)
 from dvfl_mmaction.engine.config_checks import (
     check_classes,
     check_colors,
@@ -28,10 +32,6 @@ from dvfl_mmaction.engine.config_checks import (
     needed_paths,
 )
 from dvfl_mmaction.engine.plain_errors import explain
-from dvfl_mmaction.distillation.teacher_accuracy_hook import (
-    chance_reaches,
-    same_random_state,
-)
 
 
 @pytest.fixture(scope='module')

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmaction.registry import MODELS
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.models import KLDivergenceLoss, kl_divergence
+from dvfl_mmaction.distillation import KLDivergenceLoss, kl_divergence
 
 
 def test_a_hand_worked_number():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from dvfl_mmaction.errors import UserError
-from dvfl_mmaction.distillation.losses import kl_divergence
 from dvfl_mmaction.distillation.logit_recording import LogitRecording
+from dvfl_mmaction.distillation.losses import kl_divergence
+from dvfl_mmaction.errors import UserError
 
 
 def about(**kwargs):

@@ -17,8 +17,8 @@ from small_recipe import (
 )
 from test_clip_dataset import RANDOM
 
-from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.distillation.logit_recording import LogitRecording
+from dvfl_mmaction.errors import UserError
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'record_teacher.py'
 HOOKS = dict(

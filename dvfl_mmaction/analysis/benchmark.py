@@ -18,9 +18,9 @@ from mmaction.registry import MODELS
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
-from ..malloc import keep_freed_memory
 from ..distillation.logit_recording import LogitRecording
 from ..distillation.teacher import find_config
+from ..malloc import keep_freed_memory
 from .complexity import build_model, complexity
 from .configs import load_config
 from .sample_input import sample_batch

@@ -7,8 +7,8 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..errors import UserError
 from ..distillation.teacher import find_config
+from ..errors import UserError
 from ..project_paths import ROOTS
 from .architecture import Architecture, describe
 

@@ -11,10 +11,10 @@ from mmengine.model import is_model_wrapper
 
 from ..datasets.clip_dataset import ClipDataset
 from ..datasets.stream import StreamSampler
+from ..engine.stream_train_loop import StreamTrainLoop
 from ..errors import UserError
 from ..files import hash_file
 from .recorded_teacher import TEACHER, WEIGHTS
-from ..engine.stream_train_loop import StreamTrainLoop
 
 
 @HOOKS.register_module()

@@ -1,0 +1,17 @@
+"""A student that learns from a teacher: losses, recognizers, recordings."""
+
+from .distill_recognizer import DistillRecognizer2D, DistillRecognizer3D
+from .losses import KLDivergenceLoss, kl_divergence
+from .recording_loop import RecordingLoop
+from .teacher_accuracy_hook import TeacherAccuracyHook
+from .teacher_recording_hook import TeacherRecordingHook
+
+__all__ = [
+    'DistillRecognizer2D',
+    'DistillRecognizer3D',
+    'KLDivergenceLoss',
+    'RecordingLoop',
+    'TeacherAccuracyHook',
+    'TeacherRecordingHook',
+    'kl_divergence',
+]
