@@ -10,8 +10,8 @@ from mmaction.registry import MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 
 from dvfl_mmaction.datasets import ClipColorJitter, ClipGrayscale
-from dvfl_mmaction.datasets.clip_preprocessor import change_colors
 from dvfl_mmaction.datasets.clip_transforms import ADJUSTMENTS
+from dvfl_mmaction.models.data_preprocessor import change_colors
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 AMOUNTS = dict(brightness=1.37, contrast=0.62, saturation=1.2, hue=-0.07)

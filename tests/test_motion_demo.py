@@ -7,8 +7,8 @@ import decord
 import numpy as np
 import pytest
 
-from dvfl_mmaction.datasets import motion_demo as demo
 from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.preparation import motion_demo as demo
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'make_demo_dataset.py'
 COUNTS = dict(train=2, val=1, test=1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hostile_clips import packets, write_video
 
-from dvfl_mmaction.datasets.packet_order import (
+from dvfl_mmaction.datasets.packet_index import (
     VOP,
     Picture,
     are_packed,

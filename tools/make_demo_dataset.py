@@ -8,8 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from dvfl_mmaction.datasets.motion_demo import CLASSES, make_demo_dataset
 from dvfl_mmaction.engine.plain_errors import install
+from dvfl_mmaction.preparation.motion_demo import CLASSES, make_demo_dataset
 
 if __name__ == '__main__':
     install()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import av
 import numpy as np
 
-from .packet_order import (
+from .packet_index import (
     Picture,
     index_stills,
     order_pictures,

@@ -1,3 +1,9 @@
+from .data_preprocessor import ClipDataPreprocessor, MixupOrCutmix
 from .video_focalnet import VFLNetNano, VideoFocalNet
 
-__all__ = ['VFLNetNano', 'VideoFocalNet']
+__all__ = [
+    'ClipDataPreprocessor',
+    'MixupOrCutmix',
+    'VFLNetNano',
+    'VideoFocalNet',
+]

@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..datasets.annotations import write_lines
 from ..errors import UserError
-from .annotations import write_lines
 
 WIDTH, HEIGHT = 320, 240  # pixels of a video
 FPS = 16

@@ -1,9 +1,10 @@
-"""Colours changed on the device, a whole batch at a time."""
+"""What a batch goes through on the device: colours, normalising, blending."""
 
 from collections.abc import Sequence
 
 import torch
 from mmaction.models.data_preprocessors import ActionDataPreprocessor
+from mmaction.models.utils import RandomBatchAugment
 from mmaction.registry import MODELS
 from mmengine.model import stack_batch
 from torch import Tensor
@@ -39,6 +40,42 @@ class ClipDataPreprocessor(ActionDataPreprocessor):
         if self.blending is not None:
             clips, data_samples = self.blending(clips, data_samples)
         return clips, data_samples
+
+
+@MODELS.register_module()
+class MixupOrCutmix(RandomBatchAugment):
+    """Mixup for one half of the batches, CutMix for the other.
+
+    MMAction2's ``RandomBatchAugment`` of its ``MixupBlending`` and
+    ``CutmixBlending``, with the number of classes given once and outside a
+    list, so that a derived config can set it.
+
+    Args:
+        num_classes: Classes K; labels become (B, K), rows summing to 1.
+        mixup_alpha: Mixup's share is drawn from Beta(alpha, alpha); > 0.
+        cutmix_alpha: The same for the area that CutMix keeps.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        mixup_alpha: float = 0.8,
+        cutmix_alpha: float = 1.0,
+    ):
+        super().__init__(
+            [
+                dict(
+                    type='MixupBlending',
+                    num_classes=num_classes,
+                    alpha=mixup_alpha,
+                ),
+                dict(
+                    type='CutmixBlending',
+                    num_classes=num_classes,
+                    alpha=cutmix_alpha,
+                ),
+            ]
+        )
 
 
 def change_colors(clips: Tensor, changes: Sequence[Sequence]) -> Tensor:
