@@ -8,7 +8,7 @@ from mmaction.registry import RUNNERS
 from mmengine.config import Config
 from small_recipe import write_clip, write_teacher
 
-from dvfl_mmaction.datasets.preparation import prepare
+from dvfl_mmaction.preparation import prepare
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 MODELS = (

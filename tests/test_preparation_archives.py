@@ -24,15 +24,15 @@ from miniature_datasets import (
 )
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.datasets.preparation import disk_space, prepare
-from dvfl_mmaction.datasets.preparation.archives import find_pieces, unpack
-from dvfl_mmaction.datasets.preparation.progress import (
+from dvfl_mmaction.preparation import disk_space, prepare
+from dvfl_mmaction.preparation.archives import find_pieces, unpack
+from dvfl_mmaction.preparation.progress import (
     Progress,
     Share,
     Stopped,
     in_parallel,
 )
-from dvfl_mmaction.datasets.preparation.rar_archives import TOOLS
+from dvfl_mmaction.preparation.rar_archives import TOOLS
 
 
 class Counter:
@@ -220,7 +220,7 @@ def test_a_tool_is_called_once_for_the_whole_archive(
     install_fake(tmp_path / 'bin', tool, action)
     monkeypatch.setenv('PATH', f'{tmp_path / "bin"}:/bin:/usr/bin')
     monkeypatch.setattr(
-        'dvfl_mmaction.datasets.preparation.rar_archives.TOOLS',
+        'dvfl_mmaction.preparation.rar_archives.TOOLS',
         {tool: TOOLS[tool]},
     )
     write_rar(tmp_path / 'a b.rar', {'a/#1;.avi': b'123'}, COMPRESSED)
@@ -233,7 +233,7 @@ def test_a_tool_that_fails_is_followed_by_the_next(tmp_path, monkeypatch):
     install_fake(tmp_path / 'bin', 'unar', 'echo no memory; exit 2')
     monkeypatch.setenv('PATH', f'{tmp_path / "bin"}:/bin:/usr/bin')
     monkeypatch.setattr(
-        'dvfl_mmaction.datasets.preparation.rar_archives.TOOLS',
+        'dvfl_mmaction.preparation.rar_archives.TOOLS',
         {tool: TOOLS[tool] for tool in ('unar', 'bsdtar')},
     )
     write_rar(tmp_path / 'a.rar', {'a.avi': b'123'}, COMPRESSED)

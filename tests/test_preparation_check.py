@@ -19,13 +19,13 @@ from interrupted import interrupt
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import read_annotations
-from dvfl_mmaction.datasets.preparation import check
-from dvfl_mmaction.datasets.preparation.check import check_clips
-from dvfl_mmaction.datasets.preparation.clip_jobs import run_jobs
+from dvfl_mmaction.preparation.clips import check
+from dvfl_mmaction.preparation.clips.check import check_clips
+from dvfl_mmaction.preparation.clips.jobs import run_jobs
 
 SLOW_CHECK = """
 import sys, time
-from dvfl_mmaction.datasets.preparation import check
+from dvfl_mmaction.preparation import check
 decode = check.decode_clip
 def slowly(videos, name):
     time.sleep(0.2)

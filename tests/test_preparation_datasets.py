@@ -19,7 +19,7 @@ from miniature_datasets import (
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import read_annotations
-from dvfl_mmaction.datasets.preparation import CATALOGUE, prepare
+from dvfl_mmaction.preparation import CATALOGUE, prepare
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'prepare_dataset.py'
 MAKERS = dict(

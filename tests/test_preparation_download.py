@@ -10,14 +10,14 @@ import pytest
 from miniature_datasets import make_k400, make_ucf50, write_stand_in
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.datasets.preparation import (
+from dvfl_mmaction.preparation import (
     catalogue,
     checksums,
     download,
     fetching,
     prepare,
 )
-from dvfl_mmaction.datasets.preparation.progress import Progress
+from dvfl_mmaction.preparation.progress import Progress
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -333,7 +333,7 @@ def test_what_needs_registration_is_listed_with_sizes(tmp_path, capsys):
 
 def test_too_little_room_for_a_data_set_is_told_first(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        'dvfl_mmaction.datasets.preparation.disk_space.shutil.disk_usage',
+        'dvfl_mmaction.preparation.disk_space.shutil.disk_usage',
         lambda path: type('Usage', (), dict(free=10**9)),
     )
     with pytest.raises(UserError, match='6.5 GB are needed to fetch'):

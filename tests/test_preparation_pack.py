@@ -13,14 +13,14 @@ from interrupted import interrupt
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets import ClipDataset
 from dvfl_mmaction.datasets.annotations import read_annotations
-from dvfl_mmaction.datasets.preparation import pack
-from dvfl_mmaction.datasets.preparation.pack import pack_clips
-from dvfl_mmaction.datasets.preparation.packed_video import packed_size
 from dvfl_mmaction.datasets.video_reader import VideoReader
+from dvfl_mmaction.preparation.clips import pack
+from dvfl_mmaction.preparation.clips.pack import pack_clips
+from dvfl_mmaction.preparation.clips.packed_video import packed_size
 
 ENDLESS_PACK = """
 import sys, time
-from dvfl_mmaction.datasets.preparation import pack
+from dvfl_mmaction.preparation import pack
 write = pack.write_packed
 def halfway(source, target, **make):
     frames = write(source, target, **make)

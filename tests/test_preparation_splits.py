@@ -14,10 +14,10 @@ from miniature_datasets import (
 )
 
 from dvfl_mmaction.datasets.annotations import read_annotations
-from dvfl_mmaction.datasets.preparation import prepare
-from dvfl_mmaction.datasets.preparation.class_folders import hmdb51_group
-from dvfl_mmaction.datasets.preparation.clips import Clip
-from dvfl_mmaction.datasets.preparation.splits import choose, split_by_source
+from dvfl_mmaction.preparation import prepare
+from dvfl_mmaction.preparation.findings import Clip
+from dvfl_mmaction.preparation.readers.class_folders import hmdb51_group
+from dvfl_mmaction.preparation.splits import choose, split_by_source
 
 
 def make_clips(num_classes=5, num_sources=25, seed=0):
@@ -127,8 +127,8 @@ def test_the_list_says_how_it_was_made(tmp_path):
 
 
 SCRIPT = """
-from dvfl_mmaction.datasets.preparation.clips import Clip
-from dvfl_mmaction.datasets.preparation.splits import split_by_source
+from dvfl_mmaction.preparation.findings import Clip
+from dvfl_mmaction.preparation.splits import split_by_source
 clips = [Clip(f'{i}.avi', i % 3, f'g{i // 2}') for i in range(60)]
 print([clip.name for clip in split_by_source(clips)[1]])
 """

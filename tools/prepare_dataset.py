@@ -20,12 +20,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from dvfl_mmaction.datasets.preparation import CATALOGUE, prepare
-from dvfl_mmaction.datasets.preparation.check import check_clips
-from dvfl_mmaction.datasets.preparation.pack import pack_clips
-from dvfl_mmaction.datasets.preparation.prepare import SPLITS
 from dvfl_mmaction.engine.plain_errors import install
 from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.preparation import CATALOGUE, prepare
+from dvfl_mmaction.preparation.clips.check import check_clips
+from dvfl_mmaction.preparation.clips.pack import pack_clips
+from dvfl_mmaction.preparation.prepare import SPLITS
 
 CUSTOM = 'custom'
 

@@ -32,9 +32,9 @@ from mmaction.utils import register_all_modules
 from mmcv.transforms import Compose
 
 import dvfl_mmaction  # noqa: F401
-from dvfl_mmaction.datasets.preparation.packed_video import write_packed
 from dvfl_mmaction.datasets.video_reader import VideoReader
 from dvfl_mmaction.models.data_preprocessor import ClipDataPreprocessor
+from dvfl_mmaction.preparation.clips.packed_video import write_packed
 
 LIBRARIES = ('torch', 'mmaction2', 'av', 'decord', 'opencv-python', 'numpy')
 COLOURS = dict(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from ...errors import UserError
+from ..errors import UserError
 
 
 def check_space(folder: Path, needed: int, purpose: str):

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ...errors import UserError
+from ..errors import UserError
 from .disk_space import check_space
 from .progress import Progress
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from ...errors import UserError
+from ..errors import UserError
 from .progress import Progress
 from .rar_archives import unpack_rar
 from .safe_names import copy_to, safe_path

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from ...errors import UserError
-from .catalogue import Dataset
-from .clips import (
+from ..catalogue import Dataset
+from ..findings import (
     DUPLICATE,
     NOT_LISTED,
     NOT_ON_DISK,

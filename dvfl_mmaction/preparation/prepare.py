@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...errors import UserError
-from ..annotations import Annotations, write_annotations, write_lines
+from ..datasets.annotations import Annotations, write_annotations, write_lines
+from ..errors import UserError
 from .catalogue import CATALOGUE, Dataset
-from .class_folders import read_hmdb51, read_ucf50, read_ucf101
-from .clips import Clip, Reading
 from .fetching import fetch_all
-from .kinetics import read_k400
-from .something_something import read_ssv2
+from .findings import Clip, Reading
+from .readers.class_folders import read_hmdb51, read_ucf50, read_ucf101
+from .readers.kinetics import read_k400
+from .readers.something_something import read_ssv2
 from .splits import split_by_source
 from .unpacking import unpack_all
 

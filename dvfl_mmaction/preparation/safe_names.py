@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from ...errors import UserError
+from ..errors import UserError
 
 CHUNK = 1 << 20
 

@@ -4,8 +4,8 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...errors import UserError
-from ..annotations import write_lines
+from ..datasets.annotations import write_lines
+from ..errors import UserError
 from . import checksums
 from .archives import find_pieces, only_folder, unpack, unpack_pieces
 from .catalogue import Archive, Dataset

@@ -7,17 +7,8 @@ from dataclasses import asdict, astuple, dataclass, fields
 from functools import partial
 from pathlib import Path
 
-from ..annotations import Annotations, write_annotations, write_lines
-from ..video_reader import BrokenClipError, VideoReader
-from .clip_jobs import (
-    count_cores,
-    even_sample,
-    going_on_later,
-    in_words,
-    run_jobs,
-    speed,
-    with_progress,
-)
+from ...datasets.annotations import Annotations, write_annotations, write_lines
+from ...datasets.video_reader import BrokenClipError, VideoReader
 from .clip_lists import (
     CHECKED,
     VIDEOS,
@@ -25,6 +16,15 @@ from .clip_lists import (
     read_lists,
     some_names,
     stamp,
+)
+from .jobs import (
+    count_cores,
+    even_sample,
+    going_on_later,
+    in_words,
+    run_jobs,
+    speed,
+    with_progress,
 )
 from .journal import Journal
 

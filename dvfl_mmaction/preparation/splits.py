@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 
-from .clips import Clip
+from .findings import Clip
 
 TRAIN_PERCENT = 70
 

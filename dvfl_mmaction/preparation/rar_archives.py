@@ -8,7 +8,7 @@ from pathlib import Path
 
 import rarfile
 
-from ...errors import UserError
+from ..errors import UserError
 from .progress import Progress
 from .safe_names import copy_to, safe_path
 

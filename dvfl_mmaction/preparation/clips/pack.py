@@ -32,10 +32,11 @@ from pathlib import Path, PurePosixPath
 
 import av
 
+from ...datasets.annotations import Annotations, write_annotations
+from ...datasets.video_reader import BrokenClipError, VideoReader, one_line
 from ...errors import UserError
-from ..annotations import Annotations, write_annotations
-from ..video_reader import BrokenClipError, VideoReader, one_line
-from .clip_jobs import (
+from .clip_lists import VIDEOS, named_clips, read_lists, some_names, stamp
+from .jobs import (
     Outcome,
     count_cores,
     even_sample,
@@ -45,7 +46,6 @@ from .clip_jobs import (
     speed,
     with_progress,
 )
-from .clip_lists import VIDEOS, named_clips, read_lists, some_names, stamp
 from .journal import Journal
 from .packed_video import write_packed
 

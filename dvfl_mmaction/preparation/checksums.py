@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ...errors import UserError
-from ...files import hash_file
-from ..annotations import write_lines
+from ..datasets.annotations import write_lines
+from ..errors import UserError
+from ..files import hash_file
 
 RECORD = 'checksums.txt'
 

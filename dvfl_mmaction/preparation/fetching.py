@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ...errors import UserError
-from ...files import hash_file
+from ..errors import UserError
+from ..files import hash_file
 from . import checksums
 from .catalogue import Archive, Dataset
 from .disk_space import check_space

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ...datasets.annotations import Annotations, read_annotations
 from ...errors import UserError
-from ..annotations import Annotations, read_annotations
 
 CHECKED = '_checked'  # ends the stem of a list that check_clips wrote
 NO_LISTS = ('classes.txt',)

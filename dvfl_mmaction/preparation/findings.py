@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...errors import UserError
+from ..errors import UserError
 
 SUFFIXES = ('.avi', '.mp4', '.webm', '.mkv')
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import av
 
-from ..video_reader import BrokenClipError, VideoReader
+from ...datasets.video_reader import BrokenClipError, VideoReader
 
 
 def write_packed(

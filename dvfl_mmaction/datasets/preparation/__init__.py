@@ -1,6 +1,0 @@
-"""From a data set's official archives to lists of clips."""
-
-from .catalogue import CATALOGUE
-from .prepare import Prepared, prepare
-
-__all__ = ['CATALOGUE', 'Prepared', 'prepare']

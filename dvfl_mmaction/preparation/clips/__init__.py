@@ -1,0 +1,1 @@
+"""Every clip of a data set checked or packed, in parallel."""

@@ -1,0 +1,1 @@
+"""The published layout of each data set, read into lists of clips."""
