@@ -1,10 +1,101 @@
-"""The error of a user's mistake."""
+"""Mistakes of the user: their exception, and how they are printed."""
+
+import difflib
+import inspect
+import os
+import re
+import sys
+import traceback
+
+UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
+UNREGISTERED = re.compile(r'^(\S+) is not in the (\S+) registry\.')
 
 
 class UserError(ValueError):
-    """A mistake of the user's, told in one line.
+    """A mistake of the user, described in one line.
 
     The message says what came, what was wanted, and the remedy. Where
-    nobody catches it, :class:`~dvfl_mmaction.runner.CheckedRunner` has it
-    printed without a traceback.
+    nobody catches it, :func:`print_user_errors` has it printed without a
+    traceback.
     """
+
+
+def print_user_errors():
+    """Print uncaught mistakes of the user as one line, with exit status 1.
+
+    Every other error goes to the hook that was installed before. With
+    ``DVFL_TRACEBACK=1`` in the environment the traceback is printed as well.
+    """
+    if getattr(sys.excepthook, 'prints_user_errors', False):
+        return
+    previous = sys.excepthook
+
+    def hook(kind, error, tb):
+        line = one_line(error)
+        if line is None or os.environ.get('DVFL_TRACEBACK') == '1':
+            previous(kind, error, tb)
+        if line is not None:
+            # mim prints a traceback of its own below; keep the line apart.
+            print(f'\nerror: {line}\n', file=sys.stderr, flush=True)
+
+    hook.prints_user_errors = True
+    sys.excepthook = hook
+
+
+def one_line(error: BaseException) -> str | None:
+    """Describe a user's mistake in one line.
+
+    Besides :class:`UserError`, this recognises a key or a type that is
+    misspelt in a config; MMEngine's registries raise TypeError and KeyError
+    for them.
+
+    Returns:
+        The line, or None if the error is not a mistake of the user.
+    """
+    if isinstance(error, UserError):
+        return ' '.join(str(error).split())
+    text = str(error.args[0]) if error.args else ''
+    call = built_from_config(error)
+    misspelt = UNEXPECTED.search(text)
+    if isinstance(error, TypeError) and misspelt:
+        if call and misspelt[1] in call.get('args', ()) and 'obj_cls' in call:
+            return unknown_argument(call['obj_cls'], misspelt[1], call['args'])
+        return text if called_by_mmengine(error) else None
+    unknown = UNREGISTERED.search(text)
+    if isinstance(error, KeyError) and unknown and call:
+        names = call['registry'].module_dict
+        return f'type {unknown[1]!r} is not registered' + guess(
+            unknown[1], names, ''
+        )
+    return None
+
+
+def called_by_mmengine(error: BaseException) -> bool:
+    """Whether a call that MMEngine makes from the config itself failed."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_globals.get('__name__', '').startswith('mmengine.')
+
+
+def built_from_config(error: BaseException) -> dict | None:
+    """Local variables of the innermost build from a registry, if any."""
+    found = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == 'build_from_cfg':
+            found = frame.f_locals
+    return found
+
+
+def unknown_argument(built, name: str, came: dict) -> str:
+    """A key that the class does not take, and the one that was meant."""
+    accepted = set()
+    for cls in inspect.getmro(built) if inspect.isclass(built) else [built]:
+        accepted |= set(inspect.signature(cls).parameters)
+    accepted -= {'self', 'args', 'kwargs', *came}
+    return f'{built.__name__} has no argument {name!r}' + guess(
+        name, accepted, f'; it takes {", ".join(sorted(accepted))}'
+    )
+
+
+def guess(name, candidates, otherwise: str) -> str:
+    near = difflib.get_close_matches(name, list(candidates), n=1)
+    return f'; did you mean {near[0]!r}?' if near else otherwise

@@ -8,7 +8,7 @@ import torch
 
 
 @contextmanager
-def same_random_state(cuda: bool = True):
+def preserve_rng_state(cuda: bool = True):
     """Leave the generators of Python, NumPy and PyTorch as they were.
 
     Args:

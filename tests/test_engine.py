@@ -23,7 +23,7 @@ from small_recipe import (
 from dvfl_mmaction import UserError
 from dvfl_mmaction.distillation.teacher_accuracy_hook import (
     chance_reaches,
-    same_random_state,
+    preserve_rng_state,
 )
 from dvfl_mmaction.engine.config_checks import (
     check_classes,
@@ -31,7 +31,7 @@ from dvfl_mmaction.engine.config_checks import (
     check_keys,
     needed_paths,
 )
-from dvfl_mmaction.engine.plain_errors import explain
+from dvfl_mmaction.errors import one_line
 
 
 @pytest.fixture(scope='module')
@@ -164,20 +164,20 @@ def caught(call):
 
 
 def test_a_users_mistake_is_explained_in_one_line():
-    assert explain(UserError('came\n  wanted')) == 'came wanted'
+    assert one_line(UserError('came\n  wanted')) == 'came wanted'
 
 
 def test_a_misspelt_argument_is_explained(tmp_path):
     teacher = write_teacher(tmp_path / 'teacher.pth')
     error = caught(lambda: MODELS.build(distiller(teacher, alhpa=0.5)))
-    assert explain(error) == (
+    assert one_line(error) == (
         "DistillRecognizer3D has no argument 'alhpa'; did you mean 'alpha'?"
     )
 
 
 def test_a_misspelt_type_is_explained():
     error = caught(lambda: MODELS.build(dict(type='VideoFocalNett')))
-    assert explain(error) == (
+    assert one_line(error) == (
         "type 'VideoFocalNett' is not registered; did you mean "
         "'VideoFocalNet'?"
     )
@@ -190,24 +190,24 @@ def test_a_misspelt_option_of_the_loader_is_explained(data, tmp_path):
     )
     config['train_dataloader']['batch_size'] = 2
     error = caught(lambda: RUNNERS.build(config).train())
-    assert "unexpected keyword argument 'batchsize'" in explain(error)
+    assert "unexpected keyword argument 'batchsize'" in one_line(error)
 
 
 def test_a_fault_of_the_programs_keeps_its_traceback():
     def faulty():
         return dict(a=1)['b']
 
-    assert explain(caught(faulty)) is None
-    assert explain(caught(lambda: sorted([1, 'a']))) is None
-    assert explain(caught(lambda: sorted([1], kee=1))) is None
+    assert one_line(caught(faulty)) is None
+    assert one_line(caught(lambda: sorted([1, 'a']))) is None
+    assert one_line(caught(lambda: sorted([1], kee=1))) is None
 
 
 @pytest.mark.parametrize('show', ['0', '1'])
 def test_an_uncaught_mistake_prints_one_line(show):
     code = (
         'from dvfl_mmaction import UserError\n'
-        'from dvfl_mmaction.engine.plain_errors import install\n'
-        'install(); install()\n'
+        'from dvfl_mmaction.errors import print_user_errors\n'
+        'print_user_errors(); print_user_errors()\n'
         "raise UserError('alpha is 2; give 0 to 1')\n"
     )
     out = subprocess.run(
@@ -234,7 +234,7 @@ def test_random_state_is_left_as_it_was():
     torch.manual_seed(1)
     expected = torch.rand(2)
     torch.manual_seed(1)
-    with same_random_state():
+    with preserve_rng_state():
         torch.rand(7)
     assert torch.equal(torch.rand(2), expected)
 

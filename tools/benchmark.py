@@ -17,8 +17,7 @@ import torch
 import dvfl_mmaction  # noqa: F401, registers the models
 from dvfl_mmaction.analysis.benchmark import Entry, run_benchmark
 from dvfl_mmaction.analysis.benchmark_report import draw, markdown
-from dvfl_mmaction.engine.plain_errors import install
-from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.errors import UserError, print_user_errors
 from dvfl_mmaction.files import write_json
 
 MODELS = (
@@ -97,5 +96,5 @@ def main():
 
 
 if __name__ == '__main__':
-    install()
+    print_user_errors()
     main()

@@ -16,10 +16,10 @@ import dvfl_mmaction  # noqa: F401, registers the models
 from dvfl_mmaction.analysis.complexity import complexity
 from dvfl_mmaction.analysis.configs import load_config
 from dvfl_mmaction.analysis.tables import align
-from dvfl_mmaction.engine.plain_errors import install
+from dvfl_mmaction.errors import print_user_errors
 
 if __name__ == '__main__':
-    install()
+    print_user_errors()
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

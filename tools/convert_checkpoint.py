@@ -22,10 +22,10 @@ import sys
 from mmengine.config import DictAction
 
 from dvfl_mmaction.checkpoints.convert_file import convert_file
-from dvfl_mmaction.engine.plain_errors import install
+from dvfl_mmaction.errors import print_user_errors
 
 if __name__ == '__main__':
-    install()
+    print_user_errors()
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -8,11 +8,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from dvfl_mmaction.engine.plain_errors import install
+from dvfl_mmaction.errors import print_user_errors
 from dvfl_mmaction.preparation.motion_demo import CLASSES, make_demo_dataset
 
 if __name__ == '__main__':
-    install()
+    print_user_errors()
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

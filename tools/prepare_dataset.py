@@ -20,8 +20,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dvfl_mmaction.engine.plain_errors import install
-from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.errors import UserError, print_user_errors
 from dvfl_mmaction.preparation import CATALOGUE, prepare
 from dvfl_mmaction.preparation.clips.check import check_clips
 from dvfl_mmaction.preparation.clips.pack import pack_clips
@@ -107,7 +106,7 @@ def main():
 
 
 if __name__ == '__main__':
-    install()
+    print_user_errors()
     try:
         main()
     except KeyboardInterrupt:

@@ -8,10 +8,10 @@ import argparse
 from pathlib import Path
 
 from dvfl_mmaction.analysis.quickstart_table import build_table
-from dvfl_mmaction.engine.plain_errors import install
+from dvfl_mmaction.errors import print_user_errors
 
 if __name__ == '__main__':
-    install()
+    print_user_errors()
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

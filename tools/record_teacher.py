@@ -17,8 +17,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from dvfl_mmaction.engine.plain_errors import install
-from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.errors import UserError, print_user_errors
 
 
 def parse_args():
@@ -67,7 +66,7 @@ def recording_config(args) -> Config:
 
 
 if __name__ == '__main__':
-    install()
+    print_user_errors()
     arguments = parse_args()
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
 

@@ -10,7 +10,7 @@ import torch
 from mmaction.registry import DATA_SAMPLERS
 from mmengine.dataset import DefaultSampler
 
-from ..random_state import same_random_state
+from ..random_state import preserve_rng_state
 
 
 class StreamIndex(int):
@@ -63,7 +63,7 @@ def seeded(generator: np.random.Generator):
     leaves no trace: a loader without workers shares them with the model.
     """
     words = [int(w) for w in generator.integers(0, 2**32, 3)]
-    with same_random_state(cuda=False):
+    with preserve_rng_state(cuda=False):
         random.seed(words[0])
         np.random.seed(words[1])
         torch.default_generator.manual_seed(words[2])

@@ -9,7 +9,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
-from ..random_state import same_random_state
+from ..random_state import preserve_rng_state
 
 
 @HOOKS.register_module()
@@ -39,7 +39,7 @@ class TeacherAccuracyHook(Hook):
         if not hasattr(student.teacher, 'answer'):  # a recording has no model
             runner.logger.info(f'{student.teacher.name}: not tried')
             return
-        with same_random_state():
+        with preserve_rng_state():
             hits, total = count_hits(
                 student, runner.val_loop.dataloader, self.num_clips
             )

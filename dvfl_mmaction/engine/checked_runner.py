@@ -4,10 +4,10 @@ from mmaction.registry import RUNNERS
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from ..errors import print_user_errors
 from ..malloc import keep_freed_memory
 from .config_checks import check_classes, check_colors, check_data, check_keys
 from .options import apply_test_views
-from .plain_errors import install
 
 
 @RUNNERS.register_module()
@@ -26,7 +26,7 @@ class CheckedRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg):
-        install()
+        print_user_errors()
         check_keys(cfg)
         check_classes(cfg)
         check_colors(cfg)
