@@ -24,7 +24,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:] = [
     p for p in sys.path if Path(p).resolve() != TESTS / 'benchmarks'
 ]
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(TESTS / 'helpers'))
 
 import torch  # noqa: E402
 from released_formulation import PlainNet  # noqa: E402

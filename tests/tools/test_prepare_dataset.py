@@ -13,7 +13,7 @@ from dvfl_mmaction.datasets.annotations import (
     write_annotations,
 )
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'prepare_dataset.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'prepare_dataset.py'
 
 
 def prepare(*words, cwd):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from modelindex.load_model_index import load
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())
 METAFILES = [
     yaml.safe_load((ROOT / name).read_text()) for name in INDEX['Import']

@@ -9,25 +9,15 @@ import torch
 from hostile_clips import write_broken, write_readable
 from mmaction.registry import DATA_SAMPLERS, DATASETS
 from mmengine.runner import Runner
-from small_recipe import write_dataset
+from small_recipe import RANDOM_PIPELINE, write_dataset
 
 from dvfl_mmaction.datasets.annotations import Annotations, write_annotations
 from dvfl_mmaction.datasets.stream import StreamIndex
 from dvfl_mmaction.errors import UserError
 
-RANDOM = [
-    dict(type='ClipInit'),
-    dict(type='UniformSample', clip_len=4),
-    dict(type='ClipDecode'),
-    dict(type='Resize', scale=(40, 40), keep_ratio=False),
-    dict(type='RandomCrop', size=32),
-    dict(type='ClipColorJitter'),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
 # As in the full-size configs: noted by lazy steps, colours for the device.
 NOTED = [
-    *RANDOM[:3],
+    *RANDOM_PIPELINE[:3],
     dict(type='Resize', scale=(-1, 40), lazy=True),
     dict(type='RandomResizedCrop', lazy=True),
     dict(type='Resize', scale=(32, 32), keep_ratio=False, lazy=True),
@@ -39,14 +29,14 @@ NOTED = [
     dict(type='PackActionInputs', meta_keys=('color_changes',)),
 ]
 FIXED = [
-    *RANDOM[:1],
+    *RANDOM_PIPELINE[:1],
     dict(type='UniformSample', clip_len=4, test_mode=True),
-    *RANDOM[2:4],
-    *RANDOM[-2:],
+    *RANDOM_PIPELINE[2:4],
+    *RANDOM_PIPELINE[-2:],
 ]
 
 
-def build(folder, pipeline=RANDOM, **kwargs):
+def build(folder, pipeline=RANDOM_PIPELINE, **kwargs):
     return DATASETS.build(
         dict(
             type='ClipDataset',

@@ -9,8 +9,13 @@ import torch
 from mmaction.registry import HOOKS
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from small_recipe import recipe, recognizer, run, write_dataset
-from test_clip_dataset import RANDOM
+from small_recipe import (
+    RANDOM_PIPELINE,
+    recipe,
+    recognizer,
+    run,
+    write_dataset,
+)
 
 NUM_CLASSES = 4
 
@@ -45,7 +50,7 @@ def config_of(data, work_dir, num_workers=0, **kwargs):
         num_workers=num_workers,
         sampler=dict(type='StreamSampler', shuffle=True),
     )
-    config['train_dataloader']['dataset']['pipeline'] = RANDOM
+    config['train_dataloader']['dataset']['pipeline'] = RANDOM_PIPELINE
     return config
 
 

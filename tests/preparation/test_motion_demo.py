@@ -10,7 +10,7 @@ import pytest
 from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.preparation import motion_demo as demo
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'make_demo_dataset.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'make_demo_dataset.py'
 COUNTS = dict(train=2, val=1, test=1)
 
 

@@ -5,45 +5,15 @@ weights and inputs are drawn again from fixed seeds.
 """
 
 import json
-import math
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from released_outputs import DATA, NAMES, draw_clips, draw_weights
 
 from dvfl_mmaction.models import VFLNetNano, VideoFocalNet
 
-DATA = Path(__file__).parent / 'data' / 'parity'
-NAMES = sorted(path.stem for path in DATA.glob('*.npz'))
 BACKBONES = {'nano': VFLNetNano, 'tiny': VideoFocalNet}
-
-
-def draw_weights(keys):
-    """Each tensor from a generator seeded with the CRC-32 of its name."""
-    weights = {}
-    for name, shape in keys.items():
-        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-        values = torch.randn(
-            tuple(shape), generator=generator, dtype=torch.float64
-        )
-        if name.endswith('bias'):
-            values = 0.1 * values
-        elif len(shape) == 1:
-            values = 1 + 0.1 * values
-        else:
-            values = values / math.sqrt(math.prod(shape[1:]))
-        weights[name] = values
-    return weights
-
-
-def draw_clips(meta):
-    """(B, 3, T, H, W); drawn in the released layout, (B, T, 3, H, W)."""
-    shape = (meta['batch'], meta['frames'], 3, meta['height'], meta['width'])
-    generator = torch.Generator().manual_seed(0)
-    clips = torch.randn(shape, generator=generator, dtype=torch.float64)
-    return clips.transpose(1, 2)
 
 
 def load(name):

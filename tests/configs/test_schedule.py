@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-CONFIG = Path(__file__).parents[1] / 'configs' / 'vflnet_ucf101.py'
+CONFIG = Path(__file__).parents[2] / 'configs' / 'vflnet_ucf101.py'
 
 
 def small_runner(tmp_path, batch_size, iterations, options=()):

@@ -11,7 +11,7 @@ import pytest
 from mmengine.config import Config
 from small_recipe import NUM_CLASSES, write_dataset, write_teacher
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = Path(__file__).parents[2] / 'configs'
 SMALL = dict(embed_dim=8, depths=(1, 1, 1, 1))
 
 OWN_DATA = f"""

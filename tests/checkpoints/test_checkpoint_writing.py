@@ -15,7 +15,7 @@ from small_recognizers import as_released, narrow
 from dvfl_mmaction import UserError
 from dvfl_mmaction.checkpoints.convert_file import convert_file
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOOL = [sys.executable, ROOT / 'tools/convert_checkpoint.py']
 ENVIRONMENT = os.environ | {'PYTHONPATH': str(ROOT)}
 

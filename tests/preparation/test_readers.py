@@ -21,7 +21,7 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.preparation import CATALOGUE, prepare
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'prepare_dataset.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'prepare_dataset.py'
 MAKERS = dict(
     ucf50=make_ucf50,
     ucf101=make_ucf101,

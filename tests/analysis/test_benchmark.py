@@ -15,7 +15,7 @@ from dvfl_mmaction.analysis.complexity import complexity
 from dvfl_mmaction.analysis.configs import load_config
 from dvfl_mmaction.errors import UserError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_config_counts_what_the_papers_count():

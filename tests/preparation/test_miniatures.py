@@ -10,7 +10,7 @@ from small_recipe import write_clip, write_teacher
 
 from dvfl_mmaction.preparation import prepare
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = Path(__file__).parents[2] / 'configs'
 MODELS = (
     'videofocalnet_tiny',
     'videofocalnet_small',

@@ -68,7 +68,7 @@ def test_a_released_config_is_read_as_a_dict(tmp_path, config_class, zipped):
         [sys.executable, '-c', code, path],
         capture_output=True,
         text=True,
-        env=os.environ | {'PYTHONPATH': str(Path(__file__).parents[1])},
+        env=os.environ | {'PYTHONPATH': str(Path(__file__).parents[2])},
     )
     assert done.returncode == 0, done.stderr
     config = load_checkpoint_file(path)['config']

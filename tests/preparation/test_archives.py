@@ -279,7 +279,7 @@ def test_a_run_that_is_interrupted_says_so_and_leaves_nothing(tmp_path):
     root = tmp_path / 'root'
     root.mkdir()
     write_rar(root / 'UCF50.rar', {'UCF50/a.avi': b'x'}, COMPRESSED)
-    tool = Path(__file__).parents[1] / 'tools' / 'prepare_dataset.py'
+    tool = Path(__file__).parents[2] / 'tools' / 'prepare_dataset.py'
     run = subprocess.Popen(
         [sys.executable, tool, 'ucf50', '--root', root],
         stderr=subprocess.PIPE,

@@ -14,6 +14,7 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
+from released_outputs import DATA, NAMES, draw_clips, draw_weights
 from safetensors.torch import load_file, save_file
 from small_recognizers import (
     NUM_CLASSES,
@@ -23,13 +24,12 @@ from small_recognizers import (
     narrow_config,
     weights_of,
 )
-from test_parity import DATA, NAMES, draw_clips, draw_weights
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.checkpoints.convert_file import convert_file
 from dvfl_mmaction.models.video_focalnet import ARCHS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGS = dict(
     nano='configs/vflnet_ucf101.py',
     tiny='configs/videofocalnet_tiny_ucf101.py',

@@ -13,6 +13,16 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 NUM_CLASSES = 4
+RANDOM_PIPELINE = [
+    dict(type='ClipInit'),
+    dict(type='UniformSample', clip_len=4),
+    dict(type='ClipDecode'),
+    dict(type='Resize', scale=(40, 40), keep_ratio=False),
+    dict(type='RandomCrop', size=32),
+    dict(type='ClipColorJitter'),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
 
 
 def write_clip(path: Path, label: int, frames=16, height=48, width=64):

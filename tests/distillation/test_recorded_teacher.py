@@ -9,18 +9,18 @@ import torch
 from mmengine.config import Config
 from small_recipe import (
     NUM_CLASSES,
+    RANDOM_PIPELINE,
     distiller,
     recipe,
     run,
     write_dataset,
     write_teacher,
 )
-from test_clip_dataset import RANDOM
 
 from dvfl_mmaction.distillation.logit_recording import LogitRecording
 from dvfl_mmaction.errors import UserError
 
-TOOL = Path(__file__).parents[1] / 'tools' / 'record_teacher.py'
+TOOL = Path(__file__).parents[2] / 'tools' / 'record_teacher.py'
 HOOKS = dict(
     checkpoint=dict(type='CheckpointHook', interval=1),
     teacher_recording=dict(type='TeacherRecordingHook'),
@@ -50,7 +50,7 @@ def config_of(data, work_dir, teacher, **kwargs):
     model['backbone']['drop_path_rate'] = 0.2
     config = recipe(model, data, work_dir, default_hooks=HOOKS, **kwargs)
     config['train_dataloader']['sampler']['shuffle'] = True
-    config['train_dataloader']['dataset']['pipeline'] = RANDOM
+    config['train_dataloader']['dataset']['pipeline'] = RANDOM_PIPELINE
     return config
 
 
@@ -121,7 +121,7 @@ def test_a_resumed_replay_goes_on_where_it_was(data, online, tmp_path):
 
 def other_pipeline(config):
     config['train_dataloader']['dataset']['pipeline'] = (
-        RANDOM[:-3] + RANDOM[-2:]
+        RANDOM_PIPELINE[:-3] + RANDOM_PIPELINE[-2:]
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hostile_clips import write_video
 
-SCRIPT = Path(__file__).parent / 'benchmarks' / 'data_path.py'
+SCRIPT = Path(__file__).with_name('data_path.py')
 
 
 def test_every_variant_is_measured_and_set_against_stock(tmp_path):

@@ -18,7 +18,7 @@ from dvfl_mmaction.distillation.teacher import find_config
 from dvfl_mmaction.engine.config_checks import check_keys, needed_paths
 from dvfl_mmaction.engine.options import apply_test_views
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = Path(__file__).parents[2] / 'configs'
 EVERY = [path.name for path in sorted(CONFIGS.glob('*.py'))]
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 CLASSES = dict(ucf50=50, ucf101=101, hmdb51=51, ssv2=174, k400=400)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from released_outputs import DATA, draw_weights
 from small_recognizers import as_released, narrow
-from test_parity import DATA, draw_weights
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.checkpoints.convert_file import convert_file
 from dvfl_mmaction.models import VideoFocalNet
 from dvfl_mmaction.models.video_focalnet import ARCHS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 IMAGE_KEYS = json.loads(
     (DATA.parent / 'focalnet_tiny_srf.keys.json').read_text()
 )
