@@ -1,35 +1,62 @@
-"""Where the project's configs and tools lie, and how to type them."""
+"""Paths of the project's configs and tools, and commands that use them."""
 
 import re
 from pathlib import Path
 
+from .errors import UserError
+
 PACKAGE = Path(__file__).resolve().parent
-# Where the user is, a checkout, what an installed wheel carries.
+# The current folder, a checkout, the resources of an installed wheel.
 ROOTS = (Path(), PACKAGE.parent, PACKAGE / '.mim')
 
 
-def locate(path: str) -> Path | None:
-    """Find a file of the project, from here or from where it lies."""
+def find_file(path: str) -> Path | None:
+    """Look a file up in the current folder, then in the project."""
     return next(
         (root / path for root in ROOTS if (root / path).is_file()), None
     )
 
 
+def find_config(path: str, wanted_as: str = 'teacher.config') -> Path:
+    """Look a config up in the current folder, then in the project.
+
+    Args:
+        path: As the user gave it.
+        wanted_as: The option that it was given as, for the error.
+
+    Raises:
+        UserError: If it is not found.
+    """
+    if found := find_file(path):
+        return found
+    raise UserError(
+        f'{wanted_as} {path} was not found; give the config that the weights '
+        'were trained with, such as configs/videofocalnet_base_ucf101.py'
+    )
+
+
+def find_configs() -> list[Path]:
+    """List the project's configs, one per run, sorted by name."""
+    folders = (root / 'configs' for root in ROOTS)
+    folder = next((f for f in folders if (f / '_base_').is_dir()), None)
+    return sorted(folder.glob('*.py')) if folder else []
+
+
 def as_typed_here(command: str) -> str:
-    """Rewrite a command of the checkout for the folder the user is in.
+    """Rewrite a command of the checkout for the current folder.
 
     Args:
         command: With ``python tools/NAME.py`` and ``configs/NAME.py``.
     """
 
     def tool(match):
-        found = locate(match[1])
+        found = find_file(match[1])
         if found and found.is_relative_to(PACKAGE / '.mim'):
             return f'mim run {PACKAGE.name} {found.stem}'
         return f'python {found or match[1]}'
 
     def config(match):
-        return str(locate(match[0]) or match[0])
+        return str(find_file(match[0]) or match[0])
 
     command = re.sub(r'\bpython (tools/\w+\.py)', tool, command)
     return re.sub(r'(?<![\w/.])configs/\w+\.py', config, command)

@@ -1,11 +1,15 @@
-"""Commands are told as they can be typed where the user is."""
+"""Commands are printed as they can be typed in the current folder."""
 
 from pathlib import Path
 
 import pytest
 
-from dvfl_mmaction import project_paths
-from dvfl_mmaction.project_paths import as_typed_here
+from dvfl_mmaction import UserError, project_paths
+from dvfl_mmaction.project_paths import (
+    as_typed_here,
+    find_config,
+    find_configs,
+)
 
 COMMAND = 'python tools/x.py data/x, or mim train mmaction2 configs/y.py'
 
@@ -22,12 +26,12 @@ def installed(tmp_path, monkeypatch):
 
 
 def put_project(root):
-    for name in ('tools/x.py', 'configs/y.py'):
-        (root / name).parent.mkdir(parents=True)
+    for name in ('tools/x.py', 'configs/y.py', 'configs/_base_/z.py'):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
 
 
-def test_in_the_checkout_a_command_stays_as_it_is(installed):
+def test_in_the_checkout_a_command_is_unchanged(installed):
     put_project(Path())
     assert as_typed_here(COMMAND) == COMMAND
 
@@ -49,6 +53,23 @@ def test_with_a_wheel_mim_runs_the_tool(installed):
     )
 
 
-def test_what_is_not_of_the_project_stays(installed):
+def test_paths_outside_the_project_are_unchanged(installed):
     for command in (COMMAND, 'python mine.py', 'mim train my/configs/y.py'):
         assert as_typed_here(command) == command
+
+
+def test_a_config_is_looked_up_in_the_current_folder_first(installed):
+    put_project(installed / '.mim')
+    assert find_config('configs/y.py') == installed / '.mim/configs/y.py'
+    assert find_configs() == [installed / '.mim/configs/y.py']
+    put_project(Path())
+    assert find_config('configs/y.py') == Path('configs/y.py')
+    assert find_configs() == [Path('configs/y.py')]
+
+
+def test_a_missing_config_is_named_with_its_option(installed):
+    with pytest.raises(UserError, match='^teacher.config gone.py was not '):
+        find_config('gone.py')
+    with pytest.raises(UserError, match='^CONFIG gone.py was not found'):
+        find_config('gone.py', 'CONFIG')
+    assert find_configs() == []

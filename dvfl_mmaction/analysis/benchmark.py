@@ -19,8 +19,8 @@ from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 
 from ..distillation.logit_recording import LogitRecording
-from ..distillation.teacher import find_config
 from ..malloc import keep_freed_memory
+from ..project_paths import find_config
 from .complexity import build_model, complexity
 from .configs import load_config
 from .sample_input import sample_batch

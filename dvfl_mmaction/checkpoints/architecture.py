@@ -1,8 +1,17 @@
-"""Read an architecture off the shapes of a recognizer's weights."""
+"""Architectures: the published ones, and that of given weights."""
 
 import re
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+
+# Blocks per stage, width of the first stage, and the drop-path rate of the
+# papers' training (Video-FocalNets, Table 9; DVFL-Net, Sec. III).
+ARCHS = {
+    'nano': dict(embed_dim=96, depths=(1, 1, 2, 1), drop_path_rate=0.2),
+    'tiny': dict(embed_dim=96, depths=(2, 2, 6, 2), drop_path_rate=0.2),
+    'small': dict(embed_dim=96, depths=(2, 2, 18, 2), drop_path_rate=0.3),
+    'base': dict(embed_dim=128, depths=(2, 2, 18, 2), drop_path_rate=0.5),
+}
 
 STEM = 'backbone.patch_embed.proj.weight'
 BLOCK = re.compile(r'backbone\.layers\.(\d+)\.blocks\.(\d+)\.')
@@ -18,11 +27,11 @@ class Architecture:
 
     Args:
         embed_dim: Channels of the first stage.
-        depths: Blocks of each stage.
-        focal_levels: Levels of each stage.
-        focal_windows: Kernel size of the first level of each stage.
-        tubelet_size: Frames that a patch of the stem spans.
-        num_classes: Of the head; None without one.
+        depths: Blocks per stage.
+        focal_levels: Focal levels per stage.
+        focal_windows: Kernel size of the first level, per stage.
+        tubelet_size: Frames per patch of the stem.
+        num_classes: Classes of the head; None without a head.
     """
 
     embed_dim: int
@@ -40,12 +49,15 @@ class Architecture:
         )
 
 
-def describe(shapes: dict) -> Architecture | None:
-    """Tell the architecture from shapes by a recognizer's names.
+def read_architecture(shapes: dict) -> Architecture | None:
+    """Read the architecture off the shapes of a recognizer's weights.
+
+    Args:
+        shapes: Shapes by name.
 
     Returns:
-        None if the stem's weight, (C, 3, 4, 4) or (C, 3, t, 4, 4), is not
-        there.
+        None if there is no weight of the stem, (C, 3, 4, 4) or
+        (C, 3, t, 4, 4).
     """
     stem = tuple(shapes.get(STEM, ()))
     if len(stem) not in (4, 5):
@@ -70,17 +82,17 @@ def describe(shapes: dict) -> Architecture | None:
     )
 
 
-def differences(
+def list_differences(
     found: Architecture, wanted: Architecture, initialise: bool
 ) -> list[str]:
-    """List what differs.
+    """Describe each difference between a file and a model.
 
     Args:
-        found: Of a file's weights.
-        wanted: Of the model that is to have them.
-        initialise: Whether the weights only initialise the model, which
-            then may have a head of its own, fewer blocks or stages, and a
-            stem of tubelets.
+        found: The architecture of the file's weights.
+        wanted: The architecture of the model that receives them.
+        initialise: Whether the weights only initialise the model. It may
+            then have another head, fewer blocks or stages, and a stem of
+            tubelets.
     """
     mine, yours = asdict(found), asdict(wanted)
     if found.num_classes is None or wanted.num_classes is None or initialise:

@@ -6,13 +6,13 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import hash_file
 from ..version import __version__
-from .architecture import Architecture, describe, differences
+from .architecture import Architecture, list_differences, read_architecture
 from .conversion import convert
 from .key_maps import IMAGE_LAYOUT, TO_RELEASED, rename
 from .matching_configs import (
     architecture_shapes,
-    name_configs,
-    read_config,
+    config_shapes,
+    suggest_configs,
 )
 from .source import Source, read_source
 from .writing import write_checkpoint
@@ -63,10 +63,12 @@ def convert_file(
     if to in (None, RELEASED):
         shapes = own_shapes(source, found)
     else:
-        shapes = read_config(to, options)
-        refuse_other(source, found, describe(shapes), to)
+        shapes = config_shapes(to, options)
+        refuse_other(source, found, read_architecture(shapes), to)
     weights, accounts = convert(source, shapes, initialise=from_image)
-    converted = describe({k: tuple(v.shape) for k, v in weights.items()})
+    converted = read_architecture(
+        {k: tuple(v.shape) for k, v in weights.items()}
+    )
     digest = hash_file(src)
     meta = dict(
         dvfl_mmaction_version=__version__,
@@ -87,7 +89,7 @@ def convert_file(
         key = 'model'
         weights = {rename(k, TO_RELEASED): v for k, v in weights.items()}
     # Before it is written: an interruption then means that it was not.
-    meant_for = with_options(to, options) if to else name_configs(converted)
+    meant_for = with_options(to, options) if to else suggest_configs(converted)
     if to == RELEASED:
         meant_for = 'the released code'
     write_checkpoint(dst, weights, key, meta)
@@ -148,11 +150,11 @@ def refuse_other(
         UserError: With what differs and the configs that would match.
     """
     initialise = source.layout is IMAGE_LAYOUT
-    differ = differences(found, wanted, initialise)
+    differ = list_differences(found, wanted, initialise)
     if differ:
         raise UserError(
             f'{source.path} ({source.title}) does not match {to}: '
-            f'{"; ".join(differ)}; the config for it: {name_configs(found)}'
+            f'{"; ".join(differ)}; the config for it: {suggest_configs(found)}'
             + (
                 '; or, to fine-tune with another head, give the file as '
                 f"{to}'s model.backbone.pretrained"

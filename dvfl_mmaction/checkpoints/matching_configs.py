@@ -1,20 +1,21 @@
-"""The shapes that a config wants, and the configs that want given ones."""
+"""The shapes that a config needs, and the configs that fit given weights."""
 
+import inspect
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..distillation.teacher import find_config
 from ..errors import UserError
-from ..project_paths import ROOTS
-from .architecture import Architecture, describe
+from ..project_paths import find_config, find_configs
+from .architecture import ARCHS, Architecture, read_architecture
 
 
 def model_shapes(model: dict) -> dict[str, tuple[int, ...]]:
-    """Shapes of a model's weights by name; none of them is allocated.
+    """Shapes of a model's weights by name, without allocating them.
 
     Args:
         model: A recognizer's config.
@@ -30,7 +31,7 @@ def model_shapes(model: dict) -> dict[str, tuple[int, ...]]:
 def architecture_shapes(architecture: Architecture) -> dict:
     """Shapes of the recognizer of an architecture, by name.
 
-    Without a head, of the backbone alone, by a recognizer's names.
+    Without a head: of the backbone alone, by a recognizer's names.
     """
     stages = len(architecture.depths)
     backbone = dict(
@@ -56,48 +57,90 @@ def architecture_shapes(architecture: Architecture) -> dict:
     return shapes
 
 
-def read_config(path: str, options: dict | None = None) -> dict:
-    """Read the shapes that a config wants.
+def config_shapes(path: str, options: dict | None = None) -> dict:
+    """Shapes of the weights that a config needs, by name.
 
     Args:
         path: The config; also looked for beside the installed package.
         options: Changes to it, as MMAction2's ``--cfg-options`` has them.
 
     Raises:
-        UserError: If it is not there or has no Video-FocalNet.
+        UserError: If it is not found or has no Video-FocalNet.
     """
     cfg = Config.fromfile(find_config(path, 'CONFIG'))
     cfg.merge_from_dict(options or {})
     shapes = model_shapes(cfg.model) if 'model' in cfg else {}
-    if describe(shapes) is None:
+    if read_architecture(shapes) is None:
         raise UserError(
-            f'{path} has no Video-FocalNet in it; give the config of one, '
-            'such as configs/vflnet_ucf101.py'
+            f'{path} has no Video-FocalNet; give the config of one, such as '
+            'configs/vflnet_ucf101.py'
         )
     return shapes
 
 
-def name_configs(architecture: Architecture) -> str:
-    """Name the configs for an architecture, with what to change in them.
+def config_architecture(model: dict) -> Architecture | None:
+    """Compute a recognizer's architecture from its config, unbuilt.
 
-    A config of another number of classes or tubelet size will do, changed.
+    Args:
+        model: A recognizer's config.
+
+    Returns:
+        None if its backbone has not the arguments of a Video-FocalNet.
     """
-    folder = next(
-        (
-            root / 'configs'
-            for root in ROOTS
-            if (root / 'configs' / '_base_').is_dir()
-        ),
-        None,
+    backbone = dict(model['backbone'])
+    backbone = default_arguments(MODELS.get(backbone['type'])) | backbone
+    if not {'arch', 'focal_levels', 'focal_windows'} <= backbone.keys():
+        return None
+    arch = backbone['arch']
+    if isinstance(arch, str):
+        arch = ARCHS[arch]
+    stages = len(arch['depths'])
+    # Stages after the last one that is asked for are not built.
+    built = max(i % stages for i in backbone['out_indices']) + 1
+
+    def per_stage(value):
+        values = (value,) * stages if isinstance(value, int) else value
+        return tuple(values[:built])
+
+    return Architecture(
+        embed_dim=arch['embed_dim'],
+        depths=per_stage(arch['depths']),
+        focal_levels=per_stage(backbone['focal_levels']),
+        focal_windows=per_stage(backbone['focal_windows']),
+        tubelet_size=backbone['tubelet_size'],
+        num_classes=(model.get('cls_head') or {}).get('num_classes'),
     )
+
+
+def default_arguments(cls: type) -> dict:
+    """Defaults of a class's arguments, those of its base classes included."""
+    return {
+        name: parameter.default
+        for base in reversed(inspect.getmro(cls))
+        for name, parameter in inspect.signature(base).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+
+
+def suggest_configs(
+    architecture: Architecture, paths: list[Path] | None = None
+) -> str:
+    """Name the configs for an architecture, with the changes they need.
+
+    A config of another number of classes or tubelet size fits if changed.
+
+    Args:
+        architecture: Of the weights.
+        paths: The configs to choose from; by default the project's.
+    """
     plain, distilled = {}, {}
-    for path in sorted(folder.glob('*.py')) if folder else []:
+    for path in find_configs() if paths is None else paths:
         try:
-            cfg = Config.fromfile(path)
-            wanted = describe(model_shapes(cfg.model))
+            model = Config.fromfile(path).model
+            wanted = config_architecture(model)
         except Exception:
-            # One that a user is still writing may fail in any way; it is
-            # only looked at for its name.
+            # A config that a user is still writing may fail in any way; it
+            # is read only to be suggested.
             continue
         if wanted is None:
             continue
@@ -107,9 +150,8 @@ def name_configs(architecture: Architecture) -> str:
             num_classes=architecture.num_classes,
         )
         if same == architecture:
-            options = changed_options(cfg.model, wanted, architecture)
-            group = distilled if 'teacher' in cfg.model else plain
-            group[str(path)] = options
+            group = distilled if 'teacher' in model else plain
+            group[str(path)] = changed_options(wanted, architecture)
     changes = plain | distilled
     if not changes:
         return 'none here; write one with these values'
@@ -121,17 +163,16 @@ def name_configs(architecture: Architecture) -> str:
 
 
 def changed_options(
-    model: dict, wanted: Architecture, architecture: Architecture
+    wanted: Architecture, architecture: Architecture
 ) -> list[str]:
-    """What to give as ``--cfg-options`` to turn one into the other."""
+    """The ``--cfg-options`` that turn ``wanted`` into ``architecture``."""
     options = []
     if wanted.tubelet_size != architecture.tubelet_size:
         options.append(
             f'model.backbone.tubelet_size={architecture.tubelet_size}'
         )
     if architecture.num_classes not in (None, wanted.num_classes):
-        classes = f'num_classes={architecture.num_classes}'
-        options.append(f'model.cls_head.{classes}')
-        if model.get('data_preprocessor', {}).get('blending'):
-            options.append(f'model.data_preprocessor.blending.{classes}')
+        options.append(
+            f'model.cls_head.num_classes={architecture.num_classes}'
+        )
     return options

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .architecture import Architecture, describe
+from .architecture import Architecture, read_architecture
 from .key_maps import (
     IMAGE_LAYOUT,
     PREFIXES,
@@ -72,7 +72,7 @@ class Source:
         Raises:
             CheckpointError: If the stem is not there.
         """
-        found = describe(self.shapes())
+        found = read_architecture(self.shapes())
         if found is None:
             raise CheckpointError(
                 f'{self.path} looks like {self.layout.title} but has no '

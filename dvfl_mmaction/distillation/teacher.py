@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.safe_loading import load_checkpoint_file
 from ..errors import UserError
-from ..project_paths import as_typed_here, locate
+from ..project_paths import as_typed_here, find_config
 
 
 class FrozenTeacher:
@@ -127,24 +127,6 @@ class FrozenTeacher:
             f'python tools/convert_checkpoint.py RELEASED {self.checkpoint} '
             f'--to {config}'
         )
-
-
-def find_config(path: str, wanted_as: str = 'teacher.config') -> Path:
-    """The file ``path`` names, from here or from where the project lies.
-
-    Args:
-        path: As the user gave it.
-        wanted_as: What he gave it as, for the error.
-
-    Raises:
-        UserError: If there is none.
-    """
-    if found := locate(path):
-        return found
-    raise UserError(
-        f'{wanted_as} {path} is not there; give the config that the weights '
-        'were trained with, such as configs/videofocalnet_base_ucf101.py'
-    )
 
 
 def load_strictly(model: nn.Module, path: str, name: str):

@@ -3,7 +3,7 @@
 from mmengine.logging import print_log
 from torch import nn
 
-from ..checkpoints.architecture import describe, differences
+from ..checkpoints.architecture import list_differences, read_architecture
 from ..checkpoints.conversion import convert
 from ..checkpoints.source import read_source
 from ..errors import UserError
@@ -27,7 +27,9 @@ def load_pretrained(module: nn.Module, path: str):
         f'backbone.{name}': tuple(value.shape)
         for name, value in module.state_dict().items()
     }
-    differ = differences(source.architecture(), describe(shapes), True)
+    differ = list_differences(
+        source.architecture(), read_architecture(shapes), initialise=True
+    )
     if differ:
         raise UserError(
             f'pretrained={path!r} ({source.title}) is not for this '

@@ -11,19 +11,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
+from ..checkpoints.architecture import ARCHS
 from ..errors import UserError
 from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
 from .pretrained import load_pretrained
-
-# Blocks a stage, width of the first stage, and the drop-path rate that the
-# papers train each with (Video-FocalNets, Table 9; DVFL-Net, Sec. III).
-ARCHS = {
-    'nano': dict(embed_dim=96, depths=(1, 1, 2, 1), drop_path_rate=0.2),
-    'tiny': dict(embed_dim=96, depths=(2, 2, 6, 2), drop_path_rate=0.2),
-    'small': dict(embed_dim=96, depths=(2, 2, 18, 2), drop_path_rate=0.3),
-    'base': dict(embed_dim=128, depths=(2, 2, 18, 2), drop_path_rate=0.5),
-}
 
 # Positions that an MLP widens together, on a CPU.
 MLP_ROWS = 1568

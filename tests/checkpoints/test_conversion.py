@@ -49,7 +49,7 @@ def test_converted_recognizers_give_the_released_logits(tmp_path, name):
     torch.save({'model': draw_weights(keys), 'epoch': 1}, tmp_path / 'src.pth')
     options = {
         'model.cls_head.num_classes': meta['num_classes'],
-        'model.data_preprocessor.blending.num_classes': meta['num_classes'],
+        'model.data_preprocessor.blending': None,
         'model.backbone.tubelet_size': meta['tubelet_size'],
     }
     config, dst = CONFIGS[meta['arch']], str(tmp_path / 'dst.pth')

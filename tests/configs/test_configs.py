@@ -14,9 +14,9 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 
-from dvfl_mmaction.distillation.teacher import find_config
 from dvfl_mmaction.engine.config_checks import check_keys, needed_paths
 from dvfl_mmaction.engine.options import apply_test_views
+from dvfl_mmaction.project_paths import find_config
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 EVERY = [path.name for path in sorted(CONFIGS.glob('*.py'))]

@@ -1,0 +1,84 @@
+"""Which configs fit weights of a given architecture."""
+
+from dataclasses import replace
+
+import pytest
+from mmengine.config import Config
+from small_recognizers import narrow_config
+
+from dvfl_mmaction.checkpoints.architecture import (
+    Architecture,
+    read_architecture,
+)
+from dvfl_mmaction.checkpoints.matching_configs import (
+    changed_options,
+    config_architecture,
+    model_shapes,
+    suggest_configs,
+)
+from dvfl_mmaction.project_paths import find_configs
+
+NANO = Architecture(
+    embed_dim=96,
+    depths=(1, 1, 2, 1),
+    focal_levels=(2, 2, 2, 2),
+    focal_windows=(3, 3, 3, 3),
+    tubelet_size=1,
+    num_classes=101,
+)
+
+
+@pytest.mark.parametrize('path', find_configs(), ids=lambda path: path.stem)
+def test_a_config_has_the_architecture_of_the_model_it_builds(path):
+    model = Config.fromfile(path).model
+    built = read_architecture(model_shapes(model))
+    assert config_architecture(model) == built is not None
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        dict(tubelet_size=2),
+        dict(focal_levels=3, focal_windows=(3, 5, 3, 7)),
+        dict(out_indices=(1,)),
+        dict(out_indices=(0, -2)),
+        dict(type='VFLNetNano', arch='nano'),
+        dict(type='VFLNetNano'),
+    ],
+    ids=str,
+)
+def test_every_argument_of_the_backbone_counts(arguments):
+    model = narrow_config()
+    model['backbone'] |= arguments
+    built = read_architecture(model_shapes(model))
+    assert config_architecture(model) == built is not None
+
+
+def test_another_backbone_has_no_such_architecture():
+    backbone = dict(type='ResNet3d', depth=18, pretrained=None)
+    assert config_architecture(dict(backbone=backbone)) is None
+
+
+def test_configs_are_suggested_with_the_fewest_changes():
+    assert suggest_configs(NANO).startswith('configs/vflnet_ucf101.py or ')
+    changed = replace(NANO, num_classes=7, tubelet_size=2)
+    assert suggest_configs(changed).endswith(
+        ' with --cfg-options model.backbone.tubelet_size=2 '
+        'model.cls_head.num_classes=7'
+    )
+    assert suggest_configs(replace(NANO, embed_dim=7)).startswith('none here')
+
+
+def test_weights_without_a_head_need_no_number_of_classes():
+    assert changed_options(NANO, replace(NANO, num_classes=None)) == []
+
+
+def test_a_config_that_cannot_be_read_is_skipped(tmp_path):
+    (tmp_path / 'draft.py').write_text('model = dict(')
+    (tmp_path / 'other.py').write_text("model = dict(type='Mimic')\n")
+    (tmp_path / 'mine.py').write_text(
+        "model = dict(backbone=dict(type='VFLNetNano'),\n"
+        '    cls_head=dict(num_classes=101))\n'
+    )
+    paths = sorted(tmp_path.iterdir())
+    assert suggest_configs(NANO, paths) == str(tmp_path / 'mine.py')
