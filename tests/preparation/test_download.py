@@ -1,6 +1,7 @@
-"""Fetching, from a server on this machine that fails as servers do."""
+"""Downloads from a local server that fails in the usual ways."""
 
 import dataclasses
+import gzip
 import hashlib
 import re
 import threading
@@ -24,15 +25,17 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``files`` and misbehaves as told.
+    """Serves ``files``, with failures.
 
     Attributes:
-        files: Path -> content.
-        cut_at: Cuts each answer after so many bytes, unless None.
-        ranges: Whether it knows of ranges.
-        tag: ETag of everything.
-        statuses: Answers to give first.
-        requests: (path, Range, If-Range) of each request.
+        files: Path -> content; a string is a redirect.
+        cut_at: Bytes after which a response is cut off, or None.
+        ranges: Whether it supports ranges.
+        tag: ETag of every file.
+        statuses: Statuses of the first responses.
+        headers: Further headers of every response.
+        requests: (path, Range, If-Range) per request.
+        credentials: Authorization per request.
     """
 
     daemon_threads = True
@@ -42,9 +45,10 @@ class Server(ThreadingHTTPServer):
         self.files, self.cut_at, self.ranges = {}, None, True
         self.tag, self.statuses, self.requests = '"one"', [], []
         self.kind = 'application/octet-stream'
+        self.headers, self.credentials = {}, []
 
     def handle_error(self, request, address):
-        pass  # a client that hangs up is what some tests want
+        pass  # in some tests the client closes the connection
 
     def url(self, path):
         return f'http://127.0.0.1:{self.server_port}{path}'
@@ -55,6 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = self.headers.get('Range')
         condition = self.headers.get('If-Range')
         self.server.requests.append((self.path, asked, condition))
+        self.server.credentials.append(self.headers.get('Authorization'))
         if self.server.statuses:
             return self.send_error(self.server.statuses.pop(0))
         data = self.server.files.get(self.path)
@@ -79,6 +84,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header('Content-Range', span)
         if self.server.tag:
             self.send_header('ETag', self.server.tag)
+        for item in self.server.headers.items():
+            self.send_header(*item)
         self.send_header('Content-Type', self.server.kind)
         self.send_header('Content-Length', str(len(data) - begin))
         self.end_headers()
@@ -117,7 +124,7 @@ def test_a_file_is_fetched(server, tmp_path):
     assert server.requests == [('/a.rar', None, None)]
 
 
-def test_a_connection_that_is_cut_is_resumed(server, tmp_path):
+def test_an_interrupted_download_is_resumed(server, tmp_path):
     server.cut_at = 300_000
     fetch(server, tmp_path / 'a.rar')
     assert [asked for _, asked, _ in server.requests] == [
@@ -129,14 +136,14 @@ def test_a_connection_that_is_cut_is_resumed(server, tmp_path):
     assert {condition for *_, condition in server.requests[1:]} == {'"one"'}
 
 
-def test_a_server_that_keeps_silent_is_given_up_and_resumed_later(
+def test_after_five_attempts_without_a_byte_a_later_run_resumes(
     server, tmp_path
 ):
     server.cut_at = 0
     (tmp_path / 'a.part').write_bytes(DATA[:5000])
     with (
         Progress('a') as progress,
-        pytest.raises(UserError, match='broke off 5 times in a row'),
+        pytest.raises(UserError, match='was interrupted 5 times in a row'),
     ):
         download.fetch(server.url('/a.rar'), tmp_path / 'a', progress)
     assert len(server.requests) == 5
@@ -145,7 +152,7 @@ def test_a_server_that_keeps_silent_is_given_up_and_resumed_later(
     assert server.requests[-1][1] == 'bytes=5000-'
 
 
-def test_what_an_earlier_run_left_is_gone_on_with(server, tmp_path):
+def test_the_part_of_an_earlier_run_is_resumed(server, tmp_path):
     (tmp_path / 'a.rar.part').write_bytes(DATA[:7])
     (tmp_path / 'a.rar.part.json').write_text(
         f'{{"validator": "\\"one\\"", "total": {len(DATA)}}}'
@@ -154,13 +161,13 @@ def test_what_an_earlier_run_left_is_gone_on_with(server, tmp_path):
     assert server.requests == [('/a.rar', 'bytes=7-', '"one"')]
 
 
-def test_a_file_that_has_changed_is_begun_anew(server, tmp_path):
+def test_a_changed_file_is_downloaded_from_the_start(server, tmp_path):
     (tmp_path / 'a.rar.part').write_bytes(b'older')
     (tmp_path / 'a.rar.part.json').write_text('{"validator": "\\"zero\\""}')
     fetch(server, tmp_path / 'a.rar')
 
 
-def test_without_tags_another_length_is_a_change(server, tmp_path):
+def test_without_tags_another_length_counts_as_a_change(server, tmp_path):
     server.tag = ''
     (tmp_path / 'a.rar.part').write_bytes(b'older')
     (tmp_path / 'a.rar.part.json').write_text('{"total": 10}')
@@ -168,14 +175,14 @@ def test_without_tags_another_length_is_a_change(server, tmp_path):
     assert [asked for _, asked, _ in server.requests] == ['bytes=5-', None]
 
 
-def test_a_server_without_ranges_is_asked_for_all_of_it(server, tmp_path):
+def test_a_server_without_ranges_sends_the_whole_file(server, tmp_path):
     server.ranges = False
     (tmp_path / 'a.rar.part').write_bytes(DATA[:100])
     fetch(server, tmp_path / 'a.rar')
 
 
 @pytest.mark.parametrize('left', [DATA, DATA + b'more'])
-def test_a_part_that_is_whole_is_kept_and_a_longer_one_is_not(
+def test_a_complete_part_is_kept_and_a_longer_one_is_not(
     server, tmp_path, left
 ):
     (tmp_path / 'a.rar.part').write_bytes(left)
@@ -183,36 +190,38 @@ def test_a_part_that_is_whole_is_kept_and_a_longer_one_is_not(
     assert len(server.requests) == (1 if left == DATA else 2)
 
 
-def test_passing_failures_are_tried_again(server, tmp_path):
+def test_transient_statuses_are_retried(server, tmp_path):
     server.statuses = [503, 429, 500]
     fetch(server, tmp_path / 'a.rar')
     assert len(server.requests) == 4
 
 
 @pytest.mark.parametrize(
-    ('change', 'options', 'told'),
+    ('change', 'options', 'message'),
     [
-        (dict(statuses=[404]), {}, 'answers with status 404'),
-        (dict(kind='text/html'), {}, 'gave a web page instead of a.rar'),
+        (dict(statuses=[404]), {}, 'answered with status 404'),
+        (dict(kind='text/html'), {}, 'sent a web page instead of a.rar'),
         ({}, dict(size=5), '1048576 bytes, but 5 are published'),
     ],
 )
-def test_what_is_not_the_file_is_told(server, tmp_path, change, options, told):
+def test_anything_but_the_file_is_refused(
+    server, tmp_path, change, options, message
+):
     vars(server).update(change)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         fetch(server, tmp_path / 'a.rar', **options)
     assert len(server.requests) == 1
     assert not (tmp_path / 'a.rar').exists()
 
 
-def test_no_network_is_one_line(tmp_path):
+def test_an_unreachable_host_is_reported_in_one_line(tmp_path):
     with Progress('a') as progress, pytest.raises(UserError) as error:
         download.fetch('https://host.invalid/a', tmp_path / 'a', progress)
     assert 'host.invalid cannot be reached' in str(error.value)
     assert '\n' not in str(error.value)
 
 
-def test_http_needs_a_sha256_unless_it_is_this_machine():
+def test_http_needs_a_sha256_except_from_loopback():
     download.check_scheme('https://example.org/a', '')
     download.check_scheme('http://example.org/a', f'sha256:{SHA256}')
     download.check_scheme('http://127.0.0.1:8/a', '')
@@ -227,6 +236,54 @@ def test_a_redirect_away_from_https_is_refused(server, tmp_path):
         fetch(server, tmp_path / 'a.rar')
 
 
+@pytest.mark.parametrize('link', ['ftp://127.0.0.1/a.rar', 'file:///etc/a'])
+def test_a_redirect_to_another_scheme_is_refused(server, tmp_path, link):
+    server.files['/a.rar'] = link
+    with pytest.raises(UserError, match='is no https link'):
+        fetch(server, tmp_path / 'a.rar')
+
+
+def test_a_status_that_stays_is_reported_after_five_requests(server, tmp_path):
+    server.statuses = [503] * 9
+    with pytest.raises(UserError, match='answered 5 times with status 503'):
+        fetch(server, tmp_path / 'a.rar')
+    assert len(server.requests) == 5
+
+
+def test_bytes_are_stored_as_sent(server, tmp_path):
+    server.headers = {'Content-Encoding': 'gzip'}
+    server.files['/a.rar'] = gzip.compress(DATA)
+    fetch(server, tmp_path / 'a.rar')
+
+
+def test_no_password_is_sent(server, tmp_path, monkeypatch):
+    (tmp_path / 'netrc').write_text(
+        'machine 127.0.0.1 login user password secret\n'
+    )
+    monkeypatch.setenv('NETRC', str(tmp_path / 'netrc'))
+    server.files['/b'] = DATA
+    server.files['/a.rar'] = server.url('/b')
+    with Progress('a') as progress:
+        download.fetch(server.url('/a.rar'), tmp_path / 'a', progress)
+    assert server.credentials == [None, None]
+
+
+def test_a_server_without_tls_is_reported_in_one_line(server, tmp_path):
+    url = server.url('/a.rar').replace('http:', 'https:')
+    with Progress('a') as progress, pytest.raises(UserError) as error:
+        download.fetch(url, tmp_path / 'a', progress)
+    assert 'the certificate of 127.0.0.1 cannot be verified' in str(
+        error.value
+    )
+    assert '\n' not in str(error.value)
+
+
+def test_a_list_that_is_too_long_is_refused(server):
+    server.files['/list.txt'] = b'x' * (download.MOST_TEXT + 1)
+    with pytest.raises(UserError, match='is no short list'):
+        download.fetch_lines(server.url('/list.txt'))
+
+
 def test_a_redirect_is_followed(server, tmp_path):
     server.files['/b'] = DATA
     server.files['/a.rar'] = server.url('/b')
@@ -236,7 +293,7 @@ def test_a_redirect_is_followed(server, tmp_path):
 
 
 def serve(monkeypatch, server, name, root, **changes):
-    """Have the server give the files of a folder as a data set's own."""
+    """Serve the files of a folder as the archives of a data set."""
     dataset = catalogue.CATALOGUE[name]
     for path in root.rglob('*'):
         if path.is_file():
@@ -264,7 +321,7 @@ def serve(monkeypatch, server, name, root, **changes):
 @pytest.mark.parametrize(
     ('name', 'maker'), [('ucf50', make_ucf50), ('k400', make_k400)]
 )
-def test_a_data_set_is_fetched_unpacked_and_recorded(
+def test_a_data_set_is_downloaded_unpacked_and_recorded(
     server, tmp_path, monkeypatch, name, maker
 ):
     maker(tmp_path / 'source', write_stand_in)
@@ -282,7 +339,7 @@ def test_a_data_set_is_fetched_unpacked_and_recorded(
     assert all(path.endswith('list.txt') for path, *_ in server.requests)
 
 
-def test_a_wrong_hash_is_refused_and_the_file_put_aside(
+def test_a_file_with_a_wrong_hash_is_refused_and_renamed(
     server, tmp_path, monkeypatch
 ):
     make_ucf50(tmp_path / 'source', write_stand_in)
@@ -301,7 +358,7 @@ def test_a_wrong_hash_is_refused_and_the_file_put_aside(
     assert str(left) in str(error.value)
 
 
-def test_an_archive_that_changed_since_it_was_fetched_is_refused(
+def test_an_archive_that_changed_after_its_download_is_refused(
     server, tmp_path, monkeypatch
 ):
     make_ucf50(tmp_path, write_stand_in)
@@ -311,7 +368,7 @@ def test_an_archive_that_changed_since_it_was_fetched_is_refused(
     assert not (tmp_path / 'UCF50').exists()
 
 
-def test_the_record_is_sha256sums(tmp_path):
+def test_the_record_has_the_format_of_sha256sum(tmp_path):
     checksums.record(tmp_path, 'b/c d.rar', 'ff')
     checksums.record(tmp_path, 'a.rar', '00')
     text = (tmp_path / 'checksums.txt').read_text()
@@ -322,28 +379,30 @@ def test_the_record_is_sha256sums(tmp_path):
     }
 
 
-def test_what_needs_registration_is_listed_with_sizes(tmp_path, capsys):
+def test_files_that_need_registration_are_listed_with_sizes(tmp_path, capsys):
     with pytest.raises(UserError, match='has no public links'):
         prepare('ssv2', tmp_path, download=True)
-    said = capsys.readouterr().out
-    assert 'registration is needed' in said
-    assert '20bn-something-something-v2-[0-9][0-9]* (19.4 GB' in said
-    assert '20bn-something-something-download-package-labels.zip' in said
+    output = capsys.readouterr().out
+    assert 'registration is needed' in output
+    assert '20bn-something-something-v2-[0-9][0-9]* (19.4 GB' in output
+    assert '20bn-something-something-download-package-labels.zip' in output
 
 
-def test_too_little_room_for_a_data_set_is_told_first(tmp_path, monkeypatch):
+def test_too_little_disk_space_is_reported_before_the_download(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(
-        'dvfl_mmaction.preparation.disk_space.shutil.disk_usage',
+        'dvfl_mmaction.files.shutil.disk_usage',
         lambda path: type('Usage', (), dict(free=10**9)),
     )
-    with pytest.raises(UserError, match='6.5 GB are needed to fetch'):
-        fetching.fetch_all(tmp_path, catalogue.UCF50)
+    with pytest.raises(UserError, match='6.5 GB are needed to download'):
+        fetching.fetch_archives(tmp_path, catalogue.UCF50)
 
 
 @pytest.mark.parametrize(
     'line', ['https://example.org/other.txt', 'https://example.org/..', 'x']
 )
-def test_a_list_of_parts_that_names_something_else_is_refused(server, line):
+def test_a_list_of_parts_that_names_another_file_is_refused(server, line):
     server.files['/list.txt'] = f'{line}\n'.encode()
     archive = dataclasses.replace(
         catalogue.K400.archives[0], url=server.url('/list.txt')
