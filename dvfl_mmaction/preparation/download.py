@@ -121,7 +121,7 @@ def total_size(response, url: str, part: Path, have: int, size: int) -> int:
         if response.status_code == 416:  # nothing follows the part
             begin = whole
         if begin != have:
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise Interrupted('the server sent another range')
         total = whole or (have + total if total else 0)
     if size and total and total != size:
@@ -164,6 +164,7 @@ class Session(requests.Session):
             status_forcelist=RETRIED,
             backoff_factor=FIRST_WAIT,
             raise_on_status=False,
+            respect_retry_after_header=False,  # it may ask for hours
         )
         for scheme in ('https://', 'http://'):
             self.mount(scheme, HTTPAdapter(max_retries=retry))
@@ -222,7 +223,8 @@ def connection_error(url: str, error: requests.RequestException) -> Exception:
     host = urlsplit(url).hostname
     if isinstance(error, requests.exceptions.SSLError):
         return UserError(
-            f'the certificate of {host} cannot be verified ({cause}); '
+            f'no verified TLS connection to {host} ({cause}); set '
+            'REQUESTS_CA_BUNDLE to the certificates of your network, or '
             f'download {url} in a browser and put it there by hand'
         )
     return UserError(

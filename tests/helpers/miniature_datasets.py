@@ -210,13 +210,10 @@ def make_k400(root, write_clip, archives=True, replacement=True):
         shutil.rmtree(folder)
 
 
-MAKERS = dict(
-    ucf50=make_ucf50,
-    ucf101=make_ucf101,
-    hmdb51=make_hmdb51,
-    ssv2=make_ssv2,
-    k400=make_k400,
-)
+MAKERS = {
+    make.__name__.removeprefix('make_'): make
+    for make in (make_ucf50, make_ucf101, make_hmdb51, make_ssv2, make_k400)
+}
 
 
 def ssv2_entry(number, label):
