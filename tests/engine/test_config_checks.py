@@ -81,14 +81,14 @@ def test_colours_that_nobody_would_change_are_refused():
     )
     check_colors(cfg)
     cfg['model']['data_preprocessor']['type'] = 'ActionDataPreprocessor'
-    with pytest.raises(UserError, match='make it ClipDataPreprocessor'):
+    with pytest.raises(UserError, match='set its type to Clip'):
         check_colors(cfg)
     steps[0]['deferred'] = False
     check_colors(cfg)
     cfg['model']['data_preprocessor']['type'] = 'ClipDataPreprocessor'
     steps[0]['deferred'] = True
     del steps[1]['meta_keys']
-    with pytest.raises(UserError, match='leaves out what it drew'):
+    with pytest.raises(UserError, match='drops its draws'):
         check_colors(cfg)
 
 
@@ -137,7 +137,7 @@ def test_missing_data_is_told_before_a_model_is_built(tmp_path):
 def test_missing_videos_are_told_too(data, tmp_path):
     config = recipe(recognizer(), data, tmp_path)
     config['val_dataloader']['dataset']['data_prefix'] = dict(video='gone')
-    with pytest.raises(UserError, match=f'val_dataloader wants {data}/gone'):
+    with pytest.raises(UserError, match=f'val_dataloader reads {data}/gone'):
         RUNNERS.build(config)
 
 
@@ -151,7 +151,7 @@ def test_testing_asks_for_test_data_alone(data, tmp_path):
     config['train_dataloader']['dataset']['ann_file'] = 'gone.txt'
     assert 'acc/top1' in RUNNERS.build(config).test()
     config['experiment_name'] = 'training'
-    with pytest.raises(UserError, match='train_dataloader wants'):
+    with pytest.raises(UserError, match='train_dataloader reads'):
         RUNNERS.build(config).train()
 
 
