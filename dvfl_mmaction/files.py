@@ -3,8 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+from rich import filesize
+
+from .errors import UserError
 
 
 def write_whole(path: Path, content: str | bytes):
@@ -41,3 +46,23 @@ def hash_file(
             if advance:
                 advance(len(block))
     return digest.hexdigest()
+
+
+def check_space(folder: Path, needed: int, purpose: str):
+    """Check for free disk space before the work starts.
+
+    Args:
+        folder: Folder that will be written to; it exists.
+        needed: Bytes.
+        purpose: The work, as in 'to unpack UCF50.rar'.
+
+    Raises:
+        UserError: If less is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f'{filesize.decimal(needed)} are needed {purpose}, but {folder} '
+            f'has {filesize.decimal(free)} free; free some space, or give a '
+            'folder on another disk'
+        )

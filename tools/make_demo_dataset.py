@@ -8,11 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from dvfl_mmaction.errors import print_user_errors
-from dvfl_mmaction.preparation.motion_demo import CLASSES, make_demo_dataset
 
-if __name__ == '__main__':
-    print_user_errors()
+def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -23,30 +20,46 @@ if __name__ == '__main__':
             f'--{split}',
             type=int,
             default=count,
-            help=f'{split} clips of each class (default: {count})',
+            help=f'{split} clips per class (default: {count})',
         )
     parser.add_argument('--num-frames', type=int, default=32)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--workers', type=int, help='default: one a core')
+    parser.add_argument('--workers', type=int, help='default: one per core')
     parser.add_argument(
         '--overwrite',
         action='store_true',
         help='replace a data set that was made with other settings',
     )
-    args = parser.parse_args()
-    try:
-        new = make_demo_dataset(
-            args.root,
-            dict(train=args.train, val=args.val, test=args.test),
-            args.num_frames,
-            args.seed,
-            args.workers,
-            args.overwrite,
-            report=lambda line: print(line, flush=True),
-        )
-    except KeyboardInterrupt:
-        print('interrupted; run the same command again to continue')
-        sys.exit(130)
-    count = (args.train + args.val + args.test) * len(CLASSES)
+    return parser.parse_args()
+
+
+def main(args):
+    # Imported after parsing, so that --help does not import torch.
+    from dvfl_mmaction.errors import print_user_errors
+    from dvfl_mmaction.preparation import motion_demo
+
+    print_user_errors()
+    counts = dict(train=args.train, val=args.val, test=args.test)
+    new = motion_demo.make_demo_dataset(
+        args.root,
+        counts,
+        args.num_frames,
+        args.seed,
+        args.workers,
+        args.overwrite,
+        report=lambda line: print(line, flush=True),
+    )
+    num_classes = len(motion_demo.CLASSES)
     state = 'wrote' if new else 'already there:'
-    print(f'{state} {count} clips of {len(CLASSES)} classes in {args.root}')
+    print(
+        f'{state} {sum(counts.values()) * num_classes} clips of '
+        f'{num_classes} classes in {args.root}'
+    )
+
+
+if __name__ == '__main__':
+    try:
+        main(parse_args())
+    except KeyboardInterrupt:
+        print('interrupted; rerun the command to resume')
+        sys.exit(130)

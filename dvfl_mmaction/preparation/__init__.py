@@ -1,4 +1,4 @@
-"""From a data set's official archives to lists of clips."""
+"""Preparation of data sets: official archives to lists of clips."""
 
 from .catalogue import CATALOGUE
 from .prepare import Prepared, prepare

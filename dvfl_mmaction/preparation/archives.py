@@ -1,80 +1,128 @@
-"""Unpacking zip and tar, and a tar.gz that was cut in pieces."""
+"""Unpack zip, tar and rar, and a tar.gz that was cut into pieces."""
 
 import gzip
 import io
+import os
 import re
+import shutil
 import stat
+import subprocess
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-from ..errors import UserError
-from .progress import Progress
-from .rar_archives import unpack_rar
-from .safe_names import copy_to, safe_path
+import rarfile
 
+from ..errors import UserError
+from .progress import Progress, Share
+
+CHUNK = 1 << 20
 PIECE = re.compile(r'-(\d\d)(\.zip)?$')
 BROKEN = (
     EOFError,
     gzip.BadGzipFile,
+    rarfile.Error,
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
 )
+# In order of preference: bsdtar reads neither solid archives nor all filters.
+RAR_TOOLS = {
+    'unrar': ['x', '-o+', '-p-', '-y', '-inul', '{archive}', '{folder}/'],
+    'unar': ['-q', '-f', '-D', '-o', '{folder}', '{archive}'],
+    '7z': ['x', '-y', '-bd', '-o{folder}', '{archive}'],
+    '7zz': ['x', '-y', '-bd', '-o{folder}', '{archive}'],
+    'bsdtar': ['-x', '-f', '{archive}', '-C', '{folder}'],
+}
 
 
-def unpack(path: Path, folder: Path, progress: Progress):
-    """Unpack an archive by its suffix.
+def unpack(paths: list[Path], folder: Path, progress: Progress | Share):
+    """Unpack an archive; its suffix says which kind it is.
 
     Args:
-        path: A .zip, .rar, .tar.gz or .tgz; the last two may be plain tar.
-        folder: Where to; it exists.
-        progress: Told of the bytes of the archive that are done.
+        paths: One .zip, .rar, .tar.gz or .tgz (the last two may be plain
+            tar), or the pieces of one tar.gz in order (see
+            :func:`find_pieces`).
+        folder: Folder to unpack to; it exists.
+        progress: Counts the bytes of the archive.
 
     Raises:
-        UserError: If it is broken, has an entry that points outside of
-            ``folder``, or is a rar that nothing here can read.
+        UserError: If the archive is broken, has an entry outside of
+            ``folder``, or is a rar that no installed tool can read.
     """
-    if path.suffix == '.rar':
-        return unpack_rar(path, folder, progress)
-    with explained(path):
-        if path.suffix == '.zip':
+    path = paths[0]
+    with broken_archive_error(paths[-1]):
+        if PIECE.search(path.name):
+            with JoinedFiles(map(piece_opener, paths), progress) as stream:
+                unpack_tar(stream, path, folder)
+        elif path.suffix == '.rar':
+            unpack_rar(path, folder, progress)
+        elif path.suffix == '.zip':
             unpack_zip(path, folder, progress)
         else:
-            with path.open('rb') as file:
-                unpack_tar(Counted(file, progress), path, folder)
+            with JoinedFiles([partial(path.open, 'rb')], progress) as stream:
+                unpack_tar(stream, path, folder)
 
 
-def unpack_zip(path: Path, folder: Path, progress: Progress):
+@contextmanager
+def broken_archive_error(path: Path):
+    """Report a broken archive as a mistake of the user."""
+    try:
+        yield
+    except BROKEN as error:
+        raise UserError(
+            f'{path} is broken or ends early ({error}); download it again'
+        ) from None
+
+
+def check_entry(archive: Path, name: str, is_link: bool):
+    """Refuse an entry outside of the folder, and a link.
+
+    ``zipfile`` would unpack ``../x`` as ``x``; an archive with such a name
+    is not the published one.
+    """
+    path = PurePosixPath(name.replace('\\', '/'))
+    outside = path.is_absolute() or '..' in path.parts
+    if outside or re.match('[A-Za-z]:', name) or '\0' in name:
+        raise outside_error(archive, name)
+    if is_link:
+        raise UserError(
+            f'{archive}: {name!r} is a link, and archives of clips have '
+            'none; download the archive again from its official page'
+        )
+
+
+def outside_error(archive: Path, name: str, detail: str = '') -> UserError:
+    return UserError(
+        f'{archive}: {name!r} points outside of the folder that it is '
+        f'unpacked to{detail}; download the archive again from its official '
+        'page'
+    )
+
+
+def unpack_zip(path: Path, folder: Path, progress: Progress | Share):
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
-            target = safe_path(path, folder, entry.filename)
-            if stat.S_ISLNK(entry.external_attr >> 16):
-                raise UserError(
-                    f'{path}: {entry.filename!r} is a link, which an archive '
-                    'of clips has no use for; fetch the archive again from '
-                    'its official page'
-                )
-            if entry.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            with archive.open(entry) as source:
-                copy_to(target, source, lambda amount: progress.advance(0))
+            is_link = stat.S_ISLNK(entry.external_attr >> 16)
+            check_entry(path, entry.filename, is_link)
+            entry.filename = entry.filename.replace('\\', '/')
+            archive.extract(entry, folder)
             progress.advance(entry.compress_size)
 
 
 def unpack_tar(stream: io.RawIOBase, path: Path, folder: Path):
-    """Unpack from a stream; it is read once, from front to back."""
+    """Unpack a stream, which is read once from start to end."""
     if not hasattr(tarfile, 'data_filter'):
         raise UserError(
             'this Python cannot unpack tar files safely; use 3.10.12, 3.11.4 '
-            'or a later one, or unpack them by hand'
+            'or later, or unpack them by hand'
         )
-    buffered = io.BufferedReader(stream, 1 << 20)
-    # CVDF once put up a plain tar as part_120.tar.gz.
+    buffered = io.BufferedReader(stream, CHUNK)
+    # CVDF once hosted a plain tar as part_120.tar.gz.
     if buffered.peek(2)[:2] == b'\x1f\x8b':
         buffered = gzip.GzipFile(fileobj=buffered)
     with tarfile.open(fileobj=buffered, mode='r|') as archive:
@@ -82,31 +130,13 @@ def unpack_tar(stream: io.RawIOBase, path: Path, folder: Path):
             try:
                 archive.extract(entry, folder, filter='data')
             except tarfile.FilterError as error:
-                raise UserError(
-                    f'{path}: {entry.name!r} points outside of the folder '
-                    f'that it is unpacked to ({error}); fetch the archive '
-                    'again from its official page'
-                ) from None
-    while buffered.read(1 << 20):
-        pass  # to the end: only there does gzip say that it was cut short
-
-
-def unpack_pieces(paths: list[Path], folder: Path, progress: Progress):
-    """Unpack one tar.gz that was cut in pieces, without joining them.
-
-    Args:
-        paths: Files ``...-00``, ``...-01``, as they are or each in a zip,
-            in order (see :func:`find_pieces`).
-        folder: Where to; it exists.
-        progress: Told of the bytes of the pieces that are done.
-    """
-    with explained(paths[-1]):
-        joined = Joined(open_piece(path) for path in paths)
-        unpack_tar(Counted(joined, progress), paths[0], folder)
+                raise outside_error(path, entry.name, f' ({error})') from None
+    while buffered.read(CHUNK):
+        pass  # gzip reports a file that ends early only at its end
 
 
 def find_pieces(paths: list[Path]) -> list[Path]:
-    """The pieces in order, once each.
+    """The pieces in order, without duplicates.
 
     Raises:
         UserError: If one between them is missing.
@@ -128,10 +158,10 @@ def find_pieces(paths: list[Path]) -> list[Path]:
     return [pieces[number] for number in sorted(pieces)]
 
 
-def open_piece(path: Path) -> Callable[[], io.IOBase]:
-    """How to open a piece; some have the suffix .zip and are no zip."""
+def piece_opener(path: Path) -> Callable[[], io.IOBase]:
+    """Function that opens a piece; some are in a zip, others only named so."""
 
-    def opener():
+    def open_piece():
         with path.open('rb') as file:
             start = file.read(4)
         if start != b'PK\x03\x04' or not zipfile.is_zipfile(path):
@@ -141,18 +171,28 @@ def open_piece(path: Path) -> Callable[[], io.IOBase]:
         if len(entries) != 1:
             raise UserError(
                 f'{path} holds {len(entries)} files, but one piece of a '
-                'tar.gz was wanted; unpack it by hand'
+                'tar.gz was expected; unpack it by hand'
             )
         return archive.open(entries[0])
 
-    return opener
+    return open_piece
 
 
-class Joined(io.RawIOBase):
-    """Files one after the other, each opened when its turn comes."""
+class JoinedFiles(io.RawIOBase):
+    """Files read one after the other; their bytes are counted.
 
-    def __init__(self, openers: Iterator[Callable[[], io.IOBase]]):
+    Args:
+        openers: Open one file each, when its turn comes.
+        progress: Counts the bytes.
+    """
+
+    def __init__(
+        self,
+        openers: Iterable[Callable[[], io.IOBase]],
+        progress: Progress | Share,
+    ):
         self.openers = iter(openers)
+        self.progress = progress
         self.file = None
 
     def readable(self):
@@ -167,6 +207,7 @@ class Joined(io.RawIOBase):
                 self.file = opener()
             count = self.file.readinto(buffer)
             if count:
+                self.progress.advance(count)
                 return count
             self.file.close()
             self.file = None
@@ -177,36 +218,121 @@ class Joined(io.RawIOBase):
         super().close()
 
 
-class Counted(io.RawIOBase):
-    """A file whose bytes are counted as they are read."""
+def unpack_rar(path: Path, folder: Path, progress: Progress | Share):
+    """Unpack stored files with rarfile, and compressed ones with a tool.
 
-    def __init__(self, file: io.IOBase, progress: Progress):
-        self.file = file
-        self.progress = progress
+    One call of a tool unpacks the archive; rarfile would start one process
+    per file.
+    """
+    with rarfile.RarFile(path, errors='strict') as archive:
+        entries = list_rar_files(path, archive)
+        if any(e.compress_type != rarfile.RAR_M0 for e in entries):
+            return unpack_with_tool(path, folder, entries, progress)
+        for entry in entries:
+            target = folder / entry.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # rarfile's own extract copies modes, 0 included.
+            with archive.open(entry) as source, target.open('wb') as file:
+                shutil.copyfileobj(source, file, CHUNK)
+            progress.advance(entry.compress_size)
 
-    def readable(self):
-        return True
 
-    def readinto(self, buffer):
-        count = self.file.readinto(buffer)
-        self.progress.advance(count)
-        return count
+def list_rar_files(path: Path, archive: rarfile.RarFile) -> list:
+    """The files in an archive, after a check of all its entries."""
+    for entry in archive.infolist():
+        is_link = not (entry.is_dir() or entry.is_file())
+        check_entry(path, entry.filename, is_link or bool(entry.file_redir))
+        if entry.needs_password():
+            raise UserError(f'{path} is encrypted; unpack it by hand')
+    files = [entry for entry in archive.infolist() if entry.is_file()]
+    if not files:
+        raise UserError(f'{path} holds no files; download it again')
+    return files
 
 
-@contextmanager
-def explained(path: Path):
-    """Tell of a broken archive as a mistake of the user's."""
-    try:
-        yield
-    except BROKEN as error:
+def unpack_with_tool(
+    path: Path, folder: Path, entries: list, progress: Progress | Share
+):
+    """Try the installed tools in order, until all sizes are right."""
+    tools = [tool for tool in RAR_TOOLS if shutil.which(tool)]
+    if not tools:
         raise UserError(
-            f'{path} is broken or ends early ({error}); fetch it again'
-        ) from None
+            f'{path.name} is compressed, and none of {", ".join(RAR_TOOLS)} '
+            'is installed to unpack it; install one (Debian: apt install '
+            'libarchive-tools, or unar), or unpack it by hand in '
+            f'{path.parent}'
+        )
+    failures = []
+    for tool in tools:
+        arguments = [
+            argument.format(archive=path.resolve(), folder=folder.resolve())
+            for argument in RAR_TOOLS[tool]
+        ]
+        status, output = run_tool(
+            [tool, *arguments],
+            file_counter(path, folder, len(entries), progress),
+        )
+        wrong = [e for e in entries if not is_whole(folder, e)]
+        if not wrong:
+            return
+        last = output.strip().splitlines()[-1:] or ['no message']
+        failures.append(
+            f'{tool} (exit status {status}, {last[0]}) left {len(wrong)} of '
+            f'{len(entries)} files wrong, such as {wrong[0].filename}'
+        )
+    raise UserError(
+        f'{path} could not be unpacked: {"; ".join(failures)}; download it '
+        f'again, install unrar, or unpack it by hand in {path.parent}'
+    )
 
 
-def only_folder(folder: Path, name: str) -> Path:
-    """``folder/name`` if that is all there is, else ``folder``."""
-    inside = [p for p in folder.iterdir() if not p.name.startswith('.')]
-    if [p.name for p in inside] == [PurePosixPath(name).name]:
-        return inside[0] if inside[0].is_dir() else folder
-    return folder
+def is_whole(folder: Path, entry: rarfile.RarInfo) -> bool:
+    target = folder / entry.filename
+    return target.is_file() and target.stat().st_size == entry.file_size
+
+
+def file_counter(
+    path: Path, folder: Path, num_files: int, progress: Progress | Share
+) -> Callable[[], None]:
+    """Function that advances the bar by the files that have appeared."""
+    size, counted = path.stat().st_size, 0
+
+    def count():
+        nonlocal counted
+        found = sum(len(files) for *_, files in os.walk(folder))
+        done = int(size * min(found / num_files, 1))
+        progress.advance(done - counted)
+        counted = done
+
+    return count
+
+
+def run_tool(
+    command: list[str], each_second: Callable[[], None]
+) -> tuple[int, str]:
+    """Run a command; an exception in ``each_second`` terminates it.
+
+    ``subprocess.run`` cannot be stopped here: Ctrl-C reaches the main thread
+    only, and tools run in others.
+
+    Returns:
+        Exit status and output.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors='replace',
+    ) as tool:
+        try:
+            while True:
+                try:
+                    output, _ = tool.communicate(timeout=1)
+                    return tool.returncode, output
+                except subprocess.TimeoutExpired:
+                    each_second()
+        except BaseException:
+            tool.terminate()
+            raise

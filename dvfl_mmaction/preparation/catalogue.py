@@ -1,26 +1,26 @@
-"""The data sets: their archives, where these are, and published counts."""
+"""The data sets: archives, links and published counts."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to fetch, or a pattern for several of a kind.
+    """A file to download, or a pattern for several files.
 
     Attributes:
         name: Path in the data set's folder. A pattern (``part_*.tar.gz``)
-            stands for every file that fits.
-        folder: What it unpacks to, in the same folder; empty for a file
-            that is used as it is.
-        kind: ``whole``; ``nested``, an archive of one archive a class;
+            stands for all matching files.
+        folder: Folder that it unpacks to, in the data set's folder; empty
+            for a file that is not unpacked.
+        kind: ``whole``; ``nested``, an archive with one archive per class;
             ``each``, a pattern whose files unpack to a folder each;
-            ``pieces``, a pattern for one tar.gz that was cut.
-        about: Its size for the user to read.
-        url: Public link; for ``each`` a text file with a link a line.
-        size: Bytes, or 0 if not known to the byte.
+            ``pieces``, a pattern for one tar.gz cut into pieces.
+        about: Size in words.
+        url: Public link; for ``each`` a text file with one link per line.
+        size: Bytes, or 0 if not known exactly.
         digest: ``sha256:...`` or ``md5:...`` if one is published.
         clips: Whether it holds clips.
-        optional: Whether the data set can do without it.
+        optional: Whether the data set is usable without it.
     """
 
     name: str
@@ -36,19 +36,19 @@ class Archive:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is known of a data set before a file of it is seen.
+    """Published facts about a data set.
 
     Attributes:
-        name: The name in commands, files and headers.
-        title: The name in sentences.
-        page: Where people get it.
-        num_classes: Classes as published.
-        archives: What it consists of.
-        total: Labelled clips, and where that number is from.
-        published: Clips of (train, val) in each official split, if known.
-        class_names: Classes by label where no file of it names them.
-        groups: What is kept on one side by the paper split.
-        registration: Whether the files are given only after registering.
+        name: Name in commands, files and headers.
+        title: Name in sentences.
+        page: Official page.
+        num_classes: Number of classes as published.
+        archives: Its files.
+        total: Number of labelled clips, and the source of that number.
+        published: Clips of (train, val) per official split, if known.
+        class_names: Classes by label, if no file of the data set has them.
+        groups: What the paper split keeps on one side.
+        registration: Whether a download needs registration.
     """
 
     name: str
@@ -83,7 +83,7 @@ smoke somersault stand swing_baseball sword sword_exercise talk throw turn
 walk wave
 """
 
-# 3,233,554,570 is the Content-Length that public scripts wait for.
+# 3,233,554,570 is the Content-Length that public scripts expect.
 UCF50 = Dataset(
     name='ucf50',
     title='UCF50',
@@ -120,7 +120,7 @@ UCF101 = Dataset(
             size=6_932_971_618,
             clips=True,
         ),
-        # Size and hash are those that TensorFlow Datasets checks.
+        # Size and hash as checked by TensorFlow Datasets.
         Archive(
             name='UCF101TrainTestSplits-RecognitionTask.zip',
             folder='ucfTrainTestlist',
@@ -141,9 +141,9 @@ UCF101 = Dataset(
     groups='group gNN of a class',
 )
 
-# The links are those on the authors' page; the files are at Google Drive,
-# whose second address gives large ones without a page in between. The MD5
-# sums are those that torchvision (splits) and DeepMind's DMVR (both) check.
+# The links are those on the authors' page. The files are on Google Drive;
+# this address serves large ones without a confirmation page. The MD5 sums
+# are those checked by torchvision (splits) and DeepMind's DMVR (both).
 HMDB51 = Dataset(
     name='hmdb51',
     title='HMDB51',
@@ -210,9 +210,9 @@ SSV2 = Dataset(
 )
 
 S3 = 'https://s3.amazonaws.com/kinetics/400'
-# Kay et al., 2017, give a total of 306,245 and no exact count of a part;
-# the lists that CVDF hosts hold 246,534, 19,906 and 39,805 (test, unused
-# here), which sum to it. FiftyOne's page of the data set states the same.
+# Kay et al., 2017, give a total of 306,245 and no exact count per part. The
+# lists that CVDF hosts have 246,534, 19,906 and 39,805 (test, unused here)
+# clips, which add up to it. FiftyOne's page of the data set has the same.
 K400 = Dataset(
     name='k400',
     title='Kinetics-400',

@@ -1,6 +1,5 @@
-"""Hashes of archives: the published ones, and those of the first fetch."""
+"""Hashes of archives: published, or recorded at the first download."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from ..datasets.annotations import write_lines
@@ -11,7 +10,7 @@ RECORD = 'checksums.txt'
 
 
 def read_record(root: Path) -> dict[str, str]:
-    """sha256 of files in ``root``, by their paths in it."""
+    """Recorded sha256 per file; names are paths in ``root``."""
     path = root / RECORD
     if not path.is_file():
         return {}
@@ -27,34 +26,28 @@ def record(root: Path, name: str, digest: str):
 
 
 def expected(root: Path, name: str, published: str) -> str:
-    """``algorithm:hash`` that a file should have, or an empty string."""
+    """``algorithm:hash`` of a file, or an empty string if none is known."""
     if published:
         return published
     known = read_record(root).get(name)
     return f'sha256:{known}' if known else ''
 
 
-def check(
-    root: Path,
-    path: Path,
-    published: str = '',
-    advance: Callable[[int], None] = lambda amount: None,
-):
+def verify(root: Path, path: Path, published: str = ''):
     """Compare a file with its published hash, else with the recorded one.
 
     Raises:
         UserError: If they differ.
     """
     name = path.relative_to(root).as_posix()
-    wanted = expected(root, name, published)
+    algorithm, _, wanted = expected(root, name, published).partition(':')
     if not wanted:
         return
-    algorithm, _, wanted = wanted.partition(':')
-    came = hash_file(path, algorithm, advance)
-    if came != wanted:
+    found = hash_file(path, algorithm)
+    if found != wanted:
         source = 'published' if published else f'in {root / RECORD}'
         raise UserError(
-            f'{path} has {algorithm} {came}, but the one {source} is '
-            f'{wanted}; fetch the file again, or, if you trust it, unpack it '
-            'by hand'
+            f'{path} has {algorithm} {found}, but the one {source} is '
+            f'{wanted}; download the file again, or unpack it by hand if you '
+            'trust it'
         )

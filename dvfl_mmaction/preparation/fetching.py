@@ -1,38 +1,39 @@
-"""Fetching what a data set's folder lacks."""
+"""Download the archives that a data set's folder lacks."""
 
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import UserError
-from ..files import hash_file
+from ..files import check_space, hash_file
 from . import checksums
 from .catalogue import Archive, Dataset
-from .disk_space import check_space
 from .download import fetch, fetch_lines
 from .progress import Progress
-from .unpacking import made_by_hand
+from .unpacking import is_user_supplied
 
 
-def fetch_all(root: Path, dataset: Dataset, tell=print) -> set[Path]:
-    """Fetch the archives that are neither in ``root`` nor unpacked there.
+def fetch_archives(root: Path, dataset: Dataset, report=print) -> set[Path]:
+    """Download the archives that are neither in ``root`` nor unpacked there.
 
     Args:
         root: The data set's folder; it exists.
-        dataset: What it consists of.
-        tell: Told of each file, and of what is to be put there by hand.
+        dataset: The catalogue's entry.
+        report: Called with a line per file, and with instructions if a file
+            has no public link.
 
     Returns:
-        The files fetched: their hashes were compared, or recorded.
+        The downloaded files. Their hashes are verified, or recorded if none
+        is published.
 
     Raises:
-        UserError: If something has no public link, there is too little
-            room, or a file is not the one that is published.
+        UserError: If a file has no public link, differs from the published
+            one, or does not fit on the disk.
     """
-    missing = [a for a in dataset.archives if not is_here(root, a)]
+    missing = [a for a in dataset.archives if not is_present(root, a)]
     if any(not archive.url for archive in missing):
         for line in instructions(root, dataset):
-            tell(line)
+            report(line)
         raise UserError(
             f'{dataset.title} has no public links; put the files listed '
             f'above in {root} and leave out --download'
@@ -40,24 +41,23 @@ def fetch_all(root: Path, dataset: Dataset, tell=print) -> set[Path]:
     singles, needed = [], 0
     for archive in missing:
         parts = list_parts(archive)
-        absent = [part for part in parts if not is_here(root, part)]
+        absent = [part for part in parts if not is_present(root, part)]
         singles += absent
-        # What is unpacked takes about as much as the archives: clips are
-        # compressed already.
+        # Clips are compressed: unpacked, they take about as much again.
         share = archive.size * len(absent) // len(parts)
         needed += share * (2 if archive.folder else 1)
-    check_space(root, needed, f'to fetch and unpack {dataset.title}')
+    check_space(root, needed, f'to download and unpack {dataset.title}')
     for single in singles:
-        fetch_one(root, single, tell)
+        fetch_archive(root, single, report)
     return {root / single.name for single in singles}
 
 
-def is_here(root: Path, archive: Archive) -> bool:
-    """Whether nothing of it is to be fetched."""
-    if archive.clips and made_by_hand(root):
+def is_present(root: Path, archive: Archive) -> bool:
+    """Whether the archive, or what it unpacks to, is in ``root``."""
+    if archive.clips and is_user_supplied(root):
         return True
     if archive.kind == 'each':
-        return False  # its parts are looked at one by one
+        return False  # each of its parts is checked
     unpacked = bool(archive.folder) and (root / archive.folder).is_dir()
     return unpacked or any(root.glob(archive.name))
 
@@ -74,13 +74,13 @@ def list_parts(archive: Archive) -> list[Archive]:
     folder = archive.name.rpartition('/')[0]
     urls = fetch_lines(archive.url)
     if not urls:
-        raise UserError(f'{archive.url} is empty; fetch the files by hand')
+        raise UserError(f'{archive.url} is empty; download the files by hand')
     for url in urls:
         name = f'{folder}/{urlsplit(url).path.rpartition("/")[2]}'
         if not Path(name).match(archive.name):
             raise UserError(
-                f'{archive.url} names {url!r}, but {archive.name} was wanted; '
-                'fetch the files by hand'
+                f'{archive.url} names {url!r}, but {archive.name} was '
+                'expected; download the files by hand'
             )
         parts.append(
             replace(
@@ -95,27 +95,27 @@ def list_parts(archive: Archive) -> list[Archive]:
     return parts
 
 
-def fetch_one(root: Path, archive: Archive, tell):
-    """Fetch a file and compare its hash, or record it.
+def fetch_archive(root: Path, archive: Archive, report):
+    """Download a file and verify its hash, or record it.
 
-    One with the wrong hash is put aside as ``NAME.refused``.
+    A file with the wrong hash is renamed to ``NAME.refused``.
     """
     path = root / archive.name
-    tell(f'fetching {archive.url} to {path}')
+    report(f'downloading {archive.url} to {path}')
     with Progress(path.name, archive.size or None) as progress:
         fetch(archive.url, path, progress, archive.size, archive.digest)
     try:
-        checksums.check(root, path, archive.digest)
+        checksums.verify(root, path, archive.digest)
     except UserError as error:
         refused = path.with_name(path.name + '.refused')
         path.replace(refused)
-        raise UserError(f'{error}; it was put aside as {refused}') from None
+        raise UserError(f'{error}; it was renamed to {refused}') from None
     if not checksums.expected(root, archive.name, archive.digest):
         checksums.record(root, archive.name, hash_file(path))
 
 
 def instructions(root: Path, dataset: Dataset) -> list[str]:
-    """What to put where, a line a file."""
+    """Where to put which file, one line per file."""
     head = f'{dataset.title} is at {dataset.page}'
     if dataset.registration:
         head += ' (registration is needed)'

@@ -1,4 +1,4 @@
-"""Prepare a data set: fetch, unpack, read, split, write."""
+"""Prepare a data set: download, unpack, read, split, write lists."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from ..datasets.annotations import Annotations, write_annotations, write_lines
 from ..errors import UserError
 from .catalogue import CATALOGUE, Dataset
-from .fetching import fetch_all
+from .fetching import fetch_archives
 from .findings import Clip, Reading
 from .readers.class_folders import read_hmdb51, read_ucf50, read_ucf101
 from .readers.kinetics import read_k400
@@ -27,14 +27,14 @@ PARTS = ('train', 'val')
 
 @dataclass
 class Prepared:
-    """What :func:`prepare` made.
+    """The files that :func:`prepare` wrote.
 
     Attributes:
         classes: The file of classes.
         lists: (split, part) -> list of clips; the split is ``1``,
             ``official`` or ``paper`` as in the file's name.
-        videos: The folder that names in lists are relative to.
-        lines: What to tell the user, a line each.
+        videos: Folder that names in lists are relative to.
+        lines: Lines to show to the user.
     """
 
     classes: Path
@@ -49,46 +49,46 @@ def prepare(
     download: bool = False,
     split: str = 'official',
     strict: bool = False,
-    tell=print,
+    report=print,
 ) -> Prepared:
-    """Make lists of clips from a data set's official archives.
+    """Write lists of clips from a data set's official archives.
 
-    What is done already is not done again.
+    Finished steps are skipped.
 
     Args:
         name: A key of ``CATALOGUE``.
-        root: Folder with the archives, or what they unpack to.
-        download: Whether to fetch what is not there.
+        root: Folder with the archives, or with their content.
+        download: Whether to download missing archives.
         split: ``official`` for all official splits, or ``paper``.
-        strict: Whether clips that are missing, unknown or there twice are
-            an error; then nothing is written.
-        tell: Told what is being done.
+        strict: Whether missing, unknown or duplicated clips are an error;
+            then nothing is written.
+        report: Called with a line per download.
 
     Raises:
-        UserError: If something needed is not there or broken.
+        UserError: If a needed file is missing or broken.
     """
     root, dataset = Path(root), CATALOGUE[name]
     if download:
         root.mkdir(parents=True, exist_ok=True)
     if not root.is_dir():
         raise UserError(
-            f'{root} is not there; make it and put the archives of '
-            f'{dataset.title} in it, or give --download'
+            f'{root} not found; make it and put the archives of '
+            f'{dataset.title} in it, or pass --download'
         )
-    fetched = fetch_all(root, dataset, tell) if download else set()
+    fetched = fetch_archives(root, dataset, report) if download else set()
     notes = unpack_all(root, dataset, fetched)
     reading = READERS[name](root, dataset)
     problems = reading.findings.lines()
     if strict and problems:
         raise UserError(
-            f'{"; ".join(problems)}; nothing was written, leave out --strict '
-            'to do without these clips'
+            f'{"; ".join(problems)}; nothing was written, omit --strict to '
+            'leave these clips out'
         )
     parts, empty = divide(reading, split)
     if not parts:
         raise UserError(
             f'no clip of {dataset.title} in {root} is both on disk and in '
-            f'the lists ({"; ".join(problems)}); unpack the archives again'
+            f'a list ({"; ".join(problems)}); unpack the archives again'
         )
     make_links(root, reading)
     prepared = Prepared(root / 'classes.txt', {}, root / 'videos')
@@ -98,13 +98,13 @@ def prepare(
             path = root / f'{name}_{part}_split_{number}_videos.txt'
             write_list(path, clips, header_of(dataset, number, part))
             prepared.lists[number, part] = path
-    prepared.lines = describe(dataset, reading, parts, prepared)
+    prepared.lines = count_lines(dataset, reading, parts, prepared)
     prepared.lines += notes + empty + problems
     return prepared
 
 
 def divide(reading: Reading, split: str):
-    """The splits that have clips on both sides, and lines on the others."""
+    """The splits with clips on both sides, and a line about the others."""
     if split == 'paper':
         parts = {'paper': split_by_source(reading.clips)}
     else:
@@ -114,13 +114,13 @@ def divide(reading: Reading, split: str):
     lines = []
     if lacking:
         lines.append(
-            f'not written, a side has no clip: split {", ".join(lacking)}'
+            f'not written, no clips on one side: split {", ".join(lacking)}'
         )
     return whole, lines
 
 
 def header_of(dataset: Dataset, number: str, part: str) -> dict[str, str]:
-    """What a list says of itself."""
+    """Header of a list: data set, split and part."""
     split = f'official {number}' if number.isdecimal() else number
     header = dict(dataset=dataset.name, split=split, part=part)
     if number == 'paper':
@@ -130,10 +130,10 @@ def header_of(dataset: Dataset, number: str, part: str) -> dict[str, str]:
     return header
 
 
-def describe(
+def count_lines(
     dataset: Dataset, reading: Reading, parts, prepared: Prepared
 ) -> list[str]:
-    """A line a list, and where counts differ from the published ones."""
+    """Clips per list, and the counts that differ from the published ones."""
     lines = []
     for number, sides in parts.items():
         published = dataset.published.get(number, (0, 0))
@@ -157,19 +157,19 @@ def describe(
 
 
 def make_links(root: Path, reading: Reading):
-    """Make ``videos``, or the links in it; what is there stays."""
+    """Make ``videos``, or the links in it; existing files stay."""
     for name, folder in reading.links.items():
         link = root / name
         if link.is_symlink() and not link.exists():
-            link.unlink()  # what it pointed to is gone
+            link.unlink()  # its target is gone
         if not link.exists():
             link.parent.mkdir(exist_ok=True)
-            up = '../' * name.count('/')
-            link.symlink_to(up + folder, target_is_directory=True)
+            parents = '../' * name.count('/')
+            link.symlink_to(parents + folder, target_is_directory=True)
 
 
 def write_list(path: Path, clips: list[Clip], header: dict[str, str]):
-    """Write a list of clips, unless the file says just that already."""
+    """Write a list of clips; an equal file stays as it is."""
     listed = Annotations([(clip.name, clip.label) for clip in clips], header)
     fresh = path.with_name(path.name + '.new')
     write_annotations(fresh, listed)

@@ -1,19 +1,12 @@
-"""Progress that several threads share, and the word to stop."""
+"""A progress bar that threads share, and the threads that fill it."""
 
 import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as Bars
 
 
 class Stopped(Exception):
@@ -30,50 +23,53 @@ class Progress:
 
     def __init__(self, title: str, total: int | None = None):
         self.stop = threading.Event()
-        self.bars = Bars(
-            TextColumn('{task.description}'),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+        self.bar = bars.Progress(
+            bars.TextColumn('{task.description}'),
+            bars.BarColumn(),
+            bars.DownloadColumn(),
+            bars.TransferSpeedColumn(),
+            bars.TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self.task = self.bars.add_task(title, total=total)
+        self.task = self.bar.add_task(title, total=total)
 
     def __enter__(self):
-        self.bars.start()
+        self.bar.start()
         return self
 
     def __exit__(self, *error):
-        self.bars.stop()
+        self.bar.stop()
 
     def advance(self, amount: int):
-        """Count bytes; raises :class:`Stopped` once there is no point."""
+        """Count bytes; raises :class:`Stopped` once ``stop`` is set."""
         if self.stop.is_set():
             raise Stopped
-        self.bars.advance(self.task, amount)
+        self.bar.advance(self.task, amount)
 
     def restart(self, done: int, total: int | None):
-        """The work at hand is ``total`` bytes, ``done`` of them are there."""
-        self.bars.update(self.task, completed=done, total=total)
+        """Set the bar to ``done`` of ``total`` bytes."""
+        self.bar.update(self.task, completed=done, total=total)
 
 
 class Share:
-    """One job's part of a bar, which is full when the job is done.
+    """The part of a bar that belongs to one job.
 
     Args:
         progress: The bar.
-        size: Bytes that the job was announced with; whatever is counted,
-            no more and no fewer reach the bar.
+        size: Bytes of the job. The bar advances by exactly this many, even
+            if the job counts fewer or more.
     """
 
     def __init__(self, progress: 'Progress | Share', size: int):
         self.progress = progress
         self.left = size
-        self.stop = progress.stop
+
+    @property
+    def stop(self) -> threading.Event:
+        return self.progress.stop
 
     def advance(self, amount: int):
-        """Count bytes; raises :class:`Stopped` once there is no point."""
+        """Count bytes; raises :class:`Stopped` once ``stop`` is set."""
         amount = min(amount, self.left)
         self.left -= amount
         self.progress.advance(amount)
@@ -82,25 +78,27 @@ class Share:
         self.advance(self.left)
 
 
-def in_parallel(work: Callable, items: Iterable, progress: Progress) -> list:
-    """``work(item)`` for each, on all cores; results in order of items.
+def in_parallel(
+    function: Callable, items: Iterable, progress: Progress | Share
+) -> list:
+    """Call ``function(item)`` in one thread per core; keep the order.
 
-    The first failure, or Ctrl-C, stops the rest and is raised. Threads do:
-    zlib, hashing and the tools that unpack rar leave Python's lock.
+    The first failure, or Ctrl-C, stops the other calls and is raised.
+    Threads suffice: zlib, hashing and external tools release the GIL.
     """
     items = list(items)
     with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1) or 1) as pool:
-        jobs = [pool.submit(work, item) for item in items]
+        futures = [pool.submit(function, item) for item in items]
         try:
-            for job in as_completed(jobs):
-                job.result()
+            for future in as_completed(futures):
+                future.result()
         except BaseException as error:
             progress.stop.set()
             pool.shutdown(cancel_futures=True)
-            ended = [job for job in jobs if not job.cancelled()]
-            causes = [job.exception() for job in ended if job.exception()]
-            if isinstance(error, Stopped):  # in the wake of which one?
+            if isinstance(error, Stopped):  # raise what stopped it
+                ended = [f for f in futures if not f.cancelled()]
+                causes = [f.exception() for f in ended if f.exception()]
                 others = [c for c in causes if not isinstance(c, Stopped)]
                 raise (others or [error])[0] from None
             raise
-    return [job.result() for job in jobs]
+    return [future.result() for future in futures]

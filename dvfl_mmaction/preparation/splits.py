@@ -9,14 +9,14 @@ TRAIN_PERCENT = 70
 
 
 def split_by_source(clips: list[Clip]) -> tuple[list[Clip], list[Clip]]:
-    """Divide clips 70 to 30, class by class, sources kept whole.
+    """Divide clips 70 to 30 per class; a source stays on one side.
 
-    Which sources come first is decided by the sha256 of their names: the
-    order of ``clips`` and Python's hash seed have no part in it. Sources
-    that are in several classes are placed before the others, largest
-    first, on the side that leaves their classes nearer to 70 %. The rest of
-    a class then fills it up as near to 70 % as whole sources allow, with
-    something on both sides where it has two sources to choose from.
+    Sources are ordered by the sha256 of their names, so the result does not
+    depend on the order of ``clips`` or on Python's hash seed. Sources that
+    occur in several classes are placed first, the largest before the
+    others, on the side that brings their classes nearer to 70 %. The other
+    sources then bring each class as near to 70 % as possible. A class with
+    two or more sources to choose from has clips on both sides.
 
     Returns:
         (train, val), each sorted by name.
@@ -38,7 +38,7 @@ def split_by_source(clips: list[Clip]) -> tuple[list[Clip], list[Clip]]:
     for source in sorted(shared, key=lambda s: -sizes[s].total()):
         distances = [distance(sizes[source], placed, side) for side in (0, 1)]
         place(source, distances.index(min(distances)))
-    own = defaultdict(list)  # label -> sources of this class alone
+    own = defaultdict(list)  # label -> sources of this class only
     for source in order:
         if len(sizes[source]) == 1:
             own[next(iter(sizes[source]))].append(source)
@@ -60,7 +60,7 @@ def rank(source: str) -> tuple[bytes, str]:
 
 
 def distance(size: Counter, placed, side: int) -> int:
-    """How far its classes are from 70 % with a source on this side."""
+    """Distance of a source's classes from 70 %, if placed on ``side``."""
     total = 0
     for label, count in size.items():
         train, val = placed[label]
@@ -71,16 +71,16 @@ def distance(size: Counter, placed, side: int) -> int:
 
 
 def choose(counts: list[int], train: int = 0, val: int = 0) -> list[bool]:
-    """Which sources of a class are for training.
+    """Choose the sources of a class that are for training.
 
     Args:
-        counts: Clips of each source.
-        train: Clips of the class that are for training already.
-        val: Clips of the class that are for validation already.
+        counts: Clips per source.
+        train: Clips of the class already placed for training.
+        val: Clips of the class already placed for validation.
 
     Returns:
-        A choice whose sum comes nearest to 70 % of all; earlier sources
-        are preferred.
+        The choice whose sum is nearest to 70 % of all clips; earlier
+        sources are preferred.
     """
     # Bit s of reachable[i]: some of the first i sources have s clips.
     reachable = [1]

@@ -1,18 +1,18 @@
-"""From archives in a folder to folders of clips, once."""
+"""Unpack the archives of a data set, each once and completely."""
 
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..datasets.annotations import write_lines
 from ..errors import UserError
+from ..files import check_space
 from . import checksums
-from .archives import find_pieces, only_folder, unpack, unpack_pieces
+from .archives import find_pieces, unpack
 from .catalogue import Archive, Dataset
-from .disk_space import check_space
 from .progress import Progress, Share, in_parallel
 
-STAMP = '.unpacked'  # in the folder: a line 'size name' an archive
+STAMP = '.unpacked'  # file in the folder: a line 'size name' per archive
 
 
 @dataclass
@@ -20,9 +20,9 @@ class Job:
     """Archives to unpack to one folder.
 
     Attributes:
-        archive: What the catalogue says of them.
-        files: One file, or the pieces of one.
-        target: The folder that is to be.
+        archive: The catalogue's entry.
+        files: One archive, or the pieces of one.
+        target: The folder to make.
     """
 
     archive: Archive
@@ -39,7 +39,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the folder is there, from these files or by hand."""
+        """Whether the folder exists, made from these files or by hand."""
         stamp = self.target / STAMP
         if not stamp.is_file():
             return self.target.is_dir()
@@ -47,77 +47,81 @@ class Job:
 
 
 def unpack_all(
-    root: Path, dataset: Dataset, checked: set[Path] = frozenset()
+    root: Path, dataset: Dataset, verified: set[Path] = frozenset()
 ) -> list[str]:
     """Unpack the archives in ``root`` that are not unpacked yet.
 
-    A folder without a stamp was unpacked by hand and is used as it is; one
-    whose stamp names an archive of another size is made again.
+    A folder without a stamp was unpacked by hand and is kept. A folder is
+    made again if its stamp names an archive of another size.
 
     Args:
         root: The data set's folder.
-        dataset: What it consists of.
-        checked: Archives whose hash was compared in this run.
+        dataset: The catalogue's entry.
+        verified: Archives whose hash was compared in this run.
 
     Returns:
-        A line for each archive that is not the published one.
+        A line per archive that differs from the published one.
 
     Raises:
-        UserError: If there is too little room, or an archive cannot be
-            unpacked or is no longer the one that was fetched.
+        UserError: If the disk has too little space, or an archive cannot be
+            unpacked or has changed since it was downloaded.
     """
     jobs = [job for job in list_jobs(root, dataset) if not job.done]
     if not jobs:
         return []
     size = sum(job.size for job in jobs)
-    names = [job.files[0].name for job in jobs]
-    few = names[0] + (f' and {len(names) - 1} more' if names[1:] else '')
-    # The inner archives of a nested one take their room as well.
+    name = jobs[0].files[0].name
+    few = f'{name} and {len(jobs) - 1} more' if jobs[1:] else name
+    # A nested archive also leaves its inner archives on the disk.
     nested = sum(job.size for job in jobs if job.archive.kind == 'nested')
     check_space(root, size + nested, f'to unpack {few}')
     with Progress(f'unpacking {few}', size) as progress:
 
-        def work(job):
+        def verify_and_unpack(job):
             share = Share(progress, job.size)
-            notes = compare(root, job, checked)
-            run(job, share)
+            notes = verify_hashes(root, job, verified)
+            unpack_job(job, share)
             share.finish()
             return notes
 
-        return sum(in_parallel(work, jobs, progress), [])
+        return sum(in_parallel(verify_and_unpack, jobs, progress), [])
 
 
 def list_jobs(root: Path, dataset: Dataset) -> list[Job]:
-    """A job for each archive in ``root``, done or not."""
+    """A job per archive in ``root``, done or not."""
     jobs = []
     for archive in dataset.archives:
         target = root / archive.folder
-        files = sorted(path for path in root.glob(archive.name))
-        if not archive.folder or (archive.clips and made_by_hand(root)):
+        files = sorted(root.glob(archive.name))
+        if not archive.folder or (archive.clips and is_user_supplied(root)):
             continue
         if archive.kind == 'pieces':
             files = find_pieces(files)
         if archive.kind == 'nested' and any(target.glob('*.rar')):
-            # The outer archive was unpacked by hand, the inner ones not.
-            jobs += each(archive, sorted(target.glob('*.rar')), target)
+            # Only the outer archive was unpacked by hand.
+            jobs += jobs_per_file(archive, sorted(target.glob('*.rar')))
         elif archive.kind == 'each':
-            jobs += each(archive, files, target)
+            jobs += jobs_per_file(archive, files)
         elif files:
             jobs.append(Job(archive, files, target))
     return jobs
 
 
-def each(archive: Archive, files: list[Path], target: Path) -> list[Job]:
+def jobs_per_file(archive: Archive, files: list[Path]) -> list[Job]:
+    """Jobs that unpack each file to a folder beside it."""
     inner = replace(archive, kind='each', digest='')
-    return [Job(inner, [file], target / stem(file)) for file in files]
+    return [
+        Job(inner, [path], path.with_name(without_suffix(path)))
+        for path in files
+    ]
 
 
-def stem(path: Path) -> str:
+def without_suffix(path: Path) -> str:
     return path.name.removesuffix('.gz').rpartition('.')[0]
 
 
-def made_by_hand(root: Path) -> bool:
-    """Whether ``videos`` holds clips itself, or is a link out of here."""
+def is_user_supplied(root: Path) -> bool:
+    """Whether ``videos`` holds clips itself, or links out of ``root``."""
     videos = root / 'videos'
     if not videos.is_dir():
         return False
@@ -126,59 +130,60 @@ def made_by_hand(root: Path) -> bool:
     return any(not path.is_symlink() for path in videos.iterdir())
 
 
-def compare(root: Path, job: Job, checked: set[Path]) -> list[str]:
-    """Compare hashes, of files that were not fetched just now.
+def verify_hashes(root: Path, job: Job, verified: set[Path]) -> list[str]:
+    """Compare the hashes of files that were not downloaded in this run.
 
-    One that was fetched earlier must be what it was. One that was put there
-    by hand may be packed otherwise than the published one: that is told.
+    A file that was downloaded earlier must be unchanged. A file that was
+    put there by hand may differ from the published one; this is reported.
     """
     notes = []
     for path in job.files:
-        if path in checked:
+        if path in verified:
             continue
-        size, came = job.archive.size, path.stat().st_size
-        if size not in (0, came) and job.archive.kind == 'whole':
-            notes.append(f'{path} has {came} bytes; {size} are published')
+        published, size = job.archive.size, path.stat().st_size
+        if published not in (0, size) and job.archive.kind == 'whole':
+            notes.append(f'{path} has {size} bytes; {published} are published')
         if job.archive.digest:
             try:
-                checksums.check(root, path, job.archive.digest)
+                checksums.verify(root, path, job.archive.digest)
             except UserError as error:
                 notes.append(str(error).partition(';')[0])
         else:
-            checksums.check(root, path)
+            checksums.verify(root, path)
     return notes
 
 
-def run(job: Job, progress: Progress | Share):
-    """Do a job: nothing has its final name before it is whole."""
+def unpack_job(job: Job, progress: Progress | Share):
+    """Unpack to a temporary folder, and rename it when it is complete."""
     part = job.target.with_name(job.target.name + '.part')
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        put_in_place(job, part, progress)
+        unpack(job.files, part, progress)
+        folder = only_folder(part, job.target.name)
+        if job.archive.kind == 'nested':
+            folder = unpack_inner(folder, part, progress)
+        write_lines(folder / STAMP, job.stamp)
+        old = job.target.with_name(job.target.name + '.old')
+        shutil.rmtree(old, ignore_errors=True)
+        if job.target.exists():
+            job.target.rename(old)
+        folder.rename(job.target)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def put_in_place(job: Job, part: Path, progress: Progress | Share):
-    if job.archive.kind == 'pieces':
-        unpack_pieces(job.files, part, progress)
-    else:
-        unpack(job.files[0], part, progress)
-    whole = only_folder(part, job.target.name)
-    if job.archive.kind == 'nested':
-        whole = unpack_inner(whole, part, progress)
-    write_lines(whole / STAMP, job.stamp)
-    old = job.target.with_name(job.target.name + '.old')
-    shutil.rmtree(old, ignore_errors=True)
-    if job.target.exists():
-        job.target.rename(old)
-    whole.rename(job.target)
-    shutil.rmtree(old, ignore_errors=True)
+def only_folder(folder: Path, name: str) -> Path:
+    """``folder/name`` if ``folder`` holds nothing else, else ``folder``."""
+    inside = [p for p in folder.iterdir() if not p.name.startswith('.')]
+    if [p.name for p in inside] == [PurePosixPath(name).name]:
+        return inside[0] if inside[0].is_dir() else folder
+    return folder
 
 
 def unpack_inner(folder: Path, part: Path, progress: Progress | Share) -> Path:
-    """Unpack an archive a class; returns the folder of classes.
+    """Unpack one archive per class; returns the folder of classes.
 
     Raises:
         UserError: If there is none.
@@ -186,18 +191,18 @@ def unpack_inner(folder: Path, part: Path, progress: Progress | Share) -> Path:
     inner = sorted(folder.glob('*.rar'))
     if not inner:
         raise UserError(
-            f'{folder.name} holds no rar archives, but one a class was '
-            'wanted; fetch the archive again'
+            f'{folder.name} holds no rar archives, but one per class was '
+            'expected; download the archive again'
         )
     classes, single = part / '.classes', part / '.single'
     classes.mkdir()
 
-    def work(path):
+    def unpack_class(path):
         into = single / path.stem
         into.mkdir(parents=True)
-        unpack(path, into, Share(progress, 0))
+        unpack([path], into, Share(progress, 0))
         only_folder(into, path.stem).rename(classes / path.stem)
         path.unlink()
 
-    in_parallel(work, inner, progress)
+    in_parallel(unpack_class, inner, progress)
     return classes

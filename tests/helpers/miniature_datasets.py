@@ -1,8 +1,8 @@
-"""Each data set as its authors pack it, with a few clips.
+"""Each data set as its authors publish it, with a few clips.
 
-Every ``make_...`` takes the folder, which it makes, and ``write_clip``, which
-is given a path and writes one clip there. With ``archives=True`` the folder
-then holds the official archives, else what they unpack to.
+Every ``make_...`` takes the folder to make, and ``write_clip``, a function
+that writes one clip to a path. The folder gets the official archives, or
+with ``archives=False`` their content.
 """
 
 import csv
@@ -17,7 +17,7 @@ from pathlib import Path
 
 UCF50_CLASSES = ('BaseballPitch', 'Billiards')
 UCF101_CLASSES = ('ApplyEyeMakeup', 'Archery')
-# Names as they are in HMDB51: with '#', '&', '(', ';', '!' in them.
+# Names like those in HMDB51, with '#', '&', '(', ';' and '!'.
 HMDB51_FILES = {
     'kick': (
         '#437_How_To_kick_f_cm_np1_le_med_0.avi',
@@ -34,14 +34,14 @@ HMDB51_FILES = {
         'last_minute_kick_ball_u_cm_np2_le_bad_1.avi',
     ),
 }
-# Tag of the n-th file of a class in each split.
+# Per split, the tag of the n-th file of each class.
 HMDB51_TAGS = {1: '11120', 2: '21110', 3: '11210'}
 SSV2_TEMPLATES = (
     'Approaching [something] with your camera',
     'Putting [number of] [something] onto [something]',
     'Throwing [something]',
 )
-# (id, label): ids are not in order in the authors' lists either.
+# (id, label); the authors' lists are not in order either.
 SSV2_TRAIN = ((78687, 2), (7, 0), (100904, 1), (42, 0))
 SSV2_VAL = ((74225, 1), (1000, 2), (9, 0))
 SSV2_TEST = (151225,)
@@ -60,12 +60,12 @@ K400_VAL = (
 
 
 def write_stand_in(path):
-    """A file that is enough for lists."""
+    """Write a file that is no clip, but suffices for lists."""
     Path(path).write_bytes(f'clip {Path(path).name}'.encode())
 
 
 def make_ucf50(root, write_clip, archives=True, groups=range(1, 26)):
-    """UCF50.rar; files of Billiards are named v_Billards, as in it."""
+    """UCF50.rar; as published, files of Billiards are named v_Billards."""
     folder = root / 'UCF50'
     for name in UCF50_CLASSES:
         spelt = name.replace('Billiards', 'Billards')
@@ -110,7 +110,7 @@ def make_ucf101(root, write_clip, archives=True):
 
 
 def make_hmdb51(root, write_clip, archives=True):
-    """hmdb51_org.rar, an archive a class, and the lists."""
+    """hmdb51_org.rar with one archive per class, and the lists."""
     folder = root / 'hmdb51_org'
     lists = root / 'testTrainMulti_7030_splits'
     lists.mkdir(parents=True)
@@ -132,10 +132,10 @@ def make_hmdb51(root, write_clip, archives=True):
 
 
 def make_ssv2(root, write_clip, archives=True, zipped=False):
-    """The tar.gz in three pieces and the labels, both in zip if ``zipped``.
+    """The tar.gz in three pieces, and the labels.
 
-    Without ``zipped`` the label files have the names of the first hosting
-    and lie in the folder itself.
+    With ``zipped`` both are in zip files; without, the label files have the
+    names that the first host gave them, and lie in the folder itself.
     """
     folder = root / '20bn-something-something-v2'
     listed = [number for number, _ in SSV2_TRAIN + SSV2_VAL] + list(SSV2_TEST)
@@ -155,7 +155,7 @@ def make_ssv2(root, write_clip, archives=True, zipped=False):
         (labels / f'{prefix}{name}.json').write_text(json.dumps(content))
     if not archives:
         return
-    data = tar_of(folder, folder.name)
+    data = tar_of(folder)
     shutil.rmtree(folder)
     third = len(data) // 3 + 1
     for number in range(3):
@@ -174,11 +174,11 @@ def make_ssv2(root, write_clip, archives=True, zipped=False):
 
 
 def make_k400(root, write_clip, archives=True, replacement=True):
-    """Two parts for training, one for validation, and a replacement."""
+    """Two archives for training, one for validation, and a replacement."""
     for part, rows in (('train', K400_TRAIN), ('val', K400_VAL)):
         for label, youtube_id, begin, end in rows:
             name = f'{youtube_id}_{begin:06d}_{end:06d}.mp4'
-            # By hand, people sort them into classes.
+            # People who unpack by hand sort clips into classes.
             folder = root / part if archives else root / part / label
             write_to(write_clip, folder / name)
         table = root / 'annotations' / f'{part}.csv'
@@ -200,15 +200,20 @@ def make_k400(root, write_clip, archives=True, replacement=True):
         files = sorted((root / part).iterdir())
         for number in range(count):
             chosen = files[number::count]
-            (root / part / f'part_{number}.tar.gz').write_bytes(
-                tar_of_files(chosen)
-            )
+            data = tar_of(*chosen, prefix='./')
+            (root / part / f'part_{number}.tar.gz').write_bytes(data)
         for path in files:
             path.unlink()
     if replacement:
-        data = tar_of(folder, folder.name)
+        data = tar_of(folder)
         (root / 'replacement_for_corrupted_k400.tgz').write_bytes(data)
         shutil.rmtree(folder)
+
+
+MAKERS = {
+    make.__name__.removeprefix('make_'): make
+    for make in (make_ucf50, make_ucf101, make_hmdb51, make_ssv2, make_k400)
+}
 
 
 def ssv2_entry(number, label):
@@ -231,7 +236,7 @@ def write_crlf(path, lines):
 
 
 def files_of(folder):
-    """Paths with the folder's own name in front -> content."""
+    """Paths that start with the folder's name -> content."""
     return {
         path.relative_to(folder.parent).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob('*'))
@@ -251,18 +256,11 @@ def pack_zip(path, folder):
     shutil.rmtree(folder)
 
 
-def tar_of(folder, name):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode='w:gz') as archive:
-        archive.add(folder, name)
-    return buffer.getvalue()
-
-
-def tar_of_files(paths):
+def tar_of(*paths, prefix=''):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode='w:gz') as archive:
         for path in paths:
-            archive.add(path, f'./{path.name}')
+            archive.add(path, f'{prefix}{path.name}')
     return buffer.getvalue()
 
 
@@ -270,13 +268,13 @@ STORED, COMPRESSED = 0x30, 0x33
 
 
 def write_rar(path, contents, method=STORED):
-    """Write a RAR 4 archive whose entries are stored as they are.
+    """Write a RAR 4 archive with stored entries.
 
     Args:
         path: Path of the archive.
         contents: Name -> bytes.
-        method: What its entries claim; ``COMPRESSED`` makes an archive that
-            only a tool could unpack, if there were anything in it.
+        method: Method in the headers. With ``COMPRESSED`` the archive looks
+            compressed, so that an external tool is called for it.
     """
     blocks = [b'Rar!\x1a\x07\x00', rar_block(0x73, 0, bytes(6))]
     for name, data in contents.items():
@@ -293,7 +291,7 @@ def write_rar(path, contents, method=STORED):
             len(encoded),
             0o100644,
         )
-        # 0x8000: data follows; 0x0200: the name is UTF-8.
+        # 0x8000: data follows; 0x0200: the name is UTF-8
         blocks += [rar_block(0x74, 0x8200, header + encoded), data]
     blocks.append(rar_block(0x7B, 0x4000, b''))
     Path(path).write_bytes(b''.join(blocks))

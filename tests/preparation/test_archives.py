@@ -1,4 +1,4 @@
-"""Unpacking: whole or not at all, and nothing outside of the folder."""
+"""Archives are unpacked completely, and only inside the folder."""
 
 import io
 import os
@@ -7,36 +7,21 @@ import stat
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
 import rarfile
-from miniature_datasets import (
-    COMPRESSED,
-    make_ssv2,
-    make_ucf50,
-    make_ucf101,
-    write_rar,
-    write_stand_in,
-)
+from miniature_datasets import COMPRESSED, write_rar
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.preparation import disk_space, prepare
-from dvfl_mmaction.preparation.archives import find_pieces, unpack
-from dvfl_mmaction.preparation.progress import (
-    Progress,
-    Share,
-    Stopped,
-    in_parallel,
-)
-from dvfl_mmaction.preparation.rar_archives import TOOLS
+from dvfl_mmaction.preparation import archives
+from dvfl_mmaction.preparation.archives import RAR_TOOLS, find_pieces, unpack
 
 
 class Counter:
-    """Progress that only counts."""
+    """Progress without a bar."""
 
     total = 0
 
@@ -47,7 +32,7 @@ class Counter:
 def unpack_in(folder, path):
     into = folder / 'into'
     into.mkdir()
-    unpack(path, into, Counter())
+    unpack([path], into, Counter())
     return {
         p.relative_to(into).as_posix(): p.read_bytes()
         for p in into.rglob('*')
@@ -73,7 +58,7 @@ WRITERS = {'a.zip': write_zip, 'a.tar.gz': write_tar, 'a.rar': write_rar}
 
 
 @pytest.mark.parametrize('name', WRITERS)
-def test_what_was_packed_comes_out(tmp_path, name):
+def test_content_is_unpacked(tmp_path, name):
     contents = {
         'kick/#1_(x);y&z_kick_0.avi': b'one',
         'kick ball/ünï!.avi': bytes(300_000),
@@ -87,11 +72,11 @@ def test_what_was_packed_comes_out(tmp_path, name):
 @pytest.mark.parametrize(
     'entry', ['../outside.avi', 'a/../../outside.avi', '/tmp/outside.avi']
 )
-def test_an_entry_that_points_outside_is_refused(tmp_path, name, entry):
+def test_an_entry_outside_of_the_folder_is_refused(tmp_path, name, entry):
     target = str(tmp_path / 'outside.avi') if entry[0] == '/' else entry
     WRITERS[name](tmp_path / name, {target: b'harm'})
     if name == 'a.tar.gz' and entry[0] == '/':
-        # tarfile takes the slash off, and so keeps it inside.
+        # tarfile strips the slash, so the file stays inside.
         inside = unpack_in(tmp_path, tmp_path / name)
         assert list(inside) == [target.lstrip('/')]
     else:
@@ -100,14 +85,20 @@ def test_an_entry_that_points_outside_is_refused(tmp_path, name, entry):
     assert not (tmp_path / 'outside.avi').exists()
 
 
+def test_backslashes_separate_folders(tmp_path):
+    write_zip(tmp_path / 'a.zip', {'kick\\a.avi': b'one'})
+    unpacked = unpack_in(tmp_path, tmp_path / 'a.zip')
+    assert unpacked == {'kick/a.avi': b'one'}
+
+
 @pytest.mark.parametrize('name', ['a.zip', 'a.rar'])
-def test_backslashes_do_not_lead_out_either(tmp_path, name):
+def test_backslashes_do_not_lead_outside(tmp_path, name):
     WRITERS[name](tmp_path / name, {'..\\outside.avi': b'harm'})
     with pytest.raises(UserError, match='points outside of the folder'):
         unpack_in(tmp_path, tmp_path / name)
 
 
-def test_links_that_lead_out_are_refused(tmp_path):
+def test_links_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as archive:
         entry = zipfile.ZipInfo('link')
         entry.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -123,73 +114,29 @@ def test_links_that_lead_out_are_refused(tmp_path):
         unpack_in(tmp_path, tmp_path / 'a.tar.gz')
 
 
-def test_a_tar_that_is_not_compressed_is_taken_under_its_name(tmp_path):
+def test_an_uncompressed_tar_named_tar_gz_is_unpacked(tmp_path):
     write_tar(tmp_path / 'part_120.tar.gz', {'a.mp4': b'clip'}, 'w')
-    got = unpack_in(tmp_path, tmp_path / 'part_120.tar.gz')
-    assert got == {'a.mp4': b'clip'}
+    unpacked = unpack_in(tmp_path, tmp_path / 'part_120.tar.gz')
+    assert unpacked == {'a.mp4': b'clip'}
 
 
 @pytest.mark.parametrize('name', WRITERS)
 @pytest.mark.parametrize('keep', [0, 20, 0.5, 0.9])
-def test_an_archive_that_ends_early_is_told(tmp_path, name, keep):
+def test_an_archive_that_ends_early_is_reported(tmp_path, name, keep):
     contents = {f'{i}.avi': os.urandom(3000) for i in range(5)}
     WRITERS[name](tmp_path / name, contents)
     data = (tmp_path / name).read_bytes()
     length = keep if isinstance(keep, int) else int(len(data) * keep)
     (tmp_path / name).write_bytes(data[:length])
-    with pytest.raises(UserError, match='fetch it again'):
+    with pytest.raises(UserError, match='download it again'):
         unpack_in(tmp_path, tmp_path / name)
 
 
-def test_a_broken_archive_leaves_no_folder(tmp_path):
-    make_ucf101(tmp_path, write_stand_in)
-    path = tmp_path / 'UCF101TrainTestSplits-RecognitionTask.zip'
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(UserError, match='is broken or ends early'):
-        prepare('ucf101', tmp_path)
-    assert not list(tmp_path.glob('ucfTrainTestlist*'))
-    assert not (tmp_path / 'classes.txt').exists()
-
-
-def test_a_piece_that_is_missing_is_named(tmp_path):
-    make_ssv2(tmp_path, write_stand_in)
-    (tmp_path / '20bn-something-something-v2-01').unlink()
-    with pytest.raises(UserError, match='v2-01 is missing'):
-        prepare('ssv2', tmp_path)
-
-
-def test_a_last_piece_that_is_missing_is_noticed(tmp_path):
-    make_ssv2(tmp_path, write_stand_in)
-    (tmp_path / '20bn-something-something-v2-02').unlink()
-    with pytest.raises(UserError, match='v2-01 is broken or ends early'):
-        prepare('ssv2', tmp_path)
-    assert not (tmp_path / '20bn-something-something-v2').exists()
-
-
-def test_pieces_come_in_order_and_once(tmp_path):
+def test_pieces_are_sorted_without_duplicates(tmp_path):
     names = ['x-v2-10', 'x-v2-09.zip', 'x-v2-02.part', 'x-v2', 'x-v2-09']
     names += [f'x-v2-{i:02d}' for i in range(9)]
-    got = find_pieces([tmp_path / name for name in names])
-    assert [p.name for p in got] == [f'x-v2-{i:02d}' for i in range(11)]
-
-
-def test_a_piece_named_zip_that_is_none_is_read_as_it_is(tmp_path):
-    make_ssv2(tmp_path, write_stand_in)
-    for path in tmp_path.glob('20bn-*'):
-        path.rename(path.with_name(path.name + '.zip'))
-    assert prepare('ssv2', tmp_path).lists
-
-
-def test_without_a_tool_for_rar_it_is_told_which_to_install(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setenv('PATH', str(tmp_path / 'nothing'))
-    write_rar(tmp_path / 'UCF50.rar', {'UCF50/a.avi': b'x'}, COMPRESSED)
-    with pytest.raises(UserError) as error:
-        prepare('ucf50', tmp_path)
-    for word in ('libarchive-tools', 'unar', 'by hand', *TOOLS):
-        assert word in str(error.value)
-    assert '\n' not in str(error.value)
+    found = find_pieces([tmp_path / name for name in names])
+    assert [p.name for p in found] == [f'x-v2-{i:02d}' for i in range(11)]
 
 
 FAKE = """#!/bin/sh
@@ -205,7 +152,7 @@ def install_fake(folder, tool, action):
     script.chmod(0o755)
 
 
-@pytest.mark.parametrize('tool', TOOLS)
+@pytest.mark.parametrize('tool', RAR_TOOLS)
 def test_a_tool_is_called_once_for_the_whole_archive(
     tmp_path, monkeypatch, tool
 ):
@@ -219,23 +166,18 @@ def test_a_tool_is_called_once_for_the_whole_archive(
     action = f'cd {names[tool]} && mkdir a && printf 123 > "a/#1;.avi"'
     install_fake(tmp_path / 'bin', tool, action)
     monkeypatch.setenv('PATH', f'{tmp_path / "bin"}:/bin:/usr/bin')
-    monkeypatch.setattr(
-        'dvfl_mmaction.preparation.rar_archives.TOOLS',
-        {tool: TOOLS[tool]},
-    )
+    monkeypatch.setattr(archives, 'RAR_TOOLS', {tool: RAR_TOOLS[tool]})
     write_rar(tmp_path / 'a b.rar', {'a/#1;.avi': b'123'}, COMPRESSED)
-    got = unpack_in(tmp_path, tmp_path / 'a b.rar')
-    assert got == {'a/#1;.avi': b'123'}
+    unpacked = unpack_in(tmp_path, tmp_path / 'a b.rar')
+    assert unpacked == {'a/#1;.avi': b'123'}
     assert len((tmp_path / 'bin' / 'log').read_text().splitlines()) == 1
 
 
-def test_a_tool_that_fails_is_followed_by_the_next(tmp_path, monkeypatch):
+def test_after_a_tool_that_fails_the_next_is_tried(tmp_path, monkeypatch):
     install_fake(tmp_path / 'bin', 'unar', 'echo no memory; exit 2')
     monkeypatch.setenv('PATH', f'{tmp_path / "bin"}:/bin:/usr/bin')
-    monkeypatch.setattr(
-        'dvfl_mmaction.preparation.rar_archives.TOOLS',
-        {tool: TOOLS[tool] for tool in ('unar', 'bsdtar')},
-    )
+    tools = {tool: RAR_TOOLS[tool] for tool in ('unar', 'bsdtar')}
+    monkeypatch.setattr(archives, 'RAR_TOOLS', tools)
     write_rar(tmp_path / 'a.rar', {'a.avi': b'123'}, COMPRESSED)
     if not any(Path(f, 'bsdtar').exists() for f in ('/bin', '/usr/bin')):
         with pytest.raises(UserError, match='exit status 2, no memory'):
@@ -245,36 +187,13 @@ def test_a_tool_that_fails_is_followed_by_the_next(tmp_path, monkeypatch):
     assert unpack_in(tmp_path, tmp_path / 'a.rar') == {'a.avi': b'123'}
 
 
-def test_the_archives_made_here_are_what_rarfile_reads(tmp_path):
+def test_rarfile_reads_the_archives_of_these_tests(tmp_path):
     write_rar(tmp_path / 'a.rar', {'a/ü.avi': b'123'})
     with rarfile.RarFile(tmp_path / 'a.rar', errors='strict') as archive:
         assert archive.read('a/ü.avi') == b'123'
 
 
-def test_too_little_room_is_told_before_the_work(tmp_path, monkeypatch):
-    make_ucf50(tmp_path, write_stand_in)
-    usage = (10**12, 10**12, 100)
-    monkeypatch.setattr(
-        disk_space.shutil,
-        'disk_usage',
-        lambda path: type('Usage', (), dict(free=usage[2])),
-    )
-    with pytest.raises(UserError, match='kB are needed to unpack UCF50.rar'):
-        prepare('ucf50', tmp_path)
-    assert not (tmp_path / 'UCF50').exists()
-
-
-def test_what_an_interrupted_run_left_is_done_again(tmp_path):
-    make_ucf50(tmp_path, write_stand_in)
-    left = tmp_path / 'UCF50.part' / 'UCF50' / 'Punch'
-    left.mkdir(parents=True)
-    (left / 'v_Punch_g01_c01.avi').touch()
-    prepare('ucf50', tmp_path)
-    assert not (tmp_path / 'UCF50' / 'Punch').exists()
-    assert not (tmp_path / 'UCF50.part').exists()
-
-
-def test_a_run_that_is_interrupted_says_so_and_leaves_nothing(tmp_path):
+def test_an_interrupted_run_says_so_and_leaves_nothing(tmp_path):
     install_fake(tmp_path / 'bin', 'unrar', 'exec sleep 60')
     root = tmp_path / 'root'
     root.mkdir()
@@ -292,27 +211,8 @@ def test_a_run_that_is_interrupted_says_so_and_leaves_nothing(tmp_path):
     while not log.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=20)
+    _, output = run.communicate(timeout=20)
     assert run.returncode == 130
-    assert 'stopped; run the same command to go on' in said
-    assert 'Traceback' not in said
+    assert 'stopped; rerun the command to resume' in output
+    assert 'Traceback' not in output
     assert [path.name for path in root.iterdir()] == ['UCF50.rar']
-
-
-def test_the_first_failure_stops_the_other_jobs():
-    begun = threading.Event()
-
-    def work(number):
-        if number == 0:
-            begun.wait(5)
-            raise UserError('the reason')
-        begun.set()
-        while True:
-            share.advance(0)
-
-    progress = Progress('nothing')
-    share = Share(progress, 0)
-    with pytest.raises(UserError, match='the reason'):
-        in_parallel(work, range(2), progress)
-    with pytest.raises(Stopped):
-        progress.advance(1)

@@ -1,9 +1,9 @@
-"""Every config trains on a miniature of its data set's own archives."""
+"""Every config trains on a miniature of its data set."""
 
 from pathlib import Path
 
-import miniature_datasets
 import pytest
+from miniature_datasets import MAKERS
 from mmaction.registry import RUNNERS
 from mmengine.config import Config
 from small_recipe import write_clip, write_teacher
@@ -18,32 +18,28 @@ MODELS = (
     'vflnet',
     'vflnet_kd',
 )
-DATASETS = ('ucf50', 'ucf101', 'hmdb51', 'ssv2', 'k400')
 
 
 @pytest.fixture(scope='module')
 def roots(tmp_path_factory):
-    """The five data sets, from archives of real clips to lists."""
+    """The five data sets, prepared from archives of real clips."""
     folder = tmp_path_factory.mktemp('data')
 
     def write(path):
-        # The container goes by the name; OpenCV writes no WebM.
-        plain = Path(path).with_suffix('.mp4')
-        write_clip(plain, label=len(plain.name) % 4)
-        plain.rename(path)
+        # OpenCV chooses the container by the suffix, and writes no WebM.
+        clip = Path(path).with_suffix('.mp4')
+        write_clip(clip, label=len(clip.name) % 4)
+        clip.rename(path)
 
-    for name in DATASETS:
-        root = folder / name
-        root.mkdir()
-        make = getattr(miniature_datasets, f'make_{name}')
+    for name, make in MAKERS.items():
         options = dict(groups=range(1, 5)) if name == 'ucf50' else {}
-        make(root, write, **options)
-        prepare(name, root, tell=lambda line: None)
+        make(folder / name, write, **options)
+        prepare(name, folder / name, report=lambda line: None)
     return folder
 
 
 def small(cfg, root, work_dir):
-    """The config, unchanged but for its size and where its data is."""
+    """The config with a small model, small clips and its data's folder."""
     cfg.model.backbone.arch = dict(embed_dim=8, depths=(1, 1, 1, 1))
     cfg.model.cls_head.in_channels = 64
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -64,7 +60,7 @@ def small(cfg, root, work_dir):
     return cfg
 
 
-@pytest.mark.parametrize('dataset', DATASETS)
+@pytest.mark.parametrize('dataset', MAKERS)
 @pytest.mark.parametrize('model', MODELS)
 def test_every_config_trains_on_its_data_set(roots, tmp_path, model, dataset):
     root = roots / dataset

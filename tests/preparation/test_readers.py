@@ -1,39 +1,19 @@
-"""From the official archives to lists: each data set in miniature."""
+"""Official archives to lists, for a miniature of each data set."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import rarfile
-from miniature_datasets import (
-    HMDB51_FILES,
-    make_hmdb51,
-    make_k400,
-    make_ssv2,
-    make_ucf50,
-    make_ucf101,
-    write_stand_in,
-)
+from miniature_datasets import HMDB51_FILES, MAKERS, write_stand_in
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.preparation import CATALOGUE, prepare
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'prepare_dataset.py'
-MAKERS = dict(
-    ucf50=make_ucf50,
-    ucf101=make_ucf101,
-    hmdb51=make_hmdb51,
-    ssv2=make_ssv2,
-    k400=make_k400,
-)
 LAYOUTS = [(n, a) for n in MAKERS for a in (True, False)]
 
 
 def make(name, root, **options):
-    root.mkdir(exist_ok=True)
     MAKERS[name](root, write_stand_in, **options)
     return root
 
@@ -42,13 +22,13 @@ def clips(prepared, split, part):
     return read_annotations(prepared.lists[split, part]).clips
 
 
-def told(prepared, text):
+def line_with(text, prepared):
     (line,) = [line for line in prepared.lines if text in line]
     return line
 
 
 @pytest.mark.parametrize(('name', 'archives'), LAYOUTS)
-def test_every_listed_clip_is_on_disk_and_says_its_name(
+def test_every_listed_clip_is_on_disk_with_its_content(
     tmp_path, name, archives
 ):
     prepared = prepare(name, make(name, tmp_path, archives=archives))
@@ -78,7 +58,7 @@ def test_ucf50_leaves_one_group_out(tmp_path):
     assert (classes[0], classes[4]) == ('BaseballPitch', 'Billiards')
 
 
-def test_ucf101_follows_its_lists(tmp_path):
+def test_ucf101_has_the_official_splits(tmp_path):
     prepared = prepare('ucf101', make('ucf101', tmp_path))
     assert (tmp_path / 'ucf101_val_split_3_videos.txt').read_text() == (
         '# dataset: ucf101\n# split: official 3\n# part: val\n'
@@ -89,10 +69,12 @@ def test_ucf101_follows_its_lists(tmp_path):
     )
     assert len(clips(prepared, '1', 'train')) == 12
     assert prepared.classes.read_text() == 'ApplyEyeMakeup\nArchery\n'
-    assert '12 clips (9,537 are published)' in told(prepared, 'train_split_1_')
+    assert '12 clips (9,537 are published)' in line_with(
+        'train_split_1_', prepared
+    )
 
 
-def test_hmdb51_takes_tags_one_and_two(tmp_path):
+def test_hmdb51_trains_on_tag_1_and_tests_on_tag_2(tmp_path):
     prepared = prepare('hmdb51', make('hmdb51', tmp_path))
     kick, ball = HMDB51_FILES['kick'], HMDB51_FILES['kick_ball']
     assert CATALOGUE['hmdb51'].class_names.index('kick') == 20
@@ -107,7 +89,7 @@ def test_hmdb51_takes_tags_one_and_two(tmp_path):
 
 
 @pytest.mark.parametrize('zipped', [False, True])
-def test_ssv2_strips_brackets_and_takes_both_hostings(tmp_path, zipped):
+def test_ssv2_strips_brackets_and_accepts_both_sets_of_names(tmp_path, zipped):
     root = make('ssv2', tmp_path, zipped=zipped)
     prepared = prepare('ssv2', root)
     assert prepared.classes.read_text().splitlines() == [
@@ -123,10 +105,10 @@ def test_ssv2_strips_brackets_and_takes_both_hostings(tmp_path, zipped):
     ]
     text = prepared.lists['official', 'val'].read_text()
     assert text.startswith('# dataset: ssv2\n# split: official\n# part: val\n')
-    assert not [line for line in prepared.lines if 'no list names' in line]
+    assert not [line for line in prepared.lines if 'not listed' in line]
 
 
-def test_k400_takes_the_replacement_and_sorts_its_classes(tmp_path):
+def test_k400_uses_the_replacement_and_sorts_its_classes(tmp_path):
     prepared = prepare('k400', make('k400', tmp_path))
     assert prepared.classes.read_text().splitlines() == [
         'abseiling',
@@ -140,7 +122,7 @@ def test_k400_takes_the_replacement_and_sorts_its_classes(tmp_path):
     ]
 
 
-def test_k400_in_folders_of_classes_keeps_their_spaces(tmp_path):
+def test_k400_in_class_folders_keeps_the_spaces_in_their_names(tmp_path):
     root = make('k400', tmp_path, archives=False, replacement=False)
     prepared = prepare('k400', root)
     assert clips(prepared, 'official', 'val')[1:] == [
@@ -167,7 +149,7 @@ def test_a_second_run_changes_nothing(tmp_path, name):
     assert second.lists == first.lists
 
 
-def test_an_archive_that_was_replaced_is_unpacked_again(tmp_path):
+def test_a_replaced_archive_is_unpacked_again(tmp_path):
     root = make('ucf50', tmp_path, groups=(1, 2))
     prepare('ucf50', root)
     make('ucf50', root / 'newer', groups=(1, 2, 3))
@@ -177,7 +159,7 @@ def test_an_archive_that_was_replaced_is_unpacked_again(tmp_path):
     assert not (root / 'UCF50.old').exists()
 
 
-def test_inner_archives_that_were_left_are_unpacked(tmp_path):
+def test_inner_archives_of_a_folder_unpacked_by_hand_are_unpacked(tmp_path):
     root = make('hmdb51', tmp_path)
     inner = root / 'inner'
     inner.mkdir()
@@ -192,7 +174,7 @@ def test_inner_archives_that_were_left_are_unpacked(tmp_path):
     assert len(notes) == 1 and 'test_train_splits.rar' in notes[0]
 
 
-def test_videos_that_are_a_folder_of_ones_own_are_used(tmp_path):
+def test_a_videos_folder_of_the_user_is_used(tmp_path):
     root = make('ucf101', tmp_path, archives=False)
     (root / 'UCF-101').rename(root / 'videos')
     prepared = prepare('ucf101', root)
@@ -229,33 +211,31 @@ FAULTS = {
         break_ucf101,
         [
             'classes without a clip: 1 (Archery)',
-            'clips that are there twice: 1 '
-            '(ApplyEyeMakeup/v_ApplyEyeMakeup_g02_c01.avi)',
+            'duplicate clips: 1 (ApplyEyeMakeup/v_ApplyEyeMakeup_g02_c01.avi)',
             'clips with an unknown label: 2 (Boxing/v_Boxing_g01_c01.avi, '
             'ApplyEyeMakeup/v_ApplyEyeMakeup_g09_c01.avi 7)',
             'clips listed and not on disk: 8 (Archery/v_Archery_g02_c01.avi, '
             'Archery/v_Archery_g02_c02.avi, Archery/v_Archery_g03_c01.avi '
             'and 5 more)',
-            'files on disk that no list names: 1 (ApplyEyeMakeup/stray.avi)',
+            'files on disk and not listed: 1 (ApplyEyeMakeup/stray.avi)',
         ],
     ),
     'k400': (
         break_k400,
         [
-            'clips that are there twice: 1 (train/gfg7GAPvMuE_000120_000130.'
+            'duplicate clips: 1 (train/gfg7GAPvMuE_000120_000130.'
             'mp4 = train/playing guitar/gfg7GAPvMuE_000120_000130.mp4)',
             'clips with an unknown label: 1 (0KvUwFoAYQB_000001_000011 '
             "'juggling')",
             'clips listed and not on disk: 1 (0wR5jVB-WPk_000417_000427)',
-            'files on disk that no list names: 1 '
-            '(train/stray_000001_000011.mp4)',
+            'files on disk and not listed: 1 (train/stray_000001_000011.mp4)',
         ],
     ),
 }
 
 
 @pytest.mark.parametrize('name', FAULTS)
-def test_what_is_wrong_is_named_and_left_out(tmp_path, name):
+def test_faults_are_named_and_left_out(tmp_path, name):
     root = make(name, tmp_path, archives=False)
     break_it, wanted = FAULTS[name]
     break_it(root)
@@ -267,7 +247,7 @@ def test_what_is_wrong_is_named_and_left_out(tmp_path, name):
 
 
 @pytest.mark.parametrize('name', FAULTS)
-def test_strict_writes_nothing_if_something_is_wrong(tmp_path, name):
+def test_strict_writes_nothing_if_there_are_faults(tmp_path, name):
     root = make(name, tmp_path, archives=False)
     break_it, wanted = FAULTS[name]
     break_it(root)
@@ -279,13 +259,13 @@ def test_strict_writes_nothing_if_something_is_wrong(tmp_path, name):
 
 
 @pytest.mark.parametrize('name', ['ucf101', 'ssv2', 'k400'])
-def test_strict_takes_a_data_set_without_faults(tmp_path, name):
+def test_strict_accepts_a_data_set_without_faults(tmp_path, name):
     assert prepare(name, make(name, tmp_path), strict=True).lists
 
 
 @pytest.mark.parametrize('name', MAKERS)
-def test_what_is_missing_is_told_with_its_source(tmp_path, name):
-    with pytest.raises(UserError, match='is not there; put ') as error:
+def test_missing_archives_are_reported_with_their_source(tmp_path, name):
+    with pytest.raises(UserError, match='not found; put ') as error:
         prepare(name, tmp_path)
     archive = CATALOGUE[name].archives[0]
     assert str(tmp_path) in str(error.value)
@@ -293,64 +273,10 @@ def test_what_is_missing_is_told_with_its_source(tmp_path, name):
     assert archive.about in str(error.value) or name == 'k400'
 
 
-def test_lists_of_which_nothing_is_on_disk_are_refused(tmp_path):
+def test_lists_without_any_clip_on_disk_are_rejected(tmp_path):
     root = make('ucf101', tmp_path, archives=False)
     for path in (root / 'UCF-101').glob('*/*.avi'):
         path.rename(path.with_name(f'other_{path.name}'))
-    with pytest.raises(UserError, match='is both on disk and in the lists'):
+    with pytest.raises(UserError, match='is both on disk and in a list'):
         prepare('ucf101', root)
     assert not (root / 'classes.txt').exists()
-
-
-@pytest.mark.parametrize(
-    ('name', 'split'),
-    [
-        ('ucf50', 'paper'),
-        ('ucf101', 'official'),
-        ('hmdb51', 'official'),
-        ('ssv2', 'official'),
-        ('k400', 'paper'),
-    ],
-)
-def test_the_tool_prepares_it(tmp_path, name, split):
-    root = make(name, tmp_path / 'data set')
-    done = run_tool(name, '--root', root, '--split', split)
-    assert done.returncode == 0, done.stderr
-    first = '1' if name in ('ucf50', 'ucf101', 'hmdb51') else 'official'
-    number = 'paper' if split == 'paper' else first
-    path = root / f'{name}_train_split_{number}_videos.txt'
-    assert read_annotations(path).header['dataset'] == name
-    assert f'{path}: ' in done.stdout
-
-
-def test_the_tool_tells_a_mistake_in_one_line(tmp_path):
-    for options in (['--root', tmp_path / 'gone'], ['--root', tmp_path]):
-        done = run_tool('ucf101', *options)
-        assert done.returncode == 1
-        (line,) = done.stderr.strip().splitlines()
-        assert line.startswith('error: ') and 'is not there; ' in line
-    (tmp_path / 'file').touch()
-    done = run_tool('ucf101', '--root', tmp_path / 'file', '--download')
-    assert done.returncode == 1
-    assert done.stderr.count('\n') == 1 and 'File exists' in done.stderr
-    root = make('ucf101', tmp_path, archives=False)
-    break_ucf101(root)
-    done = run_tool('ucf101', '--root', root, '--strict')
-    assert done.returncode == 1
-    (line,) = done.stderr.strip().splitlines()
-    assert 'nothing was written' in line
-
-
-def test_help_has_an_example_for_each():
-    text = run_tool('--help').stdout
-    for name in MAKERS:
-        assert f'tools/prepare_dataset.py {name} --root' in text
-
-
-def run_tool(*words):
-    return subprocess.run(
-        [sys.executable, TOOL, *map(str, words)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'COLUMNS': '80'},
-    )

@@ -1,4 +1,4 @@
-"""The paper's split: whole sources, 70 %, the same for every order."""
+"""The paper's split: whole sources, 70 %, independent of the order."""
 
 import os
 import random
@@ -7,11 +7,7 @@ import sys
 from collections import Counter
 
 import pytest
-from miniature_datasets import (
-    make_hmdb51,
-    make_ucf50,
-    write_stand_in,
-)
+from miniature_datasets import make_hmdb51, make_ucf50, write_stand_in
 
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.preparation import prepare
@@ -21,7 +17,7 @@ from dvfl_mmaction.preparation.splits import choose, split_by_source
 
 
 def make_clips(num_classes=5, num_sources=25, seed=0):
-    """Classes of sources with 1 to 7 clips; some films are in two."""
+    """Sources of 1 to 7 clips; three occur in every class."""
     draw = random.Random(seed)
     clips = []
     for label in range(num_classes):
@@ -34,7 +30,7 @@ def make_clips(num_classes=5, num_sources=25, seed=0):
     return clips
 
 
-def test_no_source_is_on_both_sides_and_every_clip_on_one():
+def test_no_source_is_on_both_sides_and_every_clip_is_on_one():
     clips = make_clips()
     train, val = split_by_source(clips)
     assert {c.group for c in train}.isdisjoint({c.group for c in val})
@@ -48,7 +44,7 @@ def test_every_class_is_divided_seventy_to_thirty():
         assert abs(count - 0.7 * sizes[label]) <= 0.5
 
 
-def test_the_order_of_the_clips_has_no_part_in_it():
+def test_the_split_does_not_depend_on_the_order_of_the_clips():
     clips = make_clips()
     wanted = split_by_source(clips)
     for seed in range(3):
@@ -56,7 +52,7 @@ def test_the_order_of_the_clips_has_no_part_in_it():
         assert split_by_source(clips) == wanted
 
 
-def test_it_is_no_split_by_name():
+def test_the_split_does_not_follow_the_names():
     clips = [Clip(f'{i:03d}.avi', 0, f'{i:03d}') for i in range(100)]
     train, val = split_by_source(clips)
     assert (len(train), len(val)) == (70, 30)
@@ -81,7 +77,7 @@ def test_sources_are_chosen_nearest_to_seventy_percent(counts, placed, wanted):
     assert choose(counts, *placed) == wanted
 
 
-def test_two_sources_that_two_classes_share_are_on_two_sides():
+def test_two_sources_shared_by_two_classes_are_on_two_sides():
     clips = [
         Clip(f'{label}/{source}_{number}.avi', label, source)
         for label in (0, 1)
@@ -93,7 +89,7 @@ def test_two_sources_that_two_classes_share_are_on_two_sides():
     assert {clip.group for clip in val} == {'a'}
 
 
-def test_a_film_is_what_stands_before_the_class():
+def test_the_film_of_a_clip_precedes_the_class_in_its_name():
     for name, film in {
         'kick/A_kick_kick_f_cm_np1_le_med_0.avi': 'A_kick',
         'kick/#437_(x);y_kick_f_cm_np1_le_med_0.avi': '#437_(x);y',
@@ -102,7 +98,7 @@ def test_a_film_is_what_stands_before_the_class():
         assert hmdb51_group('kick', name) == film
 
 
-def test_films_of_hmdb51_stay_whole_across_classes(tmp_path):
+def test_films_of_hmdb51_stay_on_one_side_across_classes(tmp_path):
     make_hmdb51(tmp_path, write_stand_in)
     prepared = prepare('hmdb51', tmp_path, split='paper')
     sides = [
@@ -115,7 +111,7 @@ def test_films_of_hmdb51_stay_whole_across_classes(tmp_path):
         assert sorted(on) == [False, True]
 
 
-def test_the_list_says_how_it_was_made(tmp_path):
+def test_the_header_of_a_list_describes_the_split(tmp_path):
     make_ucf50(tmp_path, write_stand_in)
     prepared = prepare('ucf50', tmp_path, split='paper')
     assert read_annotations(prepared.lists['paper', 'val']).header == {
@@ -134,8 +130,8 @@ print([clip.name for clip in split_by_source(clips)[1]])
 """
 
 
-def test_pythons_hash_seed_has_no_part_in_it():
-    said = {
+def test_the_split_does_not_depend_on_the_hash_seed():
+    outputs = {
         subprocess.run(
             [sys.executable, '-c', SCRIPT],
             env={**os.environ, 'PYTHONHASHSEED': seed},
@@ -145,4 +141,4 @@ def test_pythons_hash_seed_has_no_part_in_it():
         ).stdout
         for seed in '12'
     }
-    assert len(said) == 1
+    assert len(outputs) == 1

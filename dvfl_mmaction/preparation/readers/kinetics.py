@@ -1,39 +1,28 @@
 """Kinetics-400 as CVDF hosts it: clips by YouTube id, labels in CSV."""
 
 import csv
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ...errors import UserError
 from ..catalogue import Dataset
-from ..findings import (
-    DUPLICATE,
-    NOT_LISTED,
-    NOT_ON_DISK,
-    UNKNOWN_LABEL,
-    Clip,
-    Findings,
-    Reading,
-    find,
-    list_files,
-    note_empty_classes,
-)
+from ..findings import Clip, Fault, Findings, Reading
+from .disk import first_existing, index_names, list_files
 
-# Where CVDF's own scripts put things, too.
-PLACES = ('', 'k400/', 'videos/')
+PLACES = ('', 'k400/', 'videos/')  # k400/ is used by CVDF's scripts
 REPLACEMENTS = 'replacement_for_corrupted_k400'
 
 
 def read_k400(root: Path, dataset: Dataset) -> Reading:
     """The official training and validation parts.
 
-    Clips may lie flat or in folders, of a class or of an archive. A
-    replacement is taken instead of the clip that it stands for.
+    Clips may lie in the folder itself, or in one folder per class or per
+    archive. A replacement is used instead of the clip that it replaces.
     """
     links, findings = {}, Findings()
     replacements = {}
     for place in (*PLACES, 'replacement/', 'k400/replacement/'):
         if (root / place / REPLACEMENTS).is_dir():
-            replacements = index(
+            replacements = index_folder(
                 root, place + REPLACEMENTS, REPLACEMENTS, links, findings
             )
             break
@@ -46,37 +35,32 @@ def read_k400(root: Path, dataset: Dataset) -> Reading:
     taken, parts = set(), []
     for part, table in tables.items():
         archive = next(a for a in dataset.archives if a.folder == part)
-        folder = find(
+        folder = first_existing(
             root,
             [place + part for place in PLACES],
             f'put {archive.name} ({archive.about}, from {dataset.page}) in '
-            f'{root}, or give --download',
+            f'{root}, or pass --download',
         )
         place = folder.relative_to(root).as_posix()
-        on_disk = index(root, place, part, links, findings)
+        on_disk = index_folder(root, place, part, links, findings)
         parts.append(
-            read_part(table, labels, on_disk, replacements, taken, findings)
+            match_rows(table, labels, on_disk, replacements, taken, findings)
         )
         for stem in sorted(on_disk.keys() - taken):
-            findings.add(NOT_LISTED, on_disk[stem])
+            findings.add(Fault.NOT_LISTED, on_disk[stem])
     clips = [*parts[0], *parts[1]]
-    note_empty_classes(classes, clips, findings)
+    findings.add_empty_classes(classes, clips)
     return Reading(classes, clips, {'official': tuple(parts)}, findings, links)
 
 
-def index(
+def index_folder(
     root: Path, place: str, name: str, links: dict, findings: Findings
 ) -> dict[str, str]:
-    """Clips by id and times -> name in ``videos``, which may get a link."""
+    """Id and times -> name in ``videos``; adds to the links to make."""
     if not place.startswith('videos/') or (root / place).is_symlink():
         links[f'videos/{name}'] = place
-    found = {}
-    for file in list_files(root / place):
-        stem = PurePosixPath(file).stem
-        if stem in found:
-            findings.add(DUPLICATE, f'{found[stem]} = {name}/{file}')
-        found.setdefault(stem, f'{name}/{file}')
-    return found
+    files = list_files(root / place)
+    return index_names([f'{name}/{file}' for file in files], findings)
 
 
 def find_table(root: Path, dataset: Dataset, part: str) -> Path:
@@ -84,10 +68,10 @@ def find_table(root: Path, dataset: Dataset, part: str) -> Path:
     names += [f'k400/{name}' for name in names]
     if part == 'val':
         names += ['annotations/validate.csv', 'validate.csv']
-    return find(
+    return first_existing(
         root,
         names,
-        f'put {part}.csv (from {dataset.page}) there, or give --download',
+        f'put {part}.csv (from {dataset.page}) there, or pass --download',
     )
 
 
@@ -99,7 +83,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
         if not wanted <= set(table.fieldnames or ()):
             raise UserError(
                 f'{path} has the columns {table.fieldnames}, but '
-                f'{", ".join(sorted(wanted))} were wanted; fetch it again'
+                f'{", ".join(sorted(wanted))} were expected; download it '
+                'again'
             )
         return list(table)
 
@@ -109,7 +94,7 @@ def stem_of(row: dict[str, str]) -> str:
     return f'{row["youtube_id"]}_{begin:06d}_{end:06d}'
 
 
-def read_part(
+def match_rows(
     table: list[dict[str, str]],
     labels: dict[str, int],
     on_disk: dict[str, str],
@@ -117,17 +102,17 @@ def read_part(
     taken: set[str],
     findings: Findings,
 ) -> list[Clip]:
-    """The clips of a part; ``taken`` collects those that were listed."""
+    """Clips of a part; ``taken`` collects the listed ones."""
     clips = []
     for row in table:
         stem = stem_of(row)
         name = replacements.get(stem) or on_disk.get(stem)
         if stem in taken:
-            findings.add(DUPLICATE, stem)
+            findings.add(Fault.DUPLICATE, stem)
         elif row['label'] not in labels:
-            findings.add(UNKNOWN_LABEL, f'{stem} {row["label"]!r}')
+            findings.add(Fault.UNKNOWN_LABEL, f'{stem} {row["label"]!r}')
         elif name is None:
-            findings.add(NOT_ON_DISK, stem)
+            findings.add(Fault.NOT_ON_DISK, stem)
         else:
             clips.append(Clip(name, labels[row['label']], row['youtube_id']))
         taken.add(stem)

@@ -1,0 +1,84 @@
+"""A data set is unpacked completely or not at all."""
+
+import pytest
+from miniature_datasets import (
+    COMPRESSED,
+    make_ssv2,
+    make_ucf50,
+    make_ucf101,
+    write_rar,
+    write_stand_in,
+)
+
+from dvfl_mmaction import UserError, files
+from dvfl_mmaction.preparation import prepare
+from dvfl_mmaction.preparation.archives import RAR_TOOLS
+
+
+def test_a_broken_archive_leaves_no_folder(tmp_path):
+    make_ucf101(tmp_path, write_stand_in)
+    path = tmp_path / 'UCF101TrainTestSplits-RecognitionTask.zip'
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserError, match='is broken or ends early'):
+        prepare('ucf101', tmp_path)
+    assert not list(tmp_path.glob('ucfTrainTestlist*'))
+    assert not (tmp_path / 'classes.txt').exists()
+
+
+def test_a_missing_piece_is_named(tmp_path):
+    make_ssv2(tmp_path, write_stand_in)
+    (tmp_path / '20bn-something-something-v2-01').unlink()
+    with pytest.raises(UserError, match='v2-01 is missing'):
+        prepare('ssv2', tmp_path)
+
+
+def test_a_missing_last_piece_is_reported(tmp_path):
+    make_ssv2(tmp_path, write_stand_in)
+    (tmp_path / '20bn-something-something-v2-02').unlink()
+    with pytest.raises(UserError, match='v2-01 is broken or ends early'):
+        prepare('ssv2', tmp_path)
+    assert not (tmp_path / '20bn-something-something-v2').exists()
+
+
+def test_a_piece_that_is_only_named_zip_is_read_directly(tmp_path):
+    make_ssv2(tmp_path, write_stand_in)
+    for path in tmp_path.glob('20bn-*'):
+        path.rename(path.with_name(path.name + '.zip'))
+    assert prepare('ssv2', tmp_path).lists
+
+
+def test_without_a_tool_for_rar_the_error_names_those_to_install(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv('PATH', str(tmp_path / 'nothing'))
+    write_rar(tmp_path / 'UCF50.rar', {'UCF50/a.avi': b'x'}, COMPRESSED)
+    with pytest.raises(UserError) as error:
+        prepare('ucf50', tmp_path)
+    for word in ('libarchive-tools', 'unar', 'by hand', *RAR_TOOLS):
+        assert word in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_too_little_disk_space_is_reported_before_unpacking(
+    tmp_path, monkeypatch
+):
+    make_ucf50(tmp_path, write_stand_in)
+    usage = (10**12, 10**12, 100)
+    monkeypatch.setattr(
+        files.shutil,
+        'disk_usage',
+        lambda path: type('Usage', (), dict(free=usage[2])),
+    )
+    with pytest.raises(UserError, match='kB are needed to unpack UCF50.rar'):
+        prepare('ucf50', tmp_path)
+    assert not (tmp_path / 'UCF50').exists()
+
+
+def test_the_remains_of_an_interrupted_run_are_removed(tmp_path):
+    make_ucf50(tmp_path, write_stand_in)
+    left = tmp_path / 'UCF50.part' / 'UCF50' / 'Punch'
+    left.mkdir(parents=True)
+    (left / 'v_Punch_g01_c01.avi').touch()
+    prepare('ucf50', tmp_path)
+    assert not (tmp_path / 'UCF50' / 'Punch').exists()
+    assert not (tmp_path / 'UCF50.part').exists()
