@@ -1,7 +1,7 @@
-_base_ = [
-    '_base_/models/vflnet_demo.py',
-    '_base_/datasets/demo.py',
-    '_base_/schedules/demo.py',
-    '_base_/default_runtime.py',
-]
-model = dict(cls_head=dict(num_classes=_base_.num_classes))
+_base_ = 'videofocalnet_tiny_demo.py'
+model = dict(
+    backbone=dict(
+        type='VFLNetNano', arch=dict(embed_dim=20, depths=(1, 1, 2, 1))
+    ),
+    cls_head=dict(in_channels=160),
+)

@@ -1,7 +1,2 @@
-_base_ = [
-    '_base_/models/videofocalnet_small_demo.py',
-    '_base_/datasets/demo.py',
-    '_base_/schedules/demo.py',
-    '_base_/default_runtime.py',
-]
-model = dict(cls_head=dict(num_classes=_base_.num_classes))
+_base_ = 'videofocalnet_tiny_demo.py'
+model = dict(backbone=dict(arch=dict(depths=(1, 1, 5, 1))))

@@ -1,10 +1,5 @@
 _base_ = [
-    '_base_/models/videofocalnet_tiny.py',
     '_base_/datasets/ucf101.py',
     '_base_/schedules/sgd_120e.py',
     '_base_/default_runtime.py',
 ]
-model = dict(
-    cls_head=dict(num_classes=_base_.num_classes),
-    data_preprocessor=dict(blending=dict(num_classes=_base_.num_classes)),
-)

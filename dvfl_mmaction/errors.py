@@ -1,4 +1,4 @@
-"""Mistakes of the user: their exception, and how they are printed."""
+"""The exception for the user's mistakes, and how it is printed."""
 
 import difflib
 import inspect
@@ -14,40 +14,38 @@ UNREGISTERED = re.compile(r'^(\S+) is not in the (\S+) registry\.')
 class UserError(ValueError):
     """A mistake of the user, described in one line.
 
-    The message says what came, what was wanted, and the remedy. Where
-    nobody catches it, :func:`print_user_errors` has it printed without a
-    traceback.
+    The message says what came, what was wanted, and the remedy. If it is
+    not caught, :func:`print_user_errors` prints it without a traceback.
     """
 
 
 def print_user_errors():
-    """Print uncaught mistakes of the user as one line, with exit status 1.
+    """Print uncaught mistakes of the user as one line; the exit status is 1.
 
-    Every other error goes to the hook that was installed before. With
-    ``DVFL_TRACEBACK=1`` in the environment the traceback is printed as well.
+    Other errors go to the previous ``sys.excepthook``. With
+    ``DVFL_TRACEBACK=1`` in the environment the traceback is printed, too.
     """
     if getattr(sys.excepthook, 'prints_user_errors', False):
         return
     previous = sys.excepthook
 
     def hook(kind, error, tb):
-        line = one_line(error)
+        line = user_error_line(error)
         if line is None or os.environ.get('DVFL_TRACEBACK') == '1':
             previous(kind, error, tb)
         if line is not None:
-            # mim prints a traceback of its own below; keep the line apart.
+            # mim prints its own traceback below; blank lines set this apart.
             print(f'\nerror: {line}\n', file=sys.stderr, flush=True)
 
     hook.prints_user_errors = True
     sys.excepthook = hook
 
 
-def one_line(error: BaseException) -> str | None:
+def user_error_line(error: BaseException) -> str | None:
     """Describe a user's mistake in one line.
 
-    Besides :class:`UserError`, this recognises a key or a type that is
-    misspelt in a config; MMEngine's registries raise TypeError and KeyError
-    for them.
+    Besides :class:`UserError` this recognises misspelt keys and types in a
+    config, for which MMEngine's registries raise TypeError and KeyError.
 
     Returns:
         The line, or None if the error is not a mistake of the user.
@@ -71,13 +69,13 @@ def one_line(error: BaseException) -> str | None:
 
 
 def called_by_mmengine(error: BaseException) -> bool:
-    """Whether a call that MMEngine makes from the config itself failed."""
+    """Whether MMEngine's own code raised the error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return frames[-1].f_globals.get('__name__', '').startswith('mmengine.')
 
 
 def built_from_config(error: BaseException) -> dict | None:
-    """Local variables of the innermost build from a registry, if any."""
+    """Local variables of the innermost build from a config, if any."""
     found = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == 'build_from_cfg':
@@ -86,7 +84,7 @@ def built_from_config(error: BaseException) -> dict | None:
 
 
 def unknown_argument(built, name: str, came: dict) -> str:
-    """A key that the class does not take, and the one that was meant."""
+    """Name a key that the class does not take, and the likely one."""
     accepted = set()
     for cls in inspect.getmro(built) if inspect.isclass(built) else [built]:
         accepted |= set(inspect.signature(cls).parameters)
@@ -97,5 +95,6 @@ def unknown_argument(built, name: str, came: dict) -> str:
 
 
 def guess(name, candidates, otherwise: str) -> str:
+    """Suggest the candidate that is closest to a name, if any is close."""
     near = difflib.get_close_matches(name, list(candidates), n=1)
     return f'; did you mean {near[0]!r}?' if near else otherwise

@@ -1,8 +1,8 @@
-"""Record a teacher's answers to a whole training, and train nothing.
+"""Record a teacher's logits over a whole training, and train nothing.
 
 A student then trains without the teacher: no weights in memory, no forward
-pass. It has to be shown the same clips: same data, pipeline, seed, batch
-size, number of processes and epochs.
+pass. Its run must show the same clips: same data, pipeline, seed, batch size
+and number of processes, and no more epochs.
 
 Example:
     python tools/record_teacher.py configs/vflnet_kd_ucf101.py \\
@@ -25,13 +25,13 @@ def parse_args():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='of a distillation')
+    parser.add_argument('config', help='config of a distillation')
     parser.add_argument('--to', required=True, help='folder for the recording')
     parser.add_argument(
         '--dtype', default='float16', choices=('float16', 'float32')
     )
     parser.add_argument(
-        '--top-k', type=int, help='keep only the largest logits of each clip'
+        '--top-k', type=int, help='keep only the K largest logits per clip'
     )
     parser.add_argument('--work-dir', help='folder for the log')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
@@ -42,9 +42,9 @@ def parse_args():
 
 
 def recording_config(args) -> Config:
-    """The distillation's config, changed to record alone."""
+    """Load the distillation's config, and change it to record only."""
     if not Path(args.config).is_file():
-        raise UserError(f'{args.config} is not there; give a config file')
+        raise UserError(f'{args.config} was not found; give a config file')
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     teacher = cfg.model.get('teacher')

@@ -1,6 +1,6 @@
 default_scope = 'mmaction'
 custom_imports = dict(imports=['dvfl_mmaction'], allow_failed_imports=False)
-# Checks files and options before it builds anything.
+# Checks files and options before anything is built.
 runner_type = 'CheckedRunner'
 
 default_hooks = dict(
@@ -13,10 +13,10 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
-    # A run stops where more than this share of a data set cannot be read.
+    # The run stops if more than this share of a data set is unreadable.
     broken_clips=dict(type='BrokenClipsHook', max_share=0.2),
     results=dict(type='ResultsHook'),
-    # For a teacher with record_to, or of type RecordedTeacher.
+    # Needed by a teacher with record_to, or of type RecordedTeacher.
     teacher_recording=dict(type='TeacherRecordingHook'),
 )
 

@@ -130,8 +130,7 @@ class Subject:
         teacher = student.teacher
         if kind == 'online':
             config = load_config(str(find_config(cfg.model.teacher.config)))
-            teacher.model = build_model(config).to(self.device).eval()
-            teacher.model.requires_grad_(False)
+            teacher.use_model(build_model(config).to(self.device))
         else:
             num_classes = student.cls_head.num_classes
             recording = LogitRecording.create(
@@ -141,13 +140,13 @@ class Subject:
                     rows=batch_size,
                     dtype='float16',
                     top_k=None,
-                    temperature=student.loss_kd.temperature,
+                    temperature=None,
                     fingerprint={},
                 ),
             )
             recording.write(0, torch.randn(batch_size, num_classes).numpy())
-            teacher.replay.recording = recording
-            teacher.replay.iteration = 0
+            teacher.use_recording(recording)
+            teacher.begin_iteration(0)
         self.model = student.to(self.device)
         self.optimizer.optimizer = torch.optim.SGD(
             self.model.parameters(), lr=1e-4, momentum=0.9, nesterov=True

@@ -1,4 +1,4 @@
-"""Recognizers that learn from a frozen teacher and from the labels."""
+"""Recognizers that learn from a teacher and from the labels."""
 
 import inspect
 
@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from mmaction.models import Recognizer2D, Recognizer3D
 from mmaction.registry import MODELS
-from mmengine.model import merge_dict
-from torch import Tensor
+from mmengine.model import is_model_wrapper, merge_dict
+from torch import Tensor, nn
 
 from ..errors import UserError
 from .recorded_teacher import RecordedTeacher, RecordingTeacher
-from .teacher import FrozenTeacher
+from .teacher import FrozenTeacher, Teacher
 
 TEACHERS = {
     cls.__name__: cls
@@ -25,17 +25,19 @@ class Distillation:
     L = alpha * L_kd + (1 - alpha) * L_ce (DVFL-Net). The recognizer *is*
     the student: its state dict holds ``backbone.*`` and ``cls_head.*`` and
     nothing else, so its checkpoints load in the plain recognizer's config.
-    The teacher answers to the very tensor that the student sees, after
-    blending; it is built in ``init_weights()``, which only training calls,
-    so testing needs no teacher.
+    The teacher sees the very tensor that the student sees, after blending.
+    It is built in ``init_weights()``, which only training calls, so testing
+    needs no teacher.
 
     Args:
-        teacher: ``dict(config=file or dict, checkpoint=file)``; with
-            ``record_to=folder``, which also writes its answers down; or
-            ``dict(type='RecordedTeacher', path=folder)``, which reads them.
-        alpha: Weight of the teacher's loss, in [0, 1]; the paper's best is
-            0.3.
-        loss_kd: Config of the teacher's loss.
+        teacher: ``dict(config=file or dict, checkpoint=file)``; add
+            ``record_to=folder`` to record its logits, or give
+            ``dict(type='RecordedTeacher', path=folder)`` to read a
+            recording. See :class:`.teacher.Teacher`.
+        alpha: Weight of the distillation loss, in [0, 1]; the paper's best
+            is 0.3.
+        loss_kd: Config of the distillation loss, a module that is called
+            with the student's and the teacher's logits.
         kwargs: Arguments of the recognizer.
 
     Raises:
@@ -65,10 +67,9 @@ class Distillation:
         self.teacher.build(self)
 
     def _apply(self, fn, *args, **kwargs):
-        # The teacher is outside the module tree, so .to() must take it.
+        # The teacher is outside the module tree; .to() converts it here.
         super()._apply(fn, *args, **kwargs)
-        if self.teacher.model is not None:
-            self.teacher.model._apply(fn, *args, **kwargs)
+        self.teacher.convert_tensors(fn, *args, **kwargs)
         return self
 
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict:
@@ -81,7 +82,7 @@ class Distillation:
 
         Returns:
             ``loss_kd``, times alpha; the recognizer's own losses, times
-            1 - alpha; and, for the log alone, ``teacher_entropy`` and
+            1 - alpha; and, only for the log, ``teacher_entropy`` and
             ``student_entropy`` (nats, from 0 to log K) and
             ``teacher_agreement`` (share of the batch, 0 to 1).
         """
@@ -105,9 +106,9 @@ class Distillation:
 
 
 def agreement(student_logits: Tensor, teacher_logits: Tensor) -> dict:
-    """How sure both are, and how often they name the same class.
+    """Entropies of both, and how often they predict the same class.
 
-    A teacher whose entropy is near 0 tells little more than the label.
+    A teacher whose entropy is near 0 adds little to the label.
 
     Args:
         student_logits: (B, K).
@@ -127,8 +128,14 @@ def entropy(logits: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).sum(-1).mean()
 
 
-def build_teacher(teacher: dict) -> FrozenTeacher | RecordedTeacher:
-    """A teacher from its config, with its keys checked."""
+def distilling_model(model: nn.Module) -> Distillation | None:
+    """The student that a runner's model is or wraps; None for others."""
+    model = model.module if is_model_wrapper(model) else model
+    return model if isinstance(model, Distillation) else None
+
+
+def build_teacher(teacher: dict) -> Teacher:
+    """Build a teacher from its config, and check the config's keys."""
     args = dict(teacher) if isinstance(teacher, dict) else {}
     records = any(key.startswith('record_') for key in args)
     default = 'RecordingTeacher' if records else 'FrozenTeacher'

@@ -1,4 +1,4 @@
-"""Logits of a training's every batch, in a file."""
+"""A file with the logits of every batch of a training."""
 
 import json
 import os
@@ -12,29 +12,30 @@ from ..errors import UserError
 from ..files import write_whole
 
 MAGIC = b'DVFLREC1'
-ALIGNMENT = 4096  # bytes; where the first record starts, a multiple of it
+ALIGNMENT = 4096  # bytes; the first record starts at a multiple of it
 RECORD = struct.Struct('<II')  # checksum, rows
 DTYPES = ('float16', 'float32')
 
 
 class LogitRecording:
-    """Rows of logits by iteration; a file that a crash leaves readable.
+    """Logits by iteration, in a file that stays readable after a crash.
 
-    A record has a place of its own, a checksum, and room for a full batch,
-    so that any iteration is read and written without the others, and one
-    that was written half is found out. Writing one again with the same
-    logits changes nothing.
+    Every iteration has a record at a fixed position, with a checksum and
+    room for a full batch. Records are read and written independently, and
+    an incomplete one is detected. Writing the same logits again changes
+    nothing.
 
-    With ``top_k`` only the largest logits of a row are kept, and one number
-    for all others: the one that, in the place of each, keeps their share of
-    the softmax at ``temperature``.
+    With ``top_k`` a row keeps its largest logits, and one number that
+    stands for each of the others: it preserves their share of the softmax
+    at ``temperature``.
 
     Args:
         path: The file.
-        about: What was recorded: ``num_classes``, ``rows`` (of a full
-            batch), ``dtype``, ``top_k``, ``temperature``, ``fingerprint``.
+        about: The header: ``num_classes``, ``rows`` (of a full batch),
+            ``dtype``, ``top_k``, ``temperature`` (needed with ``top_k``),
+            ``fingerprint``.
         descriptor: Of the open file.
-        start: Where the first record starts, in bytes.
+        start: Offset of the first record, in bytes.
     """
 
     def __init__(self, path: Path, about: dict, descriptor: int, start: int):
@@ -50,7 +51,7 @@ class LogitRecording:
 
     @classmethod
     def create(cls, path: Path, about: dict) -> 'LogitRecording':
-        """A new file; there must be none of this name.
+        """Create a file; an existing one is replaced.
 
         Raises:
             UserError: If an argument is out of range.
@@ -58,7 +59,7 @@ class LogitRecording:
         top_k, num_classes = about['top_k'], about['num_classes']
         if about['dtype'] not in DTYPES:
             raise UserError(
-                f'a recording of {about["dtype"]!r}; give one of '
+                f'record_dtype is {about["dtype"]!r}; give one of '
                 f'{", ".join(DTYPES)}'
             )
         if top_k is not None and not 0 < top_k < min(num_classes, 1 << 16):
@@ -75,10 +76,10 @@ class LogitRecording:
 
     @classmethod
     def open(cls, path: Path, writable: bool = False) -> 'LogitRecording':
-        """A file that is there.
+        """Open an existing file.
 
         Raises:
-            UserError: If it is no recording.
+            UserError: If it is not a recording.
         """
         descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
         try:
@@ -92,20 +93,24 @@ class LogitRecording:
         except (ValueError, KeyError, TypeError, struct.error):
             os.close(descriptor)
             raise UserError(
-                f'{path} is no recording of a teacher; make one with '
+                f'{path} is not a recording of a teacher; make one with '
                 'model.teacher.record_to=FOLDER, or give another folder'
             ) from None
 
     def write(self, iteration: int, logits: np.ndarray):
-        """Record a batch: (N, K), N up to ``rows``.
+        """Record a batch.
+
+        Args:
+            iteration: Of the run, from 0.
+            logits: (N, K), N up to ``rows``.
 
         Raises:
-            UserError: If the batch is larger, or the disk is full.
+            UserError: If the batch is too large, or the disk is full.
         """
         if len(logits) > self.about['rows']:
             raise UserError(
-                f'{self.path} has room for {self.about["rows"]} clips a '
-                f'batch but {len(logits)} came; record to another folder'
+                f'{self.path} has room for {self.about["rows"]} clips per '
+                f'batch but got {len(logits)}; record to another folder'
             )
         rows = np.zeros(len(logits), self._row)
         if self.about['top_k']:
@@ -114,18 +119,18 @@ class LogitRecording:
             rows['logits'] = logits
         content = rows.tobytes()
         record = RECORD.pack(zlib.crc32(content), len(rows)) + content
-        place = self._start + iteration * self._size
+        offset = self._start + iteration * self._size
         try:
-            written = os.pwrite(self._descriptor, record, place)
+            written = os.pwrite(self._descriptor, record, offset)
         except OSError as error:
             raise UserError(
-                f'{self.path} cannot be written: {error.strerror}; make room '
-                'and resume the run'
+                f'{self.path} cannot be written: {error.strerror}; free disk '
+                'space and resume the run'
             ) from error
         if written != len(record):
             raise UserError(
-                f'{self.path} cannot be written to the end; make room and '
-                'resume the run'
+                f'{self.path} cannot be written completely; free disk space '
+                'and resume the run'
             )
 
     def _keep_largest(self, rows: np.ndarray, logits: np.ndarray):
@@ -139,9 +144,12 @@ class LogitRecording:
         rows['others'] = temperature * share
 
     def read(self, iteration: int) -> np.ndarray | None:
-        """Logits of a batch, (N, K) float32; None if it is not recorded."""
-        place = self._start + iteration * self._size
-        record = os.pread(self._descriptor, self._size, place)
+        """Read the logits of a batch, (N, K) float32.
+
+        Returns None if the iteration is not recorded or is damaged.
+        """
+        offset = self._start + iteration * self._size
+        record = os.pread(self._descriptor, self._size, offset)
         if len(record) < RECORD.size:
             return None
         checksum, count = RECORD.unpack_from(record)
@@ -162,7 +170,7 @@ class LogitRecording:
         return logits
 
     def count(self) -> int:
-        """Iterations from the first on that are recorded without a gap."""
+        """Count the iterations that are recorded, up to the first gap."""
         size = os.fstat(self._descriptor).st_size - self._start
         known = 0
         for iteration in range(-(-max(size, 0) // self._size)):

@@ -1,101 +1,134 @@
-"""A teacher whose answers are written down, and one that reads them."""
+"""A teacher that records its logits, and one that reads a recording."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.dist import get_rank
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..errors import UserError
 from ..project_paths import as_typed_here
+from .fingerprint import check_fingerprints, fingerprint
 from .logit_recording import LogitRecording
-from .teacher import FrozenTeacher
-
-# A replay may know nothing of the teacher; if it does, the weights count.
-TEACHER, WEIGHTS = 'teacher', 'teacher_sha256'
+from .teacher import FrozenTeacher, Teacher
 
 
-class Replay:
-    """Where in a training a teacher is, and what training it is.
+class RecordedLogits:
+    """The recording of a process, and the iteration that training is at.
 
-    ``TeacherRecordingHook`` calls :meth:`begin` before training and sets
-    ``iteration`` before each iteration.
-
-    Attributes:
-        iteration: Of the run, from 0; None outside of training.
+    Args:
+        folder: Of the recording; it holds a file per process.
     """
 
     def __init__(self, folder: str):
         self.folder = Path(folder)
-        self.iteration = None
-        self.recording = None
+        self._recording = self._iteration = None
 
     def file(self, rank: int) -> Path:
+        """The file of a process."""
         return self.folder / f'rank_{rank}.logits'
 
-    def place(self) -> int:
-        """The iteration, which must be known.
+    def use(self, recording: LogitRecording):
+        """Take an open file to read from, or to write to."""
+        self._recording = recording
+
+    def go_to(self, iteration: int):
+        """Set the iteration of the run, from 0."""
+        self._iteration = iteration
+
+    @property
+    def recording(self) -> LogitRecording:
+        """The open file.
 
         Raises:
-            UserError: If nobody said.
+            UserError: If there is none.
         """
-        if self.iteration is None or self.recording is None:
-            raise UserError(
-                'recordings of a teacher need default_hooks.teacher_recording'
-                "=dict(type='TeacherRecordingHook'), as configs/_base_/"
-                'default_runtime.py has it'
-            )
-        return self.iteration
+        return require_hook(self._recording)
 
-    def compare(self, about: dict, recorded: dict):
-        """Refuse a recording of another training.
+    @property
+    def iteration(self) -> int:
+        """The iteration of the run.
 
         Raises:
-            UserError: With what differs.
+            UserError: If it is not set.
         """
-        wanted = about['fingerprint'] | {'num_classes': about['num_classes']}
-        there = recorded['fingerprint'] | {
-            'num_classes': recorded['num_classes']
-        }
-        for key in sorted(wanted.keys() | there.keys()):
-            came, kept = wanted.get(key), there.get(key)
-            if key == TEACHER or (key == WEIGHTS and None in (came, kept)):
-                continue
-            if came != kept:
-                raise UserError(
-                    f'the recording {self.folder} is of another training: '
-                    f'its {key} is {shorten(kept)}, that of this run is '
-                    f'{shorten(came)}; set it likewise, or record anew, '
-                    'into another folder'
-                )
+        return require_hook(self._iteration)
 
-    def end(self):
+    def close(self):
         """Close the file."""
-        if self.recording is not None:
-            self.recording.close()
-        self.iteration = self.recording = None
+        if self._recording is not None:
+            self._recording.close()
+        self._recording = self._iteration = None
 
 
-def shorten(value) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else f'{text[:60]}...{text[-17:]}'
+def require_hook(value):
+    """Return a value that TeacherRecordingHook sets.
+
+    Raises:
+        UserError: If it is None.
+    """
+    if value is None:
+        raise UserError(
+            'recordings of a teacher need default_hooks.teacher_recording'
+            "=dict(type='TeacherRecordingHook'), as in configs/_base_/"
+            'default_runtime.py'
+        )
+    return value
+
+
+def describe_training(student: nn.Module, runner: Runner) -> dict:
+    """What a recording's header says about the training."""
+    return dict(
+        num_classes=student.cls_head.num_classes,
+        rows=runner.train_dataloader.batch_size,
+        temperature=None,
+        fingerprint=fingerprint(runner),
+    )
+
+
+def check_training(wanted: dict, recorded: dict, folder: Path):
+    """Reject a recording of another training; see check_fingerprints."""
+    ours, theirs = (
+        header['fingerprint'] | {'num_classes': header['num_classes']}
+        for header in (wanted, recorded)
+    )
+    check_fingerprints(ours, theirs, folder)
+
+
+def require_temperature(loss: nn.Module) -> float:
+    """Temperature of a loss, which decides what a top-k recording keeps.
+
+    Raises:
+        UserError: If the loss has none.
+    """
+    try:
+        return loss.temperature
+    except AttributeError:
+        raise UserError(
+            'record_top_k needs the temperature of loss_kd, but '
+            f'{type(loss).__name__} has no attribute temperature; add it to '
+            'the loss, or leave out record_top_k to record all logits'
+        ) from None
 
 
 class RecordingTeacher(FrozenTeacher):
-    """A frozen teacher that also writes down what it answers.
+    """A frozen teacher that also records its logits.
 
     Args:
-        config: As of :class:`FrozenTeacher`.
-        checkpoint: As of :class:`FrozenTeacher`.
-        record_to: Folder; a file a process is written there. One that is
-            there already, of the same training, is continued.
+        config: As for :class:`FrozenTeacher`.
+        checkpoint: As for :class:`FrozenTeacher`.
+        record_to: Folder for the recording, a file per process. An existing
+            recording of the same training is continued.
         record_dtype: ``'float16'`` or ``'float32'``.
-        record_top_k: Keep only so many logits of each clip, for data sets
-            of many classes; None keeps all.
+        record_top_k: Number of logits to keep per clip, for data sets with
+            many classes; None keeps all. Needs a ``loss_kd`` with a
+            ``temperature``.
 
     Raises:
-        UserError: If an argument is out of range; in use, if the folder
-            holds a recording of another training.
+        UserError: If an argument is out of range; during training, if the
+            folder holds a recording of another training.
     """
 
     def __init__(
@@ -107,57 +140,73 @@ class RecordingTeacher(FrozenTeacher):
         record_top_k: int | None = None,
     ):
         super().__init__(config, checkpoint)
-        self.replay = Replay(record_to)
+        self.recorded = RecordedLogits(record_to)
         self.record_dtype = record_dtype
         self.record_top_k = record_top_k
 
-    def begin(self, about: dict, rank: int, num_iterations: int):
-        """Open this process's file, or make it."""
-        about = about | dict(dtype=self.record_dtype, top_k=self.record_top_k)
-        path = self.replay.file(rank)
-        if path.exists():
-            recording = LogitRecording.open(path, writable=True)
-            self.replay.compare(about, recording.about)
-            for key in ('dtype', 'top_k', 'temperature'):
-                if recording.about[key] != about[key]:
-                    raise UserError(
-                        f'{path} is recorded with {key} '
-                        f'{recording.about[key]}, not {about[key]}; set it '
-                        'likewise, or record to another folder'
-                    )
-        else:
-            recording = LogitRecording.create(path, about)
-        self.replay.recording = recording
+    def begin_training(self, student: nn.Module, runner: Runner):
+        """Open or create this process's file."""
+        header = describe_training(student, runner)
+        header |= dict(dtype=self.record_dtype, top_k=self.record_top_k)
+        if self.record_top_k is not None:
+            header['temperature'] = require_temperature(student.loss_kd)
+        path = self.recorded.file(get_rank())
+        if not path.exists():
+            self.recorded.use(LogitRecording.create(path, header))
+            return
+        recording = LogitRecording.open(path, writable=True)
+        check_training(header, recording.about, self.recorded.folder)
+        keys = ['dtype', 'top_k']
+        if self.record_top_k is not None:
+            keys.append('temperature')
+        for key in keys:
+            if recording.about[key] != header[key]:
+                raise UserError(
+                    f'{path} is recorded with {key} {recording.about[key]}, '
+                    f'not {header[key]}; set it to the same value, or record '
+                    'to another folder'
+                )
+        self.recorded.use(recording)
+
+    def begin_iteration(self, iteration: int):
+        """Set the iteration that the next batch belongs to."""
+        self.recorded.go_to(iteration)
+
+    def end_training(self):
+        """Close the file."""
+        self.recorded.close()
+
+    def count_recorded(self) -> int:
+        """Iterations recorded so far by this process, without a gap."""
+        return self.recorded.recording.count()
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Answer to a batch of training, and write the answer down."""
-        logits = self.answer(inputs)
-        self.replay.recording.write(
-            self.replay.place(), logits.float().cpu().numpy()
+        """Predict the logits of a training batch, and record them."""
+        logits = self.predict(inputs)
+        self.recorded.recording.write(
+            self.recorded.iteration, logits.float().cpu().numpy()
         )
         return logits
 
 
-class RecordedTeacher:
-    """Answers of a teacher that were recorded in a run like this one.
+class RecordedTeacher(Teacher):
+    """Logits that a teacher gave in an earlier run of the same training.
 
-    Neither the teacher nor its weights are needed. The run must see the
-    very clips of the recorded one, blended alike, in the same order: the
-    recording is refused with what differs if it does not.
+    Neither the teacher nor its weights are needed. The run must show the
+    clips of the recorded one, blended alike and in the same order. A
+    recording of another training is rejected, and the error names the
+    difference.
 
     Args:
         path: Folder of the recording.
-        config: Not needed; a config of a distillation has it.
-        checkpoint: Likewise. If the file is there, it must be the one that
-            was recorded.
+        config: Not needed; accepted because a distillation's config has it.
+        checkpoint: Likewise. If the file exists, it must be the recorded
+            teacher's.
 
     Raises:
-        UserError: If there is no recording; in use, if it is of another
-            training, or ends before this one does.
+        UserError: If there is no recording; during training, if it is of
+            another training or ends before this one does.
     """
-
-    model = None  # nothing to move to a device
-    is_built = True
 
     def __init__(
         self,
@@ -165,50 +214,65 @@ class RecordedTeacher:
         config: str | dict | None = None,
         checkpoint: str | None = None,
     ):
-        self.replay = Replay(path)
+        self.recorded = RecordedLogits(path)
 
     @property
     def name(self) -> str:
-        return f'recording {self.replay.folder}'
-
-    def __deepcopy__(self, memo):
-        return self
+        return f'recording {self.recorded.folder}'
 
     def build(self, student: nn.Module):
-        """Nothing to build; see that there is a recording."""
-        if not self.replay.file(0).is_file():
+        """Check that there is a recording."""
+        folder = self.recorded.folder
+        if not self.recorded.file(0).is_file():
             command = as_typed_here('python tools/record_teacher.py CONFIG')
             raise UserError(
-                f'teacher.path {self.replay.folder} holds no recording; make '
-                f'one: {command} --to {self.replay.folder}'
+                f'teacher.path {folder} holds no recording; make one: '
+                f'{command} --to {folder}'
             )
 
-    def begin(self, about: dict, rank: int, num_iterations: int):
-        """Open this process's file and see that it is of this training."""
-        path = self.replay.file(rank)
-        recorded = LogitRecording.open(self.replay.file(0)).about
-        self.replay.compare(about, recorded)
+    def begin_training(self, student: nn.Module, runner: Runner):
+        """Open this process's file and check that it is of this training."""
+        first = LogitRecording.open(self.recorded.file(0))
+        first.close()
+        check_training(
+            describe_training(student, runner),
+            first.about,
+            self.recorded.folder,
+        )
+        path = self.recorded.file(get_rank())
         recording = LogitRecording.open(path)
-        if recording.read(num_iterations - 1) is None:
+        if recording.read(runner.max_iters - 1) is None:
             raise UserError(
-                f'{path} holds {recording.count()} iterations, this run is '
-                f'of {num_iterations}; record the rest with the same '
-                'command, or lower train_cfg.max_epochs'
+                f'{path} holds {recording.count()} iterations, this run has '
+                f'{runner.max_iters}; record the rest with the same command, '
+                'or lower train_cfg.max_epochs'
             )
-        self.replay.recording = recording
+        self.use_recording(recording)
+
+    def use_recording(self, recording: LogitRecording):
+        """Read the logits from an open file."""
+        self.recorded.use(recording)
+
+    def begin_iteration(self, iteration: int):
+        """Set the iteration that the next batch belongs to."""
+        self.recorded.go_to(iteration)
+
+    def end_training(self):
+        """Close the file."""
+        self.recorded.close()
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Recorded logits of the batch, (rows, K) float32.
+        """Recorded logits of the training batch, (rows, K) float32.
 
         Args:
-            inputs: The clips that the student sees; only their device is
-                used.
+            inputs: The student's clips; only their device is used.
         """
-        iteration = self.replay.place()
-        logits = self.replay.recording.read(iteration)
+        recording = self.recorded.recording
+        iteration = self.recorded.iteration
+        logits = recording.read(iteration)
         if logits is None:
             raise UserError(
-                f'{self.name} has no iteration {iteration}, or it is '
-                'damaged; record it again with the same command'
+                f'{self.name} lacks iteration {iteration}, or it is damaged; '
+                'record it again with the same command'
             )
         return torch.from_numpy(np.ascontiguousarray(logits)).to(inputs.device)

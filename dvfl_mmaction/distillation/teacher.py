@@ -1,12 +1,14 @@
-"""A frozen teacher that stands beside the model, not inside it."""
+"""The interface of teachers, and the frozen one."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..checkpoints.safe_loading import load_checkpoint_file
@@ -14,22 +16,81 @@ from ..errors import UserError
 from ..project_paths import as_typed_here, find_config
 
 
-class FrozenTeacher:
-    """Holds a trained recognizer that only answers.
+class Teacher:
+    """What a distilling recognizer and its hooks ask of a teacher.
 
-    It is no ``nn.Module``, so the student that keeps it has no trace of it
-    in its parameters, its state dict, its optimizer, its EMA copy or its
-    mode: the teacher is built in eval mode and nothing calls ``train()``
-    on it.
+    A subclass implements :meth:`logits`, and overrides what else it needs.
+    It is no ``nn.Module``: the student's parameters, state dict, optimizer,
+    EMA copy and mode contain nothing of it.
+
+    Attributes:
+        name: For log lines and errors.
+        is_built: Whether :meth:`build` has made what :meth:`logits` needs.
+        can_predict: Whether :meth:`predict` is implemented.
+    """
+
+    name = 'teacher'
+    is_built = True
+    can_predict = False
+
+    def __deepcopy__(self, memo):
+        # A copy of the student (an EMA copy, say) shares the teacher.
+        return self
+
+    def build(self, student: nn.Module):
+        """Prepare to teach.
+
+        Args:
+            student: The recognizer that will learn; it gives the device and
+                the number of classes.
+        """
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Logits of a training batch.
+
+        Args:
+            inputs: (B, V, ...), the very tensor that the student sees.
+
+        Returns:
+            (B * V, K) for a 3D recognizer, (B, K) for a 2D one; at least
+            float32.
+        """
+        raise NotImplementedError
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Logits of any clips, outside of training; shapes as above."""
+        raise NotImplementedError
+
+    def convert_tensors(self, convert: Callable, *args, **kwargs):
+        """Convert the teacher's tensors as the student's are converted.
+
+        The arguments are those of ``nn.Module._apply``, which ``to()``,
+        ``half()`` and the like call.
+        """
+
+    def begin_training(self, student: nn.Module, runner: Runner):
+        """Called before the first iteration, by TeacherRecordingHook."""
+
+    def begin_iteration(self, iteration: int):
+        """Called before each iteration of the run, counted from 0."""
+
+    def end_training(self):
+        """Called after the last iteration."""
+
+
+class FrozenTeacher(Teacher):
+    """A trained recognizer in eval mode, without gradients.
 
     Args:
-        config: The teacher's config: a file (also looked for beside the
+        config: The teacher's config: a file (also looked up beside the
             installed package), a config dict, or a model dict.
         checkpoint: The teacher's trained weights.
 
     Raises:
         UserError: If an argument is missing or of a wrong type.
     """
+
+    can_predict = True
 
     def __init__(self, config: str | dict, checkpoint: str):
         if not isinstance(config, str | dict):
@@ -46,30 +107,26 @@ class FrozenTeacher:
         self.model = None
 
     @property
+    def name(self) -> str:
+        return self.config if isinstance(self.config, str) else 'config'
+
+    @property
     def is_built(self) -> bool:
         return self.model is not None
 
-    def __deepcopy__(self, memo):
-        # A copy of the student (an EMA, say) answers to the same teacher.
-        return self
-
     def build(self, student: nn.Module):
-        """Build the recognizer and load its weights, all of them.
-
-        Args:
-            student: The recognizer that will learn; it gives the device and
-                the classes to compare with.
+        """Build the recognizer and load all of its weights.
 
         Raises:
-            UserError: If a file is missing or cannot be read, the weights
-                are not those of the config, or the classes differ.
+            UserError: If a file is missing or unreadable, the weights do
+                not fit the config, or the numbers of classes differ.
         """
         model_cfg = self._model_config()
         if not Path(self.checkpoint).is_file() and '://' not in (
             self.checkpoint
         ):
-            raise UserError(self._how_to_make_one())
-        # The student's draws must not depend on whether it has a teacher.
+            raise UserError(self._missing_checkpoint())
+        # The student's random draws do not depend on its having a teacher.
         with torch.random.fork_rng():
             model = MODELS.build(model_cfg)
         taught = model.cls_head.num_classes
@@ -81,36 +138,31 @@ class FrozenTeacher:
                 "student's data set, or set model.cls_head.num_classes"
             )
         load_strictly(model, self.checkpoint, self.name)
-        model.requires_grad_(False)
-        model.eval()
         compare_preprocessing(model, student)
-        self.model = model.to(next(student.parameters()).device)
+        self.use_model(model.to(next(student.parameters()).device))
         print_log(
             f'teacher: {self.name} with {self.checkpoint}', logger='current'
         )
 
+    def use_model(self, model: nn.Module):
+        """Teach with a recognizer that is built already; it is frozen."""
+        self.model = model.requires_grad_(False).eval()
+
+    def convert_tensors(self, convert: Callable, *args, **kwargs):
+        """Convert the model's tensors, if it is built."""
+        if self.is_built:
+            self.model._apply(convert, *args, **kwargs)
+
     def logits(self, inputs: Tensor) -> Tensor:
-        """Answer to a batch of training; see :meth:`answer`."""
-        return self.answer(inputs)
+        """Logits of a training batch; see :meth:`predict`."""
+        return self.predict(inputs)
 
     @torch.no_grad()
-    def answer(self, inputs: Tensor) -> Tensor:
-        """Logits of the very tensor that the student sees.
-
-        Args:
-            inputs: (B, V, ...) as the student's recognizer takes them.
-
-        Returns:
-            (B * V, K) for a 3D recognizer, (B, K) for a 2D one; at least
-            float32.
-        """
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Logits of clips; see :meth:`Teacher.logits` for the shapes."""
         feats, kwargs = self.model.extract_feat(inputs, test_mode=True)
         logits = self.model.cls_head(feats, **kwargs)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-    @property
-    def name(self) -> str:
-        return self.config if isinstance(self.config, str) else 'config'
 
     def _model_config(self) -> dict:
         if isinstance(self.config, dict):
@@ -119,10 +171,10 @@ class FrozenTeacher:
             config = Config.fromfile(find_config(self.config))
         return config.get('model', config)
 
-    def _how_to_make_one(self) -> str:
+    def _missing_checkpoint(self) -> str:
         config = self.config if isinstance(self.config, str) else 'CONFIG'
         return as_typed_here(
-            f'teacher.checkpoint {self.checkpoint} is not there; train one: '
+            f'teacher.checkpoint {self.checkpoint} was not found; train one: '
             f'mim train mmaction2 {config}, or convert a released one: '
             f'python tools/convert_checkpoint.py RELEASED {self.checkpoint} '
             f'--to {config}'
@@ -130,10 +182,10 @@ class FrozenTeacher:
 
 
 def load_strictly(model: nn.Module, path: str, name: str):
-    """Load every weight of a checkpoint, or refuse it.
+    """Load a checkpoint whose weights are exactly the model's.
 
-    MMEngine's loader only warns about weights that are missing or left
-    over, and a teacher with a random head teaches noise.
+    MMEngine's loader only warns about missing and unexpected weights, but a
+    teacher with a random head teaches noise.
 
     Raises:
         UserError: With the weights that differ.
@@ -143,7 +195,7 @@ def load_strictly(model: nn.Module, path: str, name: str):
     weights = {k.removeprefix('module.'): v for k, v in weights.items()}
     own = model.state_dict()
     problems = [f'{k} is missing' for k in own.keys() - weights.keys()]
-    problems += [f'{k} is left over' for k in weights.keys() - own.keys()]
+    problems += [f'{k} is unexpected' for k in weights.keys() - own.keys()]
     problems += [
         f'{k} is {tuple(weights[k].shape)}, not {tuple(own[k].shape)}'
         for k in own.keys() & weights.keys()
@@ -153,29 +205,29 @@ def load_strictly(model: nn.Module, path: str, name: str):
         shown = '; '.join(sorted(problems)[:3])
         more = f'; {len(problems) - 3} more' if len(problems) > 3 else ''
         raise UserError(
-            f'the weights in {path} are not those of {name}: {shown}{more}; '
-            'give the checkpoint that this config was trained to'
+            f'the weights in {path} do not fit {name}: {shown}{more}; give a '
+            'checkpoint that was trained with this config'
         )
     model.load_state_dict(weights)
 
 
 def compare_preprocessing(teacher: nn.Module, student: nn.Module):
-    """Warn if the teacher was trained on pixels in another scale."""
+    """Warn if the teacher was trained with another normalisation."""
     for name in ('mean', 'std', 'to_rgb'):
         trained, given = (
-            plain(getattr(model.data_preprocessor, name, None))
+            to_plain_value(getattr(model.data_preprocessor, name, None))
             for model in (teacher, student)
         )
         if trained != given:
             print_log(
                 f'the teacher was trained with data_preprocessor.{name}='
                 f'{trained} but sees {given}, as the student does: expect it '
-                'to teach worse',
+                'to teach less well',
                 logger='current',
                 level=logging.WARNING,
             )
 
 
-def plain(value):
-    """A buffer as a list of numbers; anything else as it is."""
+def to_plain_value(value):
+    """Convert a tensor to a list of numbers; return other values unchanged."""
     return value.flatten().tolist() if torch.is_tensor(value) else value

@@ -1,4 +1,4 @@
-"""Is the teacher worth learning from?"""
+"""Measure the teacher's accuracy before training starts."""
 
 import math
 
@@ -7,23 +7,25 @@ from mmaction.registry import HOOKS
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from ..errors import UserError
 from ..random_state import preserve_rng_state
+from .distill_recognizer import distilling_model
 
 
 @HOOKS.register_module()
 class TeacherAccuracyHook(Hook):
     """Log the teacher's accuracy before the student starts to learn.
 
-    A teacher with a wrong head, other classes' order or other
-    preprocessing trains a student that looks fine and is not. So it is
-    tried on validation clips first, through the student's own data path,
-    and a warning is logged if it is no better than chance. The clips are
-    spread evenly over the list, since a list is often sorted by class.
+    A teacher with a wrong head, another order of the classes or other
+    preprocessing harms the student without any error. The hook tests it on
+    validation clips, through the student's own data path, and logs a
+    warning if its accuracy is at chance. The clips are spread evenly over
+    the list, since lists are often sorted by class. A recorded teacher is
+    not tested.
 
     Args:
-        num_clips: Validation clips to try, >= 1.
+        num_clips: Validation clips to test on, >= 1.
     """
 
     def __init__(self, num_clips: int = 32):
@@ -32,19 +34,23 @@ class TeacherAccuracyHook(Hook):
     @master_only
     def before_train(self, runner):
         if runner.val_loop is None:
-            runner.logger.info('no validation data to try the teacher on')
+            runner.logger.info('no validation data to test the teacher on')
             return
-        model = runner.model
-        student = model.module if is_model_wrapper(model) else model
-        if not hasattr(student.teacher, 'answer'):  # a recording has no model
-            runner.logger.info(f'{student.teacher.name}: not tried')
+        student = distilling_model(runner.model)
+        if student is None:
+            raise UserError(
+                'TeacherAccuracyHook found no teacher; remove it from '
+                'default_hooks, or train a DistillRecognizer3D or 2D'
+            )
+        if not student.teacher.can_predict:
+            runner.logger.info(f'{student.teacher.name}: not tested')
             return
         with preserve_rng_state():
             hits, total = count_hits(
                 student, runner.val_loop.dataloader, self.num_clips
             )
         if not total:
-            return  # BrokenClipsHook tells it
+            return  # BrokenClipsHook reports it
         num_classes = student.cls_head.num_classes
         runner.logger.info(
             f'teacher: top-1 {hits / total:.1%} on {total} validation clips'
@@ -59,9 +65,12 @@ class TeacherAccuracyHook(Hook):
 
 @torch.no_grad()
 def count_hits(student, dataloader, num_clips: int) -> tuple[int, int]:
-    """Clips that the teacher gets right, of at most ``num_clips``.
+    """Count correct predictions of the teacher on ``num_clips`` or fewer.
 
-    Clips that cannot be read are left out of both numbers.
+    Unreadable clips are left out.
+
+    Returns:
+        Correctly classified clips, and all clips.
     """
     dataset = dataloader.dataset
     wanted = min(num_clips, len(dataset))
@@ -77,7 +86,7 @@ def count_hits(student, dataloader, num_clips: int) -> tuple[int, int]:
         batch = student.data_preprocessor(
             pseudo_collate(clips), training=False
         )
-        logits = student.teacher.answer(batch['inputs'])
+        logits = student.teacher.predict(batch['inputs'])
         samples = batch['data_samples']
         # (B * V, K) -> (B, K), the views of a clip averaged
         scores = logits.softmax(-1).unflatten(0, (len(samples), -1)).mean(1)

@@ -1,4 +1,4 @@
-"""MMEngine's runner, with the user's mistakes told early and briefly."""
+"""MMEngine's runner, with early and brief reports of the user's mistakes."""
 
 from mmaction.registry import RUNNERS
 from mmengine.device import get_device
@@ -7,21 +7,21 @@ from mmengine.runner import Runner
 from ..errors import print_user_errors
 from ..malloc import keep_freed_memory
 from .config_checks import check_classes, check_colors, check_data, check_keys
-from .options import apply_test_views
+from .options import apply_num_classes, apply_test_views
 
 
 @RUNNERS.register_module()
 class CheckedRunner(Runner):
-    """A ``Runner`` that looks before it builds.
+    """A ``Runner`` that checks its config before it builds anything.
 
-    Before a model is built it refuses misspelt top-level keys, class counts
-    that differ, colours that nobody would change, and data that is not on
-    disk, naming the command that prepares it (the config's
-    ``prepare_command``). ``test_views`` sets the clips and crops of testing.
-    From then on, a mistake of the user's that nobody catches ends the
-    program with one line instead of a traceback. On a CPU, freed memory is
-    kept for the next iteration. Training and testing are MMEngine's,
-    untouched.
+    It rejects misspelt top-level keys, class counts that differ, deferred
+    colour changes that nothing would apply, and data sets that are not on
+    disk. The last error names the command that prepares the data (the
+    config's ``prepare_command``). The blending takes the number of classes
+    from the head, and ``test_views`` sets the clips and crops of testing.
+    An uncaught :class:`UserError` ends the program with one line instead of
+    a traceback. On a CPU, freed memory is kept for the next iteration.
+    Training and testing are MMEngine's.
     """
 
     @classmethod
@@ -30,8 +30,9 @@ class CheckedRunner(Runner):
         check_keys(cfg)
         check_classes(cfg)
         check_colors(cfg)
+        apply_num_classes(cfg)
         apply_test_views(cfg)
-        # ``mim test`` sets load_from; it must not ask for training data.
+        # ``mim test`` sets load_from; testing needs no training data.
         if not cfg.get('load_from'):
             check_data(cfg, ('train_dataloader', 'val_dataloader'))
         if get_device() == 'cpu':

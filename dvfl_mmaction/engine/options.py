@@ -1,23 +1,37 @@
-"""Views of a clip in testing: one switch for clips and crops."""
+"""Options of a config that stand for several changes to it."""
 
 import re
+from collections.abc import Callable
 
 from ..errors import UserError
 
 
-def apply_test_views(cfg: dict):
-    """Have the test pipeline make the views that ``test_views`` asks for.
+def apply_num_classes(cfg: dict):
+    """Give ``MixupOrCutmix`` the head's number of classes, if it has none."""
+    model = cfg.get('model') or {}
+    num_classes = (model.get('cls_head') or {}).get('num_classes')
+    preprocessor = model.get('data_preprocessor') or {}
+    blending = preprocessor.get('blending') or {}
+    if (
+        blending.get('type') == 'MixupOrCutmix'
+        and blending.get('num_classes') is None
+    ):
+        blending['num_classes'] = num_classes
 
-    ``test_views`` is ``'4x3'`` for 4 clips of 3 crops each, any number of
-    clips and 1 or 3 crops. The step with ``clip_len`` gets ``num_clips``;
-    for 3 crops ``CenterCrop`` becomes ``ThreeCrop`` of the same size, and
-    the resizing before it makes the short side as long, so that the three
-    lie side by side along the long one. Without ``test_views`` the pipeline
-    is used as it is.
+
+def apply_test_views(cfg: dict):
+    """Change the test pipeline to the views that ``test_views`` names.
+
+    ``test_views`` is ``'4x3'`` for 4 clips of 3 crops each: any number of
+    clips, and 1 or 3 crops. The step with ``clip_len`` gets ``num_clips``.
+    For 3 crops ``CenterCrop`` becomes ``ThreeCrop`` of the same size, and
+    the preceding ``Resize`` scales the short side to the crop size, so that
+    the three crops lie along the long side. Without ``test_views`` nothing
+    changes.
 
     Raises:
-        UserError: If the views are not understood, or the pipeline has no
-            step to change.
+        UserError: If the value is malformed, or the pipeline lacks a step
+            to change.
     """
     views = cfg.get('test_views')
     if views is None:
@@ -30,25 +44,28 @@ def apply_test_views(cfg: dict):
         )
     steps = cfg['test_dataloader']['dataset']['pipeline']
     clips, crops = map(int, match.groups())
-    find(steps, lambda step: 'clip_len' in step, views)['num_clips'] = clips
+    sampling = last_step(steps, lambda step: 'clip_len' in step, views)
+    sampling['num_clips'] = clips
     if crops == 1:
         return
-    crop = find(
+    crop = last_step(
         steps, lambda s: s['type'] in ('CenterCrop', 'ThreeCrop'), views
     )
     crop['type'] = 'ThreeCrop'
     before = steps[: steps.index(crop)]
-    resize = find(before, lambda step: step['type'] == 'Resize', views)
+    resize = last_step(before, lambda step: step['type'] == 'Resize', views)
     resize['scale'] = (-1, crop['crop_size'])
 
 
-def find(steps: list[dict], wanted, views: str) -> dict:
-    """The last step that is wanted."""
+def last_step(
+    steps: list[dict], matches: Callable[[dict], bool], views: str
+) -> dict:
+    """Return the last pipeline step that matches, or raise UserError."""
     for step in reversed(steps):
-        if wanted(step):
+        if matches(step):
             return step
     raise UserError(
-        f'test_views is {views!r}, which wants a test pipeline of a sampling '
-        'step with clip_len, Resize and CenterCrop; set the pipeline itself, '
-        'without test_views'
+        f'test_views is {views!r}, which needs a test pipeline with a '
+        'sampling step that has clip_len, Resize and CenterCrop; change the '
+        'pipeline itself and leave out test_views'
     )

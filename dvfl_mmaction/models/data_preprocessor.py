@@ -9,6 +9,8 @@ from mmaction.registry import MODELS
 from mmengine.model import stack_batch
 from torch import Tensor
 
+from ..errors import UserError
+
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -47,18 +49,22 @@ class MixupOrCutmix(RandomBatchAugment):
     """Mixup for one half of the batches, CutMix for the other.
 
     MMAction2's ``RandomBatchAugment`` of its ``MixupBlending`` and
-    ``CutmixBlending``, with the number of classes given once and outside a
+    ``CutmixBlending``. The number of classes is given once and outside a
     list, so that a derived config can set it.
 
     Args:
         num_classes: Classes K; labels become (B, K), rows summing to 1.
-        mixup_alpha: Mixup's share is drawn from Beta(alpha, alpha); > 0.
+            ``CheckedRunner`` replaces None by the head's number.
+        mixup_alpha: Mixup draws its share from Beta(alpha, alpha); > 0.
         cutmix_alpha: The same for the area that CutMix keeps.
+
+    Raises:
+        UserError: When called without a number of classes.
     """
 
     def __init__(
         self,
-        num_classes: int,
+        num_classes: int | None = None,
         mixup_alpha: float = 0.8,
         cutmix_alpha: float = 1.0,
     ):
@@ -76,6 +82,17 @@ class MixupOrCutmix(RandomBatchAugment):
                 ),
             ]
         )
+
+    def __call__(self, imgs: Tensor, batch_data_samples: list, **kwargs):
+        """Blend a batch; the labels become soft."""
+        if self.num_classes is None:
+            raise UserError(
+                'MixupOrCutmix has no num_classes; train with '
+                "runner_type='CheckedRunner', which takes it from "
+                'model.cls_head, or set '
+                'model.data_preprocessor.blending.num_classes'
+            )
+        return super().__call__(imgs, batch_data_samples, **kwargs)
 
 
 def change_colors(clips: Tensor, changes: Sequence[Sequence]) -> Tensor:

@@ -14,8 +14,13 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 
-from dvfl_mmaction.engine.config_checks import check_keys, needed_paths
-from dvfl_mmaction.engine.options import apply_test_views
+from dvfl_mmaction import UserError
+from dvfl_mmaction.engine.config_checks import (
+    check_classes,
+    check_keys,
+    needed_paths,
+)
+from dvfl_mmaction.engine.options import apply_num_classes, apply_test_views
 from dvfl_mmaction.project_paths import find_config
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -118,10 +123,12 @@ def test_every_config_loads_and_builds(name):
             TRANSFORMS.build(step)
     METRICS.build(cfg.val_evaluator)
     METRICS.build(cfg.test_evaluator)
+    apply_num_classes(cfg)
     blending = MODELS.build(cfg.model.data_preprocessor).blending
     assert blending is None or (
         blending.num_classes == model.cls_head.num_classes
     )
+    assert cfg.test_pipeline == cfg.test_dataloader.dataset.pipeline
     assert cfg.runner_type == 'CheckedRunner' and cfg.prepare_command
 
 
@@ -278,9 +285,9 @@ def test_a_training_clip_is_what_steps_that_are_not_lazy_give(videos):
 
 
 def test_mixup_or_cutmix_makes_soft_labels():
-    preprocessor = MODELS.build(
-        load('vflnet_ucf101.py').model.data_preprocessor
-    )
+    cfg = load('vflnet_ucf101.py')
+    apply_num_classes(cfg)
+    preprocessor = MODELS.build(cfg.model.data_preprocessor)
     clips = torch.randint(0, 256, (4, 1, 3, 2, 16, 16), dtype=torch.uint8)
     plain = preprocessor(batch(clips), training=False)['inputs']
     num_mixup = 0
@@ -367,10 +374,7 @@ def test_clips_of_something_something_alone_are_never_flipped(name):
 
 OWN_DATA = """
 _base_ = '{configs}/{name}'
-num_classes = 7
-model = dict(
-    cls_head=dict(num_classes=num_classes),
-    data_preprocessor=dict(blending=dict(num_classes=num_classes)))
+model = dict(cls_head=dict(num_classes=7))
 train_dataloader = dict(
     dataset=dict(data_root='{videos}', ann_file='list.txt'))
 val_dataloader = train_dataloader
@@ -380,12 +384,14 @@ OWN_TEACHER = "model['teacher'] = dict(config='t.py', checkpoint='t.pth')"
 
 
 @pytest.mark.parametrize('name', ['vflnet_ucf101.py', 'vflnet_kd_ucf101.py'])
-def test_own_data_of_other_classes_takes_ten_lines(name, videos, tmp_path):
+def test_own_data_of_other_classes_takes_seven_lines(name, videos, tmp_path):
     text = OWN_DATA.format(configs=CONFIGS, name=name, videos=videos)
     if '_kd_' in name:
         text += OWN_TEACHER
     (tmp_path / 'own.py').write_text(text)
     cfg = Config.fromfile(tmp_path / 'own.py')
+    check_classes(cfg)
+    apply_num_classes(cfg)
     model = build_without_weights(cfg.model)
     assert model.cls_head.fc_cls.out_features == 7
     assert MODELS.build(cfg.model.data_preprocessor).blending.num_classes == 7
@@ -395,3 +401,33 @@ def test_own_data_of_other_classes_takes_ten_lines(name, videos, tmp_path):
     if '_kd_' in name:
         assert cfg.model.teacher == dict(config='t.py', checkpoint='t.pth')
         assert cfg.model.alpha == 0.3
+
+
+@pytest.mark.parametrize('number, wanted', [(7, 7), (101, UserError)])
+def test_a_leaf_may_set_the_blending_as_well(number, wanted, tmp_path):
+    (tmp_path / 'own.py').write_text(
+        f"_base_ = '{CONFIGS}/vflnet_ucf101.py'\n"
+        'model = dict(\n'
+        '    cls_head=dict(num_classes=7),\n'
+        '    data_preprocessor=dict(blending=dict('
+        f'num_classes={number})))\n'
+    )
+    cfg = Config.fromfile(tmp_path / 'own.py')
+    if wanted is UserError:
+        with pytest.raises(UserError, match='num_classes is 7 but .* is 101'):
+            check_classes(cfg)
+        return
+    check_classes(cfg)
+    apply_num_classes(cfg)
+    assert cfg.model.data_preprocessor.blending.num_classes == wanted
+
+
+def test_the_number_of_classes_stands_once_per_data_set():
+    assert not [
+        path.name
+        for path in CONFIGS.glob('*.py')
+        if 'num_classes' in path.read_text()
+    ]
+    for path in (CONFIGS / '_base_' / 'datasets').glob('*.py'):
+        numbers = re.findall(r'num_classes = (\d+)', path.read_text())
+        assert len(numbers) == (path.name != 'clips_8x224.py')

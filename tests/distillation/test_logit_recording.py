@@ -1,4 +1,4 @@
-"""Logits in a file: what is written is read, whatever happens to it."""
+"""Logits are read from a file as they were written, or not at all."""
 
 import os
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_float32_is_kept_to_the_bit_and_float16_to_its_rounding(path):
         assert recording.about == about(dtype=dtype)
 
 
-def test_what_is_not_there_is_none_and_the_count_stops_at_a_gap(path):
+def test_a_missing_iteration_is_none_and_the_count_stops_at_it(path):
     recording = LogitRecording.create(path, about())
     assert recording.count() == 0 and recording.read(0) is None
     for i in (0, 1, 2, 4):
@@ -70,7 +70,7 @@ def test_a_small_last_batch_keeps_its_size(path):
 
 
 @pytest.mark.parametrize('cut', [1, 30, 99])
-def test_a_record_that_was_written_half_is_not_read(path, cut):
+def test_an_incomplete_record_is_not_read(path, cut):
     recording = LogitRecording.create(path, about())
     for i in range(3):
         recording.write(i, batch(i))
@@ -85,7 +85,7 @@ def test_a_record_that_was_written_half_is_not_read(path, cut):
     assert path.read_bytes() == content
 
 
-def test_a_bit_that_flipped_is_found(path):
+def test_a_flipped_bit_is_detected(path):
     recording = LogitRecording.create(path, about())
     recording.write(0, batch(0))
     recording.close()
@@ -95,7 +95,7 @@ def test_a_bit_that_flipped_is_found(path):
     assert LogitRecording.open(path).read(0) is None
 
 
-def test_the_largest_logits_and_the_share_of_the_others_are_kept(path):
+def test_top_k_keeps_the_largest_logits_and_the_share_of_the_others(path):
     recording = LogitRecording.create(path, about(top_k=2, temperature=3.0))
     recording.write(0, np.array([[5.0, 1.0, 4.0, 2.0, 0.0, -1.0]]))
     (row,) = recording.read(0)
@@ -105,7 +105,7 @@ def test_the_largest_logits_and_the_share_of_the_others_are_kept(path):
     assert row[[1, 3, 4, 5]] == pytest.approx(3 * np.log(share), rel=1e-6)
 
 
-def test_twenty_of_400_classes_lose_a_third_of_the_loss_and_no_more(path):
+def test_20_of_400_classes_keep_two_thirds_of_the_loss(path):
     recording = LogitRecording.create(
         path, about(num_classes=400, top_k=20, dtype='float16')
     )
@@ -119,32 +119,32 @@ def test_twenty_of_400_classes_lose_a_third_of_the_loss_and_no_more(path):
         exact = kl_divergence(student, torch.from_numpy(logits), 10.0)
         loss = kl_divergence(student, torch.from_numpy(kept), 10.0)
         shares.append((loss / exact).item())
-    # What sets the other 380 apart is lost. They hold most of the
-    # probability at temperature 10, so that the loss is smaller.
+    # The differences between the other 380 classes are lost. These hold
+    # most of the probability at temperature 10, so the loss is smaller.
     assert np.mean(shares) == pytest.approx(0.67, abs=0.02)
     assert min(shares) > 0.6
     size = path.stat().st_size
     assert size == 4096 + 20 * (8 + 4 * (20 * 2 + 20 * 2 + 4))
 
 
-def test_a_file_that_is_no_recording_is_told(tmp_path):
+def test_a_file_that_is_not_a_recording_is_refused(tmp_path):
     for content in (b'', b'x' * 100, b'DVFLREC1\xff\xff\x00\x00{}'):
         (tmp_path / 'file').write_bytes(content)
-        with pytest.raises(UserError, match='is no recording'):
+        with pytest.raises(UserError, match='is not a recording'):
             LogitRecording.open(tmp_path / 'file')
 
 
 @pytest.mark.parametrize(
     'wrong', [dict(dtype='int8'), dict(top_k=0), dict(top_k=6)]
 )
-def test_what_cannot_be_recorded_is_told(path, wrong):
+def test_arguments_out_of_range_are_refused(path, wrong):
     with pytest.raises(UserError, match='give'):
         LogitRecording.create(path, about(**wrong))
     assert not path.exists()
 
 
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='Linux')
-def test_a_full_disk_is_told():
+def test_a_full_disk_is_reported():
     descriptor = os.open('/dev/full', os.O_WRONLY)
     recording = LogitRecording(Path('/dev/full'), about(), descriptor, 4096)
     with pytest.raises(UserError, match='No space left'):

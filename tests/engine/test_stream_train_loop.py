@@ -1,4 +1,4 @@
-"""A run that was killed ends with the weights of one that was not."""
+"""A resumed run ends with the weights of an uninterrupted one."""
 
 import signal
 import subprocess
@@ -9,31 +9,14 @@ import torch
 from mmaction.registry import HOOKS
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from small_recipe import (
-    RANDOM_PIPELINE,
-    recipe,
-    recognizer,
-    run,
-    write_dataset,
-)
-
-NUM_CLASSES = 4
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp('clips'), clips_per_class=3)
+from small_recipe import random_recipe, recognizer, run
 
 
 def config_of(data, work_dir, num_workers=0, **kwargs):
-    """All that draws: crops, colours, order, blending, drop path, dropout."""
+    """A recipe that draws all it can, dropout as well."""
     model = recognizer()
-    model['backbone']['drop_path_rate'] = 0.3
     model['cls_head']['dropout_ratio'] = 0.2
-    model['data_preprocessor']['blending'] = dict(
-        type='MixupOrCutmix', num_classes=NUM_CLASSES
-    )
-    config = recipe(
+    config = random_recipe(
         model,
         data,
         work_dir,
@@ -45,18 +28,13 @@ def config_of(data, work_dir, num_workers=0, **kwargs):
         ],
         **kwargs,
     )
-    config['train_dataloader'].update(
-        batch_size=2,
-        num_workers=num_workers,
-        sampler=dict(type='StreamSampler', shuffle=True),
-    )
-    config['train_dataloader']['dataset']['pipeline'] = RANDOM_PIPELINE
+    config['train_dataloader'].update(batch_size=2, num_workers=num_workers)
     return config
 
 
 @HOOKS.register_module()
 class StopAt(Hook):
-    """Stop as a crash does: in the middle, with nothing tidied up."""
+    """Interrupt training, as a crash does."""
 
     def __init__(self, iteration):
         self.iteration = iteration
@@ -82,7 +60,7 @@ def assert_equal_to_the_bit(one, other):
 
 
 @pytest.fixture(scope='module')
-def never_stopped(data, tmp_path_factory):
+def uninterrupted(data, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('whole')
     run(config_of(data, work_dir))  # 2 epochs of 6 batches
     return last_weights(work_dir)
@@ -92,7 +70,7 @@ def never_stopped(data, tmp_path_factory):
     ('iteration', 'num_workers'), [(1, 0), (4, 2), (6, 0), (9, 2), (11, 0)]
 )
 def test_a_resumed_run_ends_with_the_same_weights(
-    data, never_stopped, tmp_path, iteration, num_workers
+    data, uninterrupted, tmp_path, iteration, num_workers
 ):
     config = config_of(
         data, tmp_path, custom_hooks=[dict(type='StopAt', iteration=iteration)]
@@ -100,8 +78,8 @@ def test_a_resumed_run_ends_with_the_same_weights(
     with pytest.raises(KeyboardInterrupt):
         run(config)
     assert not (tmp_path / f'iter_{iteration + 1}.pth').exists()
-    # Another number of workers, another seed asked for: the checkpoint's
-    # seed counts.
+    # The resumed run has other workers and another seed in its config; the
+    # checkpoint's seed is used.
     run(
         config_of(
             data,
@@ -111,10 +89,10 @@ def test_a_resumed_run_ends_with_the_same_weights(
             randomness=dict(seed=5),
         )
     )
-    assert_equal_to_the_bit(last_weights(tmp_path), never_stopped)
+    assert_equal_to_the_bit(last_weights(tmp_path), uninterrupted)
 
 
-def test_a_killed_process_can_be_resumed(data, never_stopped, tmp_path):
+def test_a_killed_process_can_be_resumed(data, uninterrupted, tmp_path):
     config = config_of(
         data, tmp_path / 'work', custom_hooks=[dict(type='KillAt')]
     )
@@ -125,7 +103,7 @@ def test_a_killed_process_can_be_resumed(data, never_stopped, tmp_path):
     )
     assert done.returncode == -signal.SIGKILL
     run(config_of(data, tmp_path / 'work', resume=True))
-    assert_equal_to_the_bit(last_weights(tmp_path / 'work'), never_stopped)
+    assert_equal_to_the_bit(last_weights(tmp_path / 'work'), uninterrupted)
 
 
 KILLED = """
@@ -148,16 +126,16 @@ RUNNERS.build(Config.fromfile('config.py')).train()
 """
 
 
-def test_the_seed_decides(data, never_stopped, tmp_path):
+def test_another_seed_gives_other_weights(data, uninterrupted, tmp_path):
     run(config_of(data, tmp_path, randomness=dict(seed=1)))
     weights, _ = last_weights(tmp_path)
     assert not torch.equal(
         weights['cls_head.fc_cls.weight'],
-        never_stopped[0]['cls_head.fc_cls.weight'],
+        uninterrupted[0]['cls_head.fc_cls.weight'],
     )
 
 
-def test_another_sampler_trains_as_in_mmengine(data, tmp_path):
+def test_another_sampler_trains_as_with_mmengine(data, tmp_path):
     config = config_of(data, tmp_path)
     config['train_dataloader']['sampler'] = dict(
         type='DefaultSampler', shuffle=True

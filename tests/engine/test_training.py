@@ -1,4 +1,4 @@
-"""Distillation through MMEngine's runner, on clips made here."""
+"""Distillation through MMEngine's runner."""
 
 import copy
 import json
@@ -15,19 +15,7 @@ from small_recipe import (
     recognizer,
     run,
     run_in_two_processes,
-    write_dataset,
-    write_teacher,
 )
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp('clips'))
-
-
-@pytest.fixture
-def teacher(tmp_path):
-    return write_teacher(tmp_path / 'teacher.pth')
 
 
 def weights(path) -> dict:
@@ -75,9 +63,7 @@ def test_a_students_checkpoint_tests_under_the_plain_config(
     assert logged[-1]['acc/top1'] == pytest.approx(accuracy, abs=1e-4)
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(
-    data, teacher, tmp_path
-):
+def test_a_resumed_run_ends_as_an_uninterrupted_one(data, teacher, tmp_path):
     whole = recipe(distiller(teacher), data, tmp_path / 'whole')
     run(whole)
     cut = recipe(distiller(teacher), data, tmp_path / 'cut')

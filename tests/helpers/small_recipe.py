@@ -1,4 +1,4 @@
-"""A recipe small enough to train in a test, on clips that it makes."""
+"""A recipe that trains within a test, on clips that it writes."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ RANDOM_PIPELINE = [
 
 
 def write_clip(path: Path, label: int, frames=16, height=48, width=64):
-    """An MPEG-4 file: a bar that moves, in one of four ways."""
+    """Write an MPEG-4 file: a bar that moves in one of four directions."""
     writer = cv2.VideoWriter(
         str(path), cv2.VideoWriter_fourcc(*'mp4v'), 25, (width, height)
     )
@@ -45,7 +45,7 @@ def write_clip(path: Path, label: int, frames=16, height=48, width=64):
 
 
 def write_dataset(folder: Path, clips_per_class=3) -> Path:
-    """``folder`` with clips and one annotation file, ``list.txt``."""
+    """Write clips and their annotation file, ``list.txt``."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for i in range(clips_per_class):
@@ -84,27 +84,27 @@ def recognizer(width=8, num_classes=NUM_CLASSES, **kwargs) -> dict:
 
 
 def write_teacher(path: Path, seed=7, config=None, **kwargs) -> dict:
-    """A teacher's weights, and what a distiller's ``teacher`` says."""
+    """Write a teacher's weights, and return the config of the teacher."""
     config = config or recognizer(width=12, **kwargs)
     init_default_scope('mmaction')
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MODELS.build(config)
         model.init_weights()
-        model.cls_head.fc_cls.weight.data.mul_(100)  # it has an opinion
+        model.cls_head.fc_cls.weight.data.mul_(100)  # far from uniform
     torch.save(dict(state_dict=model.state_dict()), path)
     return dict(config=config, checkpoint=str(path))
 
 
 def distiller(teacher: dict, **kwargs) -> dict:
-    """A student's config."""
+    """The config of a distilling student."""
     return dict(recognizer(), type='DistillRecognizer3D', teacher=teacher) | (
         kwargs
     )
 
 
 def pipeline() -> list:
-    """Without a random draw, so that two runs see the same frames."""
+    """A pipeline without random draws."""
     return [
         dict(type='ClipInit'),
         dict(type='UniformSample', clip_len=4, test_mode=True),
@@ -155,6 +155,19 @@ def recipe(model: dict, data: Path, work_dir: Path, **kwargs) -> dict:
     return config | kwargs
 
 
+def random_recipe(model: dict, data: Path, work_dir: Path, **kwargs) -> dict:
+    """A recipe with all random draws: crops, colours, order, blending and
+    drop path."""
+    model['backbone']['drop_path_rate'] = 0.3
+    model['data_preprocessor']['blending'] = dict(
+        type='MixupOrCutmix', num_classes=NUM_CLASSES
+    )
+    config = recipe(model, data, work_dir, **kwargs)
+    config['train_dataloader']['sampler']['shuffle'] = True
+    config['train_dataloader']['dataset']['pipeline'] = RANDOM_PIPELINE
+    return config
+
+
 def run(config: dict, mode='train'):
     """Train or test, and return the runner."""
     runner = RUNNERS.build(config)
@@ -163,7 +176,7 @@ def run(config: dict, mode='train'):
 
 
 def run_in_two_processes(config: dict, folder: Path, mode='train'):
-    """Train or test on two processes; files for it go to ``folder``."""
+    """Train or test in two processes; ``folder`` gets the script."""
     config = dict(
         config,
         launcher='pytorch',

@@ -9,6 +9,7 @@ import torch
 from mmaction.registry import MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 
+from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets import ClipColorJitter, ClipGrayscale
 from dvfl_mmaction.datasets.clip_transforms import ADJUSTMENTS
 from dvfl_mmaction.models.data_preprocessor import change_colors
@@ -181,3 +182,11 @@ def test_the_sample_carries_what_was_drawn():
     changes = sample['data_samples'].color_changes
     assert {name for name, _ in changes} == set(AMOUNTS)
     assert sample['inputs'].dtype == torch.uint8
+
+
+def test_blending_without_a_number_of_classes_is_refused():
+    model = preprocessor(dict(type='MixupOrCutmix'))
+    clips = clips_of(2)
+    with pytest.raises(UserError, match='no num_classes; train with .*Check'):
+        model(batch_of(clips, [None, None]), training=True)
+    model(batch_of(clips, [None, None]), training=False)

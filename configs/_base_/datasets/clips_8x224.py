@@ -1,18 +1,18 @@
-# 8 frames of 224 x 224 a clip; a data set's file adds its lists and folders.
+# 8 frames of 224 x 224 per clip. A data set's file adds lists and folders.
 #
-# Test on 4 clips x 3 crops, in place of 1 x 1, with
+# Test on 4 clips x 3 crops instead of 1 x 1:
 #   --cfg-options test_views=4x3
-# A step of a pipeline is set on the command line by its number, counted
-# from 0. Take 8 frames at a stride of 4, in place of one in each eighth of
-# the video, with (and the same for val_dataloader and test_dataloader)
+# On the command line a pipeline step is given by its number, from 0.
+# Sample 8 frames at a stride of 4 instead of one frame per eighth of the
+# video (repeat for val_dataloader and test_dataloader):
 #   --cfg-options train_dataloader.dataset.pipeline.1.type=SampleFrames
 #   train_dataloader.dataset.pipeline.1.frame_interval=4
-# Decode with decord with (and the same for the other two)
+# Decode with decord (repeat for the other two):
 #   train_dataloader.dataset.pipeline.0.type=DecordInit
 #   train_dataloader.dataset.pipeline.2.type=DecordDecode
-# The workers draw the colours of a training clip, and the model's data
-# preprocessor changes them on the device. To have the workers do it all
-# (faster where the device is the CPU, and small beside a step of training)
+# The workers draw the colour changes of a training clip, and the model's data
+# preprocessor applies them on the device. To apply them in the workers
+# (faster where the device is the CPU; small beside a training step):
 #   --cfg-options train_dataloader.dataset.pipeline.8.deferred=False
 #   train_dataloader.dataset.pipeline.9.deferred=False
 clip_len = 8
@@ -23,7 +23,7 @@ train_pipeline = [
     dict(type='ClipInit'),
     dict(type='UniformSample', clip_len=clip_len),
     dict(type='ClipDecode'),
-    # What lazy steps note, Fuse does at once, on the frame's own pixels.
+    # Lazy steps are noted, and Fuse applies them at once to the source frame.
     dict(type='Resize', scale=scale, lazy=True),
     dict(type='RandomResizedCrop', area_range=(0.08, 1.0), lazy=True),
     dict(type='Resize', scale=(size, size), keep_ratio=False, lazy=True),
@@ -51,8 +51,10 @@ val_pipeline = [
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
+# MMAction2's inference tools read this; keep test_dataloader equal to it.
+test_pipeline = val_pipeline
 
-videos = dict(video='videos')  # in the data set's data_root
+videos = dict(video='videos')  # below the data set's data_root
 train_dataloader = dict(
     batch_size=8,
     num_workers=8,
@@ -74,7 +76,11 @@ val_dataloader = dict(
         test_mode=True,
     ),
 )
-test_dataloader = dict(val_dataloader, batch_size=1)  # up to 12 clips a video
+test_dataloader = dict(
+    val_dataloader,
+    batch_size=1,  # videos, up to 12 clips each
+    dataset=dict(val_dataloader['dataset'], pipeline=test_pipeline),
+)
 
 val_evaluator = dict(type='ClipMetric')
 test_evaluator = dict(type='ClipMetric')

@@ -1,8 +1,10 @@
-# 8 frames of 32 x 32 a clip, so that two CPU cores train in a minute or two.
+# 8 frames of 32 x 32 per clip, so that two CPU cores train in a minute or two.
 # No flip and no crop off the centre: they would change what a clip shows.
-# Steps stand where clips_8x224.py has them.
-_base_ = 'clips_8x224.py'
+# Resize is step 3 and CenterCrop step 4, as in clips_8x224.py's val_pipeline.
+_base_ = ['clips_8x224.py', '../models/videofocalnet_demo.py']
+
 num_classes = 12
+model = dict(cls_head=dict(num_classes=num_classes))
 data_root = 'data/demo'
 prepare_command = f'python tools/make_demo_dataset.py {data_root}'
 clip_len = 8
@@ -34,6 +36,7 @@ val_pipeline = [
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
+test_pipeline = val_pipeline
 
 train_dataloader = dict(
     batch_size=32,
@@ -50,9 +53,9 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=4,  # videos: up to 12 clips each
+    batch_size=4,  # videos, up to 12 clips each
     num_workers=2,
     dataset=dict(
-        data_root=data_root, ann_file='test.txt', pipeline=val_pipeline
+        data_root=data_root, ann_file='test.txt', pipeline=test_pipeline
     ),
 )

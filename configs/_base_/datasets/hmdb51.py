@@ -1,6 +1,7 @@
-_base_ = 'clips_8x224.py'
+_base_ = ['clips_8x224.py', '../models/videofocalnet.py']
 
 num_classes = 51
+model = dict(cls_head=dict(num_classes=num_classes))
 split = 1  # of the three official ones
 data_root = 'data/hmdb51'
 prepare_command = f'python tools/prepare_dataset.py hmdb51 --root {data_root}'

@@ -1,7 +1,8 @@
-_base_ = 'clips_8x224.py'
+_base_ = ['clips_8x224.py', '../models/videofocalnet.py']
 
 num_classes = 400
-split = 'official'  # its val part is for testing, too
+model = dict(cls_head=dict(num_classes=num_classes))
+split = 'official'  # its val part also serves as the test part
 data_root = 'data/k400'
 prepare_command = f'python tools/prepare_dataset.py k400 --root {data_root}'
 

@@ -1,9 +1,10 @@
-# lr is that of a total batch of 512 clips; auto_scale_lr multiplies it, and
-# with it every lr of the schedule, by (GPUs x batch_size) / 512. To train for
-# another number of epochs set train_cfg.max_epochs and param_scheduler.1.end.
+# lr is given for a total batch of 512 clips. auto_scale_lr multiplies every lr
+# of the schedule by (GPUs x batch_size) / 512. For another number of epochs
+# set train_cfg.max_epochs and param_scheduler.1.end. For 20 epochs or fewer
+# shorten the warm-up, too: param_scheduler.0.end and param_scheduler.1.begin.
 max_epochs = 120
 warmup_epochs = 20
-final_ratio = 0.01  # lr at the very start and at the end, over the peak
+final_ratio = 0.01  # lr at the start and at the end, relative to the peak
 
 optim_wrapper = dict(
     type='OptimWrapper',

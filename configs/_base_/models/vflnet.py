@@ -1,2 +1,0 @@
-_base_ = 'videofocalnet_tiny.py'
-model = dict(backbone=dict(_delete_=True, type='VFLNetNano'))

@@ -1,2 +1,0 @@
-_base_ = 'videofocalnet_tiny.py'
-model = dict(backbone=dict(arch='base'), cls_head=dict(in_channels=1024))

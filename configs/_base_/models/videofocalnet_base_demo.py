@@ -1,5 +1,0 @@
-_base_ = 'videofocalnet_tiny_demo.py'
-model = dict(
-    backbone=dict(arch=dict(embed_dim=32, depths=(1, 1, 2, 1))),
-    cls_head=dict(in_channels=256),
-)

@@ -1,0 +1,95 @@
+"""A fingerprint of everything that decides which clips a training shows."""
+
+import hashlib
+import json
+import os
+
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
+
+from ..datasets.clip_dataset import ClipDataset
+from ..datasets.stream import StreamSampler
+from ..engine.stream_train_loop import StreamTrainLoop
+from ..errors import UserError
+from ..files import hash_file
+
+# Compared only where both sides know it: a run with a recorded teacher may
+# not have the teacher's files. The weights identify the teacher.
+TEACHER, WEIGHTS = 'teacher', 'teacher_sha256'
+
+
+def fingerprint(runner: Runner) -> dict:
+    """Describe what decides which clips a model sees at each iteration.
+
+    Raises:
+        UserError: If the training is not repeatable.
+    """
+    loader = runner.train_dataloader
+    if not (
+        isinstance(runner.train_loop, StreamTrainLoop)
+        and isinstance(loader.sampler, StreamSampler)
+        and isinstance(loader.dataset, ClipDataset)
+    ):
+        raise UserError(
+            'a recorded teacher needs a training that can be repeated: '
+            "train_cfg.type='StreamTrainLoop' with a train_dataloader of "
+            "sampler.type='StreamSampler' and dataset.type='ClipDataset'"
+        )
+    cfg = runner.cfg
+    dataset = dict(cfg.train_dataloader.dataset)
+    pipeline = dataset.pop('pipeline')
+    for key in ('data_root', 'ann_file', 'data_prefix'):
+        dataset.pop(key, None)  # the hash of the list stands for them
+    values = dict(
+        clips=hash_file(loader.dataset.ann_file),
+        dataset=to_text(dataset),
+        pipeline=to_text(pipeline),
+        sampler=to_text(cfg.train_dataloader.sampler),
+        preprocessing=to_text(cfg.model.get('data_preprocessor')),
+        seed=runner.seed,
+        batch_size=loader.batch_size,
+        world_size=get_world_size(),
+        batches_per_epoch=len(loader),
+    )
+    teacher = cfg.model.teacher
+    values[TEACHER] = to_text(teacher.get('config'))
+    if os.path.isfile(teacher.get('checkpoint') or ''):  # not for a URL
+        values[WEIGHTS] = hash_file(teacher.checkpoint)
+    return values
+
+
+def to_text(value) -> str:
+    """JSON of a part of a config; a long one becomes its hash and start."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    if len(text) <= 2000:
+        return text
+    return hashlib.sha256(text.encode()).hexdigest() + ' ' + text[:200]
+
+
+def check_fingerprints(wanted: dict, recorded: dict, folder: str):
+    """Reject a recording of another training.
+
+    Args:
+        wanted: Fingerprint of this run.
+        recorded: Fingerprint in the recording.
+        folder: Of the recording, for the error.
+
+    Raises:
+        UserError: With the first difference.
+    """
+    for key in sorted(wanted.keys() | recorded.keys()):
+        ours, theirs = wanted.get(key), recorded.get(key)
+        if key == TEACHER or (key == WEIGHTS and None in (ours, theirs)):
+            continue
+        if ours != theirs:
+            raise UserError(
+                f'the recording {folder} is of another training: its {key} '
+                f'is {shorten(theirs)}, that of this run is {shorten(ours)}; '
+                'set it to the same value, or record to another folder'
+            )
+
+
+def shorten(value) -> str:
+    """At most 80 characters of a value's text."""
+    text = str(value)
+    return text if len(text) <= 80 else f'{text[:60]}...{text[-17:]}'

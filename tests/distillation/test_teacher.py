@@ -1,0 +1,112 @@
+"""Building the frozen teacher, and the interface of all teachers."""
+
+import copy
+
+import pytest
+import torch
+from mmaction.registry import RUNNERS
+from small_recipe import NUM_CLASSES, distiller, recipe, write_teacher
+from torch import nn
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.distillation.teacher import Teacher
+
+
+class FairTeacher(Teacher):
+    """Implements ``logits`` alone, and counts the events."""
+
+    def __init__(self):
+        self.iterations = []
+
+    def begin_iteration(self, iteration):
+        self.iterations.append(iteration)
+
+    def logits(self, inputs):
+        return torch.zeros(len(inputs), NUM_CLASSES)
+
+
+def test_a_teacher_needs_logits_alone(data, teacher, tmp_path):
+    config = recipe(
+        distiller(teacher),
+        data,
+        tmp_path / 'run',
+        default_hooks=dict(
+            recording=dict(type='TeacherRecordingHook'),
+            accuracy=dict(type='TeacherAccuracyHook'),
+        ),
+    )
+    runner = RUNNERS.build(config)
+    runner.model.teacher = fair = FairTeacher()
+    runner.train()
+    assert fair.iterations == list(range(6))  # 2 epochs of 3 batches
+    entropies = runner.message_hub.get_scalar('train/teacher_entropy').data[0]
+    assert entropies == pytest.approx(1.3862944)  # log 4
+    assert copy.deepcopy(runner.model).teacher is fair
+
+
+def test_the_base_class_predicts_nothing():
+    teacher = Teacher()
+    assert teacher.is_built and not teacher.can_predict
+    for method in (teacher.logits, teacher.predict):
+        with pytest.raises(NotImplementedError):
+            method(torch.zeros(1))
+
+
+def test_a_model_in_use_is_frozen(student):
+    model = nn.Dropout(0.5).train()
+    student.teacher.use_model(model)
+    assert student.teacher.model is model and not model.training
+
+
+def test_a_missing_file_names_two_ways_to_get_it(teacher, tmp_path, build):
+    teacher['checkpoint'] = str(tmp_path / 'gone.pth')
+    with pytest.raises(UserError) as error:
+        build(distiller(teacher))
+    text = str(error.value)
+    assert 'gone.pth was not found' in text
+    assert 'mim train mmaction2' in text
+    assert 'tools/convert_checkpoint.py' in text
+
+
+def test_a_missing_config_is_refused(teacher, build):
+    teacher['config'] = 'configs/gone.py'
+    with pytest.raises(UserError, match='teacher.config configs/gone.py'):
+        build(distiller(teacher))
+
+
+def test_other_classes_are_refused(tmp_path, build):
+    teacher = write_teacher(tmp_path / 'teacher.pth', num_classes=51)
+    with pytest.raises(UserError, match='has 51 classes but the student has'):
+        build(distiller(teacher))
+
+
+def test_weights_of_another_class_count_are_refused(teacher, tmp_path, build):
+    other = write_teacher(tmp_path / 'other.pth', num_classes=51)
+    teacher['checkpoint'] = other['checkpoint']
+    with pytest.raises(UserError, match=r'fc_cls.* is \(51.*not \(4'):
+        build(distiller(teacher))
+
+
+@pytest.mark.parametrize(
+    'key', ['cls_head.fc_cls.weight', 'backbone.norm.bias']
+)
+def test_a_missing_weight_is_refused(teacher, key, build):
+    checkpoint = torch.load(teacher['checkpoint'], weights_only=True)
+    del checkpoint['state_dict'][key]
+    torch.save(checkpoint, teacher['checkpoint'])
+    with pytest.raises(UserError, match=f'{key} is missing'):
+        build(distiller(teacher))
+
+
+def test_an_unexpected_weight_is_refused(teacher, build):
+    checkpoint = torch.load(teacher['checkpoint'], weights_only=True)
+    checkpoint['state_dict']['neck.conv'] = torch.zeros(1)
+    torch.save(checkpoint, teacher['checkpoint'])
+    with pytest.raises(UserError, match='neck.conv is unexpected'):
+        build(distiller(teacher))
+
+
+def test_another_normalisation_is_warned_about(teacher, build, log):
+    teacher['config']['data_preprocessor']['mean'] = [0, 0, 0]
+    build(distiller(teacher))
+    assert 'trained with data_preprocessor.mean=[0.0, 0.0, 0.0]' in log.text

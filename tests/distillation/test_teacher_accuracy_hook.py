@@ -1,0 +1,94 @@
+"""The teacher's accuracy is logged before the student trains."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmaction.registry import HOOKS, RUNNERS
+from mmengine.logging import MMLogger
+from small_recipe import distiller, recipe, recognizer, run, write_dataset
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.distillation.teacher import Teacher
+from dvfl_mmaction.distillation.teacher_accuracy_hook import chance_reaches
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """8 clips."""
+    return write_dataset(tmp_path_factory.mktemp('clips'), clips_per_class=2)
+
+
+def test_chance_by_hand():
+    # two clips, four classes: one right or more, 1 - (3/4)^2
+    assert chance_reaches(1, 2, 0.25) == pytest.approx(7 / 16)
+    assert chance_reaches(0, 5, 0.1) == pytest.approx(1)
+    assert chance_reaches(3, 3, 0.5) == pytest.approx(1 / 8)
+
+
+class Oracle(Teacher):
+    """A teacher that is wrong on the chosen clips alone."""
+
+    can_predict = True
+
+    def __init__(self, labels, wrong):
+        self.labels, self.wrong, self.asked = labels, wrong, 0
+
+    def predict(self, inputs):
+        rows = []
+        for _ in range(len(inputs)):
+            label = self.labels[self.asked]
+            right = self.asked not in self.wrong
+            self.asked += 1
+            rows.append(torch.eye(4)[label if right else (label + 1) % 4] * 10)
+        return torch.stack(rows)
+
+
+@pytest.mark.parametrize(
+    'wrong, text, warned',
+    [
+        ((), 'top-1 100.0% on 8', False),
+        ((1, 5), 'top-1 75.0% on 8', False),
+        ((0, 1, 2, 4, 6, 7), 'top-1 25.0% on 8', True),
+    ],
+)
+def test_the_teachers_accuracy_is_logged(
+    data, teacher, tmp_path, caplog, wrong, text, warned
+):
+    runner = RUNNERS.build(recipe(distiller(teacher), data, tmp_path))
+    runner.logger.addHandler(caplog.handler)
+    runner._val_loop = runner.build_val_loop(runner._val_loop)
+    dataset = runner.val_loop.dataloader.dataset
+    labels = [dataset.get_data_info(i)['label'] for i in range(len(dataset))]
+    runner.model.teacher = Oracle(labels, wrong)
+    HOOKS.build(dict(type='TeacherAccuracyHook')).before_train(runner)
+    assert f'teacher: {text} validation clips' in caplog.text
+    warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert any('at chance' in r.message for r in warnings) == warned
+
+
+def test_the_hook_tests_the_real_teacher(data, teacher, tmp_path):
+    config = recipe(distiller(teacher), data, tmp_path / 'work')
+    config['default_hooks']['teacher'] = dict(type='TeacherAccuracyHook')
+    config['train_cfg']['max_epochs'] = 1
+    run(config)
+    (log,) = (tmp_path / 'work').glob('*/*.log')
+    assert 'on 8 validation clips' in log.read_text()
+
+
+def test_a_teacher_that_cannot_predict_is_not_tested(student, caplog):
+    student.teacher = Teacher()
+    runner = SimpleNamespace(
+        model=student, val_loop=object(), logger=MMLogger.get_instance('mm')
+    )
+    runner.logger.addHandler(caplog.handler)
+    HOOKS.build(dict(type='TeacherAccuracyHook')).before_train(runner)
+    assert 'teacher: not tested' in caplog.text
+
+
+def test_a_model_without_a_teacher_is_refused(data, tmp_path):
+    config = recipe(recognizer(), data, tmp_path)
+    config['default_hooks']['teacher'] = dict(type='TeacherAccuracyHook')
+    with pytest.raises(UserError, match='no teacher; remove it from default'):
+        run(config)

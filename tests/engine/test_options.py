@@ -1,0 +1,64 @@
+"""Options of a config, as the runner applies them."""
+
+import pytest
+from small_recipe import NUM_CLASSES, recipe, recognizer, run
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.engine.options import apply_num_classes, apply_test_views
+
+
+def blending_after(blending, head):
+    cfg = dict(
+        model=dict(
+            cls_head=head, data_preprocessor=dict(blending=dict(blending))
+        )
+    )
+    apply_num_classes(cfg)
+    return cfg['model']['data_preprocessor']['blending']
+
+
+def test_mixup_or_cutmix_takes_the_number_of_classes_from_the_head():
+    head = dict(num_classes=7)
+    mix = dict(type='MixupOrCutmix')
+    assert blending_after(mix, head)['num_classes'] == 7
+    assert blending_after(mix | dict(num_classes=None), head) == (
+        mix | dict(num_classes=7)
+    )
+    assert blending_after(mix | dict(num_classes=9), head)['num_classes'] == 9
+
+
+def test_other_blending_is_left_alone():
+    other = dict(type='RandomBatchAugment', augments=[])
+    assert blending_after(other, dict(num_classes=7)) == other
+    assert not blending_after({}, dict(num_classes=7))
+    for cfg in ({}, dict(model=dict(cls_head=None, data_preprocessor=None))):
+        apply_num_classes(cfg)
+
+
+def test_a_run_blends_with_the_heads_number(data, tmp_path):
+    model = recognizer()
+    model['data_preprocessor']['blending'] = dict(type='MixupOrCutmix')
+    config = recipe(model, data, tmp_path)
+    config['train_cfg']['max_epochs'] = 1
+    runner = run(config)
+    blending = runner.model.data_preprocessor.blending
+    assert blending.num_classes == NUM_CLASSES
+    # A recording's fingerprint contains the number, too.
+    preprocessor = runner.cfg.model.data_preprocessor
+    assert preprocessor.blending.num_classes == NUM_CLASSES
+
+
+@pytest.mark.parametrize('views', ['4', '0x1', '4x2', 'x3'])
+def test_malformed_views_are_refused(views):
+    with pytest.raises(UserError, match='give CLIPSxCROPS'):
+        apply_test_views(dict(test_views=views))
+
+
+def test_views_need_a_step_to_change():
+    steps = [dict(type='UniformSample', clip_len=8), dict(type='Resize')]
+    cfg = dict(
+        test_views='2x3',
+        test_dataloader=dict(dataset=dict(pipeline=steps)),
+    )
+    with pytest.raises(UserError, match='Resize and CenterCrop'):
+        apply_test_views(cfg)

@@ -1,0 +1,87 @@
+"""The user's mistakes are printed as one line."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from mmaction.registry import MODELS, RUNNERS
+from small_recipe import (
+    distiller,
+    recipe,
+    recognizer,
+    write_dataset,
+    write_teacher,
+)
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.errors import user_error_line
+
+
+def caught(call):
+    try:
+        call()
+    except Exception as error:
+        return error
+    raise AssertionError('nothing was raised')
+
+
+def test_a_users_mistake_is_reported_in_user_error_line():
+    assert user_error_line(UserError('came\n  wanted')) == 'came wanted'
+
+
+def test_a_misspelt_argument_is_reported(tmp_path):
+    teacher = write_teacher(tmp_path / 'teacher.pth')
+    error = caught(lambda: MODELS.build(distiller(teacher, alhpa=0.5)))
+    assert user_error_line(error) == (
+        "DistillRecognizer3D has no argument 'alhpa'; did you mean 'alpha'?"
+    )
+
+
+def test_a_misspelt_type_is_reported():
+    error = caught(lambda: MODELS.build(dict(type='VideoFocalNett')))
+    assert user_error_line(error) == (
+        "type 'VideoFocalNett' is not registered; did you mean "
+        "'VideoFocalNet'?"
+    )
+
+
+def test_a_misspelt_option_of_the_loader_is_reported(tmp_path):
+    data = write_dataset(tmp_path / 'clips', clips_per_class=1)
+    config = recipe(recognizer(), data, tmp_path / 'run')
+    config['train_dataloader']['batchsize'] = config['train_dataloader'].pop(
+        'batch_size'
+    )
+    config['train_dataloader']['batch_size'] = 2
+    error = caught(lambda: RUNNERS.build(config).train())
+    assert "unexpected keyword argument 'batchsize'" in user_error_line(error)
+
+
+def test_a_bug_keeps_its_traceback():
+    def faulty():
+        return dict(a=1)['b']
+
+    assert user_error_line(caught(faulty)) is None
+    assert user_error_line(caught(lambda: sorted([1, 'a']))) is None
+    assert user_error_line(caught(lambda: sorted([1], kee=1))) is None
+
+
+@pytest.mark.parametrize('show', ['0', '1'])
+def test_an_uncaught_mistake_prints_user_error_line(show):
+    code = (
+        'from dvfl_mmaction import UserError\n'
+        'from dvfl_mmaction.errors import print_user_errors\n'
+        'print_user_errors(); print_user_errors()\n'
+        "raise UserError('alpha is 2; give 0 to 1')\n"
+    )
+    out = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env=os.environ | dict(DVFL_TRACEBACK=show),
+    )
+    assert out.returncode == 1
+    lines = out.stderr.strip().splitlines()
+    assert lines[-1] == 'error: alpha is 2; give 0 to 1'
+    assert ('Traceback' in out.stderr) == (show == '1')
+    assert len(lines) == 1 or show == '1'
