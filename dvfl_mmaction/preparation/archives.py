@@ -1,5 +1,6 @@
 """Unpack zip, tar and rar, and a tar.gz that was cut into pieces."""
 
+import errno
 import gzip
 import io
 import os
@@ -10,7 +11,7 @@ import subprocess
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,10 @@ from ..errors import UserError
 from .progress import Progress, Share
 
 CHUNK = 1 << 20
+MAX_NAME = 255  # bytes; the limit of most file systems
+MAX_PATH = 1024
+BAD_NAME = (errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG)
+ILLEGAL = re.compile('^[A-Za-z]:|\0')
 PIECE = re.compile(r'-(\d\d)(\.zip)?$')
 BROKEN = (
     EOFError,
@@ -56,16 +61,12 @@ def unpack(paths: list[Path], folder: Path, progress: Progress | Share):
     """
     path = paths[0]
     with broken_archive_error(paths[-1]):
-        if PIECE.search(path.name):
-            with JoinedFiles(map(piece_opener, paths), progress) as stream:
-                unpack_tar(stream, path, folder)
-        elif path.suffix == '.rar':
+        if path.suffix == '.rar' and not PIECE.search(path.name):
             unpack_rar(path, folder, progress)
-        elif path.suffix == '.zip':
+        elif path.suffix == '.zip' and not PIECE.search(path.name):
             unpack_zip(path, folder, progress)
         else:
-            with JoinedFiles([partial(path.open, 'rb')], progress) as stream:
-                unpack_tar(stream, path, folder)
+            unpack_tar(paths, folder, progress)
 
 
 @contextmanager
@@ -79,60 +80,100 @@ def broken_archive_error(path: Path):
         ) from None
 
 
-def check_entry(archive: Path, name: str, is_link: bool):
-    """Refuse an entry outside of the folder, and a link.
+def check_entry(archive: Path, name: str, is_file_or_folder: bool):
+    """Refuse an entry outside of the folder, a link and a special file.
 
-    ``zipfile`` would unpack ``../x`` as ``x``; an archive with such a name
-    is not the published one.
+    No archive of clips has them. ``zipfile`` would unpack ``../x`` as ``x``,
+    and ``tarfile`` follows links that it judges harmless; links have led
+    outside in several versions of Python (CVE-2025-4517).
     """
     path = PurePosixPath(name.replace('\\', '/'))
-    outside = path.is_absolute() or '..' in path.parts
-    if outside or re.match('[A-Za-z]:', name) or '\0' in name:
-        raise outside_error(archive, name)
-    if is_link:
-        raise UserError(
-            f'{archive}: {name!r} is a link, and archives of clips have '
-            'none; download the archive again from its official page'
-        )
-
-
-def outside_error(archive: Path, name: str, detail: str = '') -> UserError:
-    return UserError(
-        f'{archive}: {name!r} points outside of the folder that it is '
-        f'unpacked to{detail}; download the archive again from its official '
-        'page'
+    sizes = [len(part.encode(errors='replace')) for part in path.parts]
+    if path.is_absolute() or '..' in path.parts or ILLEGAL.search(name):
+        problem = 'points outside of the folder that it is unpacked to'
+    elif not is_file_or_folder:
+        problem = 'is a link or a special file, not a file or folder'
+    elif max(sizes, default=0) > MAX_NAME or len(name) > MAX_PATH:
+        problem = 'is too long for a file name'
+    else:
+        return
+    shown = name if len(name) < 80 else f'{name[:76]}...'
+    raise UserError(
+        f'{archive}: {shown!r} {problem}; download the archive again from '
+        'its official page'
     )
 
 
 def unpack_zip(path: Path, folder: Path, progress: Progress | Share):
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
-            is_link = stat.S_ISLNK(entry.external_attr >> 16)
-            check_entry(path, entry.filename, is_link)
-            entry.filename = entry.filename.replace('\\', '/')
-            archive.extract(entry, folder)
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            known = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+            check_entry(path, entry.filename, known)
+        for entry in archive.infolist():
+            if not entry.is_dir():
+                with archive.open(entry) as source:
+                    write_entry(source, folder, entry.filename)
             progress.advance(entry.compress_size)
 
 
-def unpack_tar(stream: io.RawIOBase, path: Path, folder: Path):
-    """Unpack a stream, which is read once from start to end."""
-    if not hasattr(tarfile, 'data_filter'):
+def write_entry(source: io.IOBase, folder: Path, name: str):
+    """Write a file of an archive; its mode and owner are not copied.
+
+    Raises:
+        UserError: If no file can have this name.
+    """
+    target = folder / name.replace('\\', '/')
+    try:
+        os.makedirs(target.parent, exist_ok=True)
+        file = target.open('wb')
+    except (FileExistsError, IsADirectoryError, NotADirectoryError):
         raise UserError(
-            'this Python cannot unpack tar files safely; use 3.10.12, 3.11.4 '
-            'or later, or unpack them by hand'
-        )
-    buffered = io.BufferedReader(stream, CHUNK)
-    # CVDF once hosted a plain tar as part_120.tar.gz.
-    if buffered.peek(2)[:2] == b'\x1f\x8b':
-        buffered = gzip.GzipFile(fileobj=buffered)
-    with tarfile.open(fileobj=buffered, mode='r|') as archive:
-        for entry in archive:
-            try:
-                archive.extract(entry, folder, filter='data')
-            except tarfile.FilterError as error:
-                raise outside_error(path, entry.name, f' ({error})') from None
-    while buffered.read(CHUNK):
-        pass  # gzip reports a file that ends early only at its end
+            f'the archive has both a file and a folder {name!r}; download it '
+            'again from its official page'
+        ) from None
+    except (OSError, UnicodeEncodeError) as error:
+        if getattr(error, 'errno', errno.EILSEQ) not in BAD_NAME:
+            raise
+        raise UserError(
+            f'no file can be named {name!r} in {folder} ({error}); unpack '
+            'the archive by hand'
+        ) from None
+    with file:
+        shutil.copyfileobj(source, file, CHUNK)
+
+
+def unpack_tar(paths: list[Path], folder: Path, progress: Progress | Share):
+    """Unpack a tar, or the pieces of one.
+
+    It is read twice, since a tar has no list of its entries: all are checked
+    before the first is written.
+    """
+    for entry, _ in read_tar(paths, progress):
+        known = entry.isfile() or entry.isdir()
+        check_entry(paths[0], entry.name, known)
+    for entry, archive in read_tar(paths, progress):
+        if entry.isfile():
+            write_entry(archive.extractfile(entry), folder, entry.name)
+
+
+def read_tar(
+    paths: list[Path], progress: Progress | Share
+) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    """Entries in order; counts half of the bytes that are read."""
+    openers = [partial(paths[0].open, 'rb')]
+    if PIECE.search(paths[0].name):
+        openers = map(piece_opener, paths)
+    with JoinedFiles(openers, lambda n: progress.advance(n // 2)) as stream:
+        buffered = io.BufferedReader(stream, CHUNK)
+        # CVDF once hosted a plain tar as part_120.tar.gz.
+        if buffered.peek(2)[:2] == b'\x1f\x8b':
+            buffered = gzip.GzipFile(fileobj=buffered)
+        with tarfile.open(fileobj=buffered, mode='r|') as archive:
+            for entry in archive:
+                yield entry, archive
+        while buffered.read(CHUNK):
+            pass  # gzip reports a file that ends early only at its end
 
 
 def find_pieces(paths: list[Path]) -> list[Path]:
@@ -183,16 +224,16 @@ class JoinedFiles(io.RawIOBase):
 
     Args:
         openers: Open one file each, when its turn comes.
-        progress: Counts the bytes.
+        count: Gets the number of bytes of each read.
     """
 
     def __init__(
         self,
         openers: Iterable[Callable[[], io.IOBase]],
-        progress: Progress | Share,
+        count: Callable[[int], None],
     ):
         self.openers = iter(openers)
-        self.progress = progress
+        self.count = count
         self.file = None
 
     def readable(self):
@@ -207,7 +248,7 @@ class JoinedFiles(io.RawIOBase):
                 self.file = opener()
             count = self.file.readinto(buffer)
             if count:
-                self.progress.advance(count)
+                self.count(count)
                 return count
             self.file.close()
             self.file = None
@@ -229,19 +270,16 @@ def unpack_rar(path: Path, folder: Path, progress: Progress | Share):
         if any(e.compress_type != rarfile.RAR_M0 for e in entries):
             return unpack_with_tool(path, folder, entries, progress)
         for entry in entries:
-            target = folder / entry.filename
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # rarfile's own extract copies modes, 0 included.
-            with archive.open(entry) as source, target.open('wb') as file:
-                shutil.copyfileobj(source, file, CHUNK)
+            with archive.open(entry) as source:
+                write_entry(source, folder, entry.filename)
             progress.advance(entry.compress_size)
 
 
 def list_rar_files(path: Path, archive: rarfile.RarFile) -> list:
     """The files in an archive, after a check of all its entries."""
     for entry in archive.infolist():
-        is_link = not (entry.is_dir() or entry.is_file())
-        check_entry(path, entry.filename, is_link or bool(entry.file_redir))
+        known = entry.is_dir() or entry.is_file()
+        check_entry(path, entry.filename, known and not entry.file_redir)
         if entry.needs_password():
             raise UserError(f'{path} is encrypted; unpack it by hand')
     files = [entry for entry in archive.infolist() if entry.is_file()]
