@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich import filesize
@@ -16,9 +17,22 @@ def write_whole(path: Path, content: str | bytes):
     """Write under another name, then rename; text is UTF-8."""
     if isinstance(content, str):
         content = content.encode('utf-8')
+    with whole_file(path) as part:
+        part.write_bytes(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path that replaces ``path`` once it is written.
+
+    After an exception it is removed, and ``path`` stays as it was.
+    """
     part = path.with_name(path.name + '.part')
-    part.write_bytes(content)
-    os.replace(part, path)
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content):

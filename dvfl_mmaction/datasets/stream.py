@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import cycle, islice
 
 import numpy as np
 import torch
@@ -44,14 +44,22 @@ class StreamSampler(DefaultSampler):
     that was stopped and resumed. Arguments are those of ``DefaultSampler``.
 
     Attributes:
-        skip: Indices of this process to leave out at the start of an epoch,
+        skip: Indices of all processes to leave out at the start of an epoch,
             because they were trained before a stop.
     """
 
     skip = 0
 
     def __iter__(self) -> Iterator[StreamIndex]:
-        for index in islice(super().__iter__(), self.skip, None):
+        order = list(range(len(self.dataset)))
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed + self.epoch)
+            order = torch.randperm(len(order), generator=generator).tolist()
+        left = order[self.skip :]
+        if self.round_up:
+            missing = -len(left) % self.world_size
+            left += islice(cycle(order), missing)
+        for index in left[self.rank :: self.world_size]:
             yield StreamIndex(index, self.seed, self.epoch)
 
 

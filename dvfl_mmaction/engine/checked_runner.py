@@ -1,13 +1,25 @@
 """MMEngine's runner, with early and brief reports of the user's mistakes."""
 
+from pathlib import Path
+
 from mmaction.registry import RUNNERS
 from mmengine.device import get_device
-from mmengine.runner import Runner
+from mmengine.dist import master_only
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ..errors import print_user_errors
+from ..errors import UserError, print_user_errors
+from ..files import whole_file
 from ..malloc import keep_freed_memory
-from .config_checks import check_classes, check_colors, check_data, check_keys
+from .config_checks import (
+    check_batches,
+    check_classes,
+    check_colors,
+    check_data,
+    check_keys,
+)
 from .options import apply_num_classes, apply_test_views
+from .resuming import Schedule, realign
+from .train_batches import INFO, TrainBatches
 
 
 @RUNNERS.register_module()
@@ -38,6 +50,49 @@ class CheckedRunner(Runner):
         if get_device() == 'cpu':
             keep_freed_memory()
         return super().from_cfg(cfg)
+
+    def build_train_loop(self, loop):
+        loop = super().build_train_loop(loop)
+        check_batches(loop.dataloader)
+        return loop
+
+    def load_or_resume(self):
+        """Load weights or resume, and record the batches of the training."""
+        self.message_hub.pop_info(INFO, None)  # of a run before in the process
+        super().load_or_resume()
+        trains = isinstance(self._train_loop, EpochBasedTrainLoop)
+        if trains and TrainBatches.recorded(self) is None:
+            TrainBatches.of(self).record(self)
+
+    def resume(self, filename, *args, **kwargs):
+        """Resume, with other batches or another schedule if so configured.
+
+        See :mod:`~dvfl_mmaction.engine.resuming`.
+        """
+        if not isinstance(self._train_loop, EpochBasedTrainLoop):
+            return super().resume(filename, *args, **kwargs)
+        schedule = Schedule(self)
+        super().resume(filename, *args, **kwargs)
+        realign(self, schedule)
+
+    @master_only
+    def save_checkpoint(self, out_dir, filename, *args, **kwargs):
+        """Save a checkpoint that is complete or, in a local folder, absent.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        if '://' in str(out_dir) or kwargs.get('backend_args'):
+            return super().save_checkpoint(out_dir, filename, *args, **kwargs)
+        path = Path(out_dir, filename)
+        try:
+            with whole_file(path) as part:
+                super().save_checkpoint(out_dir, part.name, *args, **kwargs)
+        except OSError as error:
+            raise UserError(
+                f'the checkpoint {path} cannot be written ({error}); free '
+                'some space, and continue with --resume'
+            ) from error
 
     def train(self):
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from ..datasets.annotations import read_annotations
 from ..errors import UserError
@@ -118,6 +119,20 @@ def check_labels(path: Path, num_classes: int | None):
             f'{path} gives {name} the label {label} but the model has '
             f'{num_classes} classes, 0 to {num_classes - 1}; correct '
             'model.cls_head.num_classes or the list'
+        )
+
+
+def check_batches(loader: DataLoader):
+    """Reject a training loader without a single batch.
+
+    Raises:
+        UserError: With the number of clips and the batch size.
+    """
+    if not len(loader):
+        raise UserError(
+            f'train_dataloader has no batch: {len(loader.dataset)} clips, '
+            f'{loader.batch_size} per batch and process, and drop_last; '
+            'give a smaller batch_size, or drop_last=False'
         )
 
 

@@ -10,6 +10,8 @@ from mmengine.dist import get_rank
 from mmengine.runner import EpochBasedTrainLoop
 
 from ..datasets.stream import StreamSampler
+from ..errors import UserError
+from .train_batches import TrainBatches
 
 
 @LOOPS.register_module()
@@ -31,19 +33,36 @@ class StreamTrainLoop(EpochBasedTrainLoop):
     Arguments are those of ``EpochBasedTrainLoop``.
     """
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether the sampler can leave out clips that were trained."""
+        return isinstance(self.dataloader.sampler, StreamSampler)
+
     def run(self) -> torch.nn.Module:
-        """Train until the last epoch."""
-        if self._is_stream():
-            # A resumed run has the seed of its checkpoint since a moment.
+        """Train until the last epoch.
+
+        Raises:
+            UserError: If a checkpoint of other batches was resumed by
+                another runner than ``CheckedRunner``.
+        """
+        now = TrainBatches.of(self.runner)
+        self.batches = TrainBatches.recorded(self.runner) or now
+        if now.differs_from(self.batches):
+            raise UserError(
+                f'the checkpoint was trained with {self.batches}, this run '
+                f"has {now}; set runner_type='CheckedRunner' to resume it"
+            )
+        if self.is_stream:
+            # A resumed run takes the seed from its checkpoint.
             self.dataloader.sampler.seed = self.runner.seed
         return super().run()
 
     def run_epoch(self):
         """Train the batches of this epoch that are not trained yet."""
         self.done = self._iter - self._epoch * len(self.dataloader)
-        if self._is_stream():
+        if self.is_stream:
             sampler = self.dataloader.sampler
-            sampler.skip = self.done * self.dataloader.batch_size
+            sampler.skip = self.batches.clips_trained(self._epoch, self._iter)
             super().run_epoch()
             sampler.skip = 0
         else:
@@ -52,7 +71,7 @@ class StreamTrainLoop(EpochBasedTrainLoop):
     def run_iter(self, idx: int, data_batch: Sequence[dict]):
         """Train one batch, the ``idx``-th that the loader gives."""
         self.seed_iteration()
-        if self._is_stream():
+        if self.is_stream:
             idx += self.done
         super().run_iter(idx, data_batch)
 
@@ -64,6 +83,3 @@ class StreamTrainLoop(EpochBasedTrainLoop):
         random.seed(int(words[0]))
         np.random.seed(words[1])
         torch.manual_seed(int(words[2]))
-
-    def _is_stream(self) -> bool:
-        return isinstance(self.dataloader.sampler, StreamSampler)

@@ -175,13 +175,15 @@ def run(config: dict, mode='train'):
     return runner
 
 
-def run_in_two_processes(config: dict, folder: Path, mode='train'):
+def run_in_two_processes(config: dict, folder: Path, mode='train', imports=()):
     """Train or test in two processes; ``folder`` gets the script."""
+    helpers = str(Path(__file__).parent)
+    paths = [helpers, *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
     config = dict(
         config,
         launcher='pytorch',
         custom_imports=dict(
-            imports=['dvfl_mmaction', 'dvfl_mmaction.cpu'],
+            imports=['dvfl_mmaction', 'dvfl_mmaction.cpu', *imports],
             allow_failed_imports=False,
         ),
         model_wrapper_cfg=dict(
@@ -201,7 +203,8 @@ def run_in_two_processes(config: dict, folder: Path, mode='train'):
     words = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
     subprocess.run(
         [*words, '--nproc-per-node', '2', str(folder / 'run.py')],
-        env=os.environ | dict(OMP_NUM_THREADS='1'),
+        env=os.environ
+        | dict(OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join(paths)),
         check=True,
         timeout=300,
     )

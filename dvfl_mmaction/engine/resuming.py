@@ -1,0 +1,139 @@
+"""Resume with another batch size, number of processes or schedule."""
+
+import copy
+import warnings
+from collections.abc import Iterator
+
+from .stream_train_loop import StreamTrainLoop
+from .train_batches import TrainBatches
+
+SCHEDULER_PROGRESS = {'last_step', '_global_step', '_last_value'}
+
+
+class Schedule:
+    """The planned schedule of a runner, before its first iteration.
+
+    A checkpoint overwrites schedulers and learning rates with its own. This
+    copy, made before, restores the schedule that the config asks for.
+    """
+
+    def __init__(self, runner):
+        self.states = [
+            copy.deepcopy(scheduler.state_dict())
+            for scheduler in schedulers_of(runner)
+        ]
+        self.values = [
+            scheduled_values(scheduler) for scheduler in schedulers_of(runner)
+        ]
+
+    def differs(self, runner) -> bool:
+        """Whether the runner's schedulers follow another schedule."""
+        loaded = [s.state_dict() for s in schedulers_of(runner)]
+        return [without_progress(s) for s in loaded] != [
+            without_progress(s) for s in self.states
+        ]
+
+    def restore(self, runner, epoch: int, iteration: int):
+        """Set the runner's schedulers to this schedule, at an iteration.
+
+        MMEngine's schedulers compute a value from the previous one, so all
+        steps are repeated. Schedulers that follow a metric keep their state.
+        """
+        kept = [
+            (scheduler, state, values)
+            for scheduler, state, values in zip(
+                schedulers_of(runner), self.states, self.values, strict=True
+            )
+            if not getattr(scheduler, 'need_val_args', False)
+        ]
+        for scheduler, state, values in kept:
+            scheduler.load_state_dict(copy.deepcopy(state))
+            for group, value in zip(
+                scheduler.optimizer.param_groups, values, strict=True
+            ):
+                group.update(value)
+        per_epoch = len(runner.train_loop.dataloader)
+        with warnings.catch_warnings():
+            # About steps before the optimizer's first one.
+            warnings.simplefilter('ignore', UserWarning)
+            for step in range(1, iteration + 1):
+                for scheduler, *_ in kept:
+                    if not scheduler.by_epoch:
+                        scheduler.step()
+                if step % per_epoch == 0 and step // per_epoch <= epoch:
+                    for scheduler, *_ in kept:
+                        if scheduler.by_epoch:
+                            scheduler.step()
+
+
+def schedulers_of(runner) -> Iterator:
+    """The parameter schedulers of a runner, of all its optimizers."""
+    schedulers = runner.param_schedulers or []
+    if isinstance(schedulers, dict):
+        for group in schedulers.values():
+            yield from group
+    else:
+        yield from schedulers
+
+
+def scheduled_values(scheduler) -> list[dict]:
+    """The values that a scheduler changes, per parameter group."""
+    names = (scheduler.param_name, f'initial_{scheduler.param_name}')
+    return [
+        {name: group[name] for name in names}
+        for group in scheduler.optimizer.param_groups
+    ]
+
+
+def without_progress(state: dict) -> dict:
+    """What defines a schedule, in the state of a scheduler."""
+    return {k: v for k, v in state.items() if k not in SCHEDULER_PROGRESS}
+
+
+def realign(runner, schedule: Schedule):
+    """Continue a loaded checkpoint with the batches and schedule of this run.
+
+    With the checkpoint's batches and schedule nothing changes, and the run
+    stays bit-identical to an uninterrupted one. Otherwise the begun epoch
+    trains the clips that are left, each once, and the config's schedule
+    continues at the same share of the training. One log line reports this.
+    Under another loop than :class:`StreamTrainLoop` a begun epoch starts
+    again.
+
+    Args:
+        runner: Has loaded the checkpoint.
+        schedule: Of the runner, before it did.
+    """
+    loop = runner.train_loop
+    now, before = TrainBatches.of(runner), TrainBatches.recorded(runner)
+    loaded, changes = loop.iter, []
+    if before and not now.differs_from(before):
+        now.epoch, now.iteration = before.epoch, before.iteration
+        now.clips = before.clips
+    elif before or not fits(loop, now.batches_per_epoch):
+        clips = 0
+        skips = isinstance(loop, StreamTrainLoop) and loop.is_stream
+        if before and skips and now.num_clips == before.num_clips:
+            clips = before.clips_trained(loop.epoch, loop.iter)
+        loop._iter = now.continue_epoch(loop.epoch, clips)
+        changes.append(
+            f'epoch {loop.epoch + 1} trains {now.num_clips - clips} of its '
+            f'{now.num_clips} clips'
+        )
+    if before and str(now) != str(before):
+        changes.insert(0, f'batches are {now}, not {before}')
+    now.record(runner)
+    if schedule.differs(runner) or loop.iter != loaded:
+        schedule.restore(runner, loop.epoch, loop.iter)
+        changes.append(
+            "the config's schedule, not the checkpoint's, continues at "
+            f'iteration {loop.iter} of {loop.max_iters}'
+        )
+    if changes:
+        runner.logger.warning(f'resume: {"; ".join(changes)}')
+
+
+def fits(loop, batches_per_epoch: int) -> bool:
+    """Whether a checkpoint without a record may have these batches."""
+    done = loop.iter - loop.epoch * batches_per_epoch
+    return 0 <= done <= batches_per_epoch
