@@ -1,34 +1,37 @@
-"""Tell which clips could not be read, and stop where they are too many."""
+"""Hook that reports unreadable clips, and stops a run with too many."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from mmaction.registry import HOOKS
-from mmengine.dist import all_gather_object, is_main_process
+from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.hooks import Hook
 
 from ..errors import UserError
 from ..files import write_json
 
 REPORT = 'broken_clips.json'
+KEY = 'broken_clips'  # in checkpoints
+EXCHANGE_INTERVAL = 50  # iterations; also at 1, 2, 4, 8 and so on
 
 
 @HOOKS.register_module()
 class BrokenClipsHook(Hook):
-    """Gather what ``ClipDataset`` could not read.
+    """Collect the clips that ``ClipDataset`` could not read.
 
-    Each clip is named in the log once, with its reason, when it is met
-    first. At the end of an epoch their number is logged, and
-    ``broken_clips.json`` in the work directory lists them for training,
-    validation and testing: file, reason and how often each was met.
+    Each clip is logged once, with the reason, at its first occurrence. At
+    the end of an epoch their number is logged, and ``broken_clips.json`` in
+    the work directory lists them for training, validation and testing, with
+    file, reason and number of occurrences.
 
     Args:
-        max_share: The run stops where more than this share of a data set's
-            clips is broken, in [0, 1].
+        max_share: Largest share of a data set's clips that may be broken,
+            in [0, 1]; the run stops above it.
 
     Raises:
-        UserError: If ``max_share`` is out of range; in use, where more
-            clips than that are broken.
+        UserError: If ``max_share`` is out of range; during a run, if more
+            clips are broken.
     """
 
     def __init__(self, max_share: float = 0.2):
@@ -37,12 +40,34 @@ class BrokenClipsHook(Hook):
                 f'max_share is {max_share!r}; give a share in [0, 1]'
             )
         self.max_share = max_share
+        self._forget()
+
+    def _forget(self):
         self.reasons = {}  # mode -> file -> reason
-        self.times = {}  # mode -> file -> times met, of the finished epochs
-        self.met = {}  # mode -> file -> times met in this epoch, this process
+        self.new = {}  # reasons that other processes do not know yet
+        # mode -> file -> occurrences: in finished epochs; in this epoch and
+        # process
+        self.times, self.met = {}, {}
 
     def before_run(self, runner):
-        self.reasons, self.times, self.met = {}, {}, {}
+        self._forget()
+
+    def before_save_checkpoint(self, runner, checkpoint: dict):
+        """Save what is known, with the counts of the begun epoch."""
+        times = {mode: Counter(names) for mode, names in self.times.items()}
+        for mode, names in self.met.items():
+            times.setdefault(mode, Counter()).update(names)
+        checkpoint[KEY] = dict(
+            reasons=self.reasons,
+            times={mode: dict(names) for mode, names in times.items()},
+        )
+
+    def after_load_checkpoint(self, runner, checkpoint: dict):
+        """Restore it in a run that is resumed."""
+        known = checkpoint.get(KEY)
+        if runner._resume and known:
+            self.reasons = {m: dict(v) for m, v in known['reasons'].items()}
+            self.times = {m: dict(v) for m, v in known['times'].items()}
 
     def _before_epoch(self, runner, mode: str = 'train'):
         self.met[mode] = {}
@@ -51,37 +76,48 @@ class BrokenClipsHook(Hook):
         self, runner, batch_idx, data_batch=None, outputs=None, mode='train'
     ):
         reasons = self.reasons.setdefault(mode, {})
-        met = self.met.setdefault(mode, {})
+        met, new = self.met.setdefault(mode, {}), self.new.setdefault(mode, {})
         for sample in data_batch['data_samples']:
             for name, reason in sample.metainfo.get('broken', ()):
                 met[name] = met.get(name, 0) + 1
                 if name not in reasons:
+                    new[name] = reason
+        # Every process stops at the same iteration: one that raises alone
+        # would leave the others waiting. In validation and testing they may
+        # have different numbers of batches.
+        together = mode == 'train' and is_exchange(batch_idx)
+        if together or (new and get_world_size() == 1):
+            self._exchange(runner, mode)
+
+    def _exchange(self, runner, mode: str):
+        """Share the newly found clips, log each once, and check the share."""
+        reasons = self.reasons.setdefault(mode, {})
+        for new in all_gather_object(self.new.pop(mode, {})):
+            for name, reason in new.items():
+                if name not in reasons:
                     reasons[name] = reason
                     runner.logger.warning(f'broken clip {name}: {reason}')
-                    self._check_share(runner, mode)
+        self._check_share(runner, mode)
 
     def _after_epoch(self, runner, mode: str = 'train'):
-        gathered = all_gather_object(
-            (self.reasons.get(mode, {}), self.met.pop(mode, {}))
-        )
-        if not any(reasons for reasons, _ in gathered):
+        self._exchange(runner, mode)
+        gathered = all_gather_object(self.met.pop(mode, {}))
+        known = self.reasons[mode]
+        if not known:
             return
-        known = self.reasons.setdefault(mode, {})
         times = self.times.setdefault(mode, {})
         total = 0
-        for reasons, met in gathered:
-            known.update(reasons)
+        for met in gathered:
             for name, count in met.items():
                 times[name] = times.get(name, 0) + count
                 total += count
-        self._check_share(runner, mode)
         if is_main_process():
             path = Path(runner.work_dir) / REPORT
             self._write(path, mode)
             became = 'replaced' if mode == 'train' else 'counted as wrong'
             runner.logger.info(
-                f'{total} samples {became} in this epoch; '
-                f'{len(known)} broken clips are listed in {path}'
+                f'{total} broken samples were {became} in this epoch; '
+                f'{path} lists {len(known)} broken clips'
             )
 
     def _check_share(self, runner, mode: str):
@@ -92,13 +128,13 @@ class BrokenClipsHook(Hook):
             name, reason = next(iter(broken.items()))
             raise UserError(
                 f'{len(broken)} of {clips} clips of {mode} cannot be read, '
-                f'more than the share {self.max_share} that is allowed; the '
-                f'first is {name}: {reason}; take them from the list, or '
-                'raise default_hooks.broken_clips.max_share'
+                f'more than the allowed share {self.max_share}; the first is '
+                f'{name}: {reason}; remove them from the list, or raise '
+                'default_hooks.broken_clips.max_share'
             )
 
     def _write(self, path: Path, mode: str):
-        """Replace the mode's part of the report, and keep the others."""
+        """Update one mode in the report, and keep the others."""
         try:
             report = json.loads(path.read_text(encoding='utf-8'))
         except (OSError, ValueError):
@@ -109,3 +145,9 @@ class BrokenClipsHook(Hook):
             for name, reason in sorted(self.reasons[mode].items())
         ]
         write_json(path, report)
+
+
+def is_exchange(batch_idx: int) -> bool:
+    """Whether processes exchange what they found: early, then regularly."""
+    count = batch_idx + 1
+    return count % EXCHANGE_INTERVAL == 0 or count & batch_idx == 0

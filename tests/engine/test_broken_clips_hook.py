@@ -1,0 +1,104 @@
+"""Broken clips are logged once, counted, and kept by a resumed run."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hostile_clips import write_broken
+from mmengine.logging import MMLogger
+from small_recipe import recipe, recognizer, run, run_in_two_processes
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.datasets.annotations import (
+    Annotations,
+    read_annotations,
+    write_annotations,
+)
+from dvfl_mmaction.engine import broken_clips_hook
+from dvfl_mmaction.engine.broken_clips_hook import BrokenClipsHook
+
+
+@pytest.fixture(scope='module')
+def broken(data):
+    """Adds three broken clips to a list; returns their paths."""
+    (data / 'broken').mkdir()
+    names = [f'broken/{name}' for name in write_broken(data / 'broken')]
+    whole = read_annotations(data / 'list.txt').clips
+    clips = [(name, 1) for name in names]
+    write_annotations(data / 'mixed.txt', Annotations(whole[:5] + clips))
+    return {f'{data}/{name}' for name in names}
+
+
+def config_of(data, work_dir, max_share=1.0):
+    config = recipe(
+        recognizer(),
+        data,
+        work_dir,
+        default_hooks=dict(
+            broken_clips=dict(type='BrokenClipsHook', max_share=max_share),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1),
+        ),
+    )
+    config['train_dataloader']['dataset'].update(ann_file='mixed.txt')
+    config['train_cfg'].update(val_interval=99)
+    return config
+
+
+def report_of(work_dir):
+    report = json.loads((work_dir / 'broken_clips.json').read_text())
+    return {r['clip']: (r['reason'], r['times']) for r in report['train']}
+
+
+def test_a_resumed_run_keeps_what_was_known(data, broken, tmp_path):
+    config = config_of(data, tmp_path)
+    last = run(config).iter
+    whole = report_of(tmp_path)
+    assert set(whole) == broken
+    for iteration in (1, last - 1):
+        (tmp_path / 'broken_clips.json').unlink()
+        saved = str(tmp_path / f'iter_{iteration}.pth')
+        run(dict(config, load_from=saved, resume=True))
+        assert report_of(tmp_path) == whole
+
+
+def test_two_processes_log_each_clip_once(data, broken, tmp_path):
+    run_in_two_processes(config_of(data, tmp_path / 'work'), tmp_path)
+    logs = (tmp_path / 'work').glob('*/*.log')
+    text = ''.join(path.read_text() for path in logs)
+    named = re.findall(r'broken clip (\S+):', text)
+    assert sorted(named) == sorted(broken)
+    times = [times for _, times in report_of(tmp_path / 'work').values()]
+    assert min(times) >= 2  # of two epochs
+
+
+def test_all_processes_stop_at_the_same_iteration(monkeypatch):
+    logger = MMLogger.get_instance('broken_clips')
+    loader = SimpleNamespace(dataset=range(10))
+    runner = SimpleNamespace(
+        logger=logger, train_loop=SimpleNamespace(dataloader=loader)
+    )
+    other = {f'{i}.mp4': 'no frames' for i in range(3)}  # of another process
+    monkeypatch.setattr(broken_clips_hook, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(
+        broken_clips_hook, 'all_gather_object', lambda own: [own, other]
+    )
+    hook = BrokenClipsHook(max_share=0.2)
+    readable = dict(data_samples=[SimpleNamespace(metainfo={})])
+    hook.before_train_epoch(runner)
+    hook.after_train_iter(runner, 2, readable)  # no exchange
+    with pytest.raises(UserError, match='3 of 10 clips of train'):
+        hook.after_train_iter(runner, 3, readable)
+
+
+def test_exchanges_are_early_and_then_regular():
+    exchanges = [i for i in range(110) if broken_clips_hook.is_exchange(i)]
+    assert exchanges == [0, 1, 3, 7, 15, 31, 49, 63, 99]
+
+
+def test_the_log_names_a_clip_at_its_first_occurrence(data, broken, tmp_path):
+    runner = run(config_of(data, tmp_path))
+    log = next(Path(runner.log_dir).glob('*.log')).read_text()
+    for name in broken:
+        assert log.count(f'broken clip {name}:') == 1
