@@ -1,5 +1,11 @@
 from .broken_clips_hook import BrokenClipsHook
 from .checked_runner import CheckedRunner
+from .merged_optim_constructor import MergedOptimWrapperConstructor
 from .stream_train_loop import StreamTrainLoop
 
-__all__ = ['BrokenClipsHook', 'CheckedRunner', 'StreamTrainLoop']
+__all__ = [
+    'BrokenClipsHook',
+    'CheckedRunner',
+    'MergedOptimWrapperConstructor',
+    'StreamTrainLoop',
+]

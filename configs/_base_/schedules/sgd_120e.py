@@ -8,6 +8,7 @@ final_ratio = 0.01  # lr at the start and at the end, relative to the peak
 
 optim_wrapper = dict(
     type='OptimWrapper',
+    constructor='MergedOptimWrapperConstructor',
     optimizer=dict(
         type='SGD', lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4
     ),
