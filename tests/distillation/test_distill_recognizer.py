@@ -237,3 +237,23 @@ def test_alpha_out_of_range_is_refused(teacher, alpha):
 def test_a_teacher_is_a_config_and_a_checkpoint(teacher):
     with pytest.raises(UserError, match=r'give dict\(config=FILE, check'):
         MODELS.build(distiller(teacher))
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (dict(type='Oracle'), "'Oracle'; give one of FrozenTeacher"),
+        (dict(type='RecordedTeacher'), r'give dict\(path=FOLDER\)'),
+        (
+            dict(config='c', record_to='x'),
+            'checkpoint=FILE, record_to=FOLDER',
+        ),
+        (
+            dict(config='c', checkpoint='x', epochs=3),
+            'config=FILE, checkpoint=FILE',
+        ),
+    ],
+)
+def test_a_teacher_with_other_keys_is_rejected(wrong, message):
+    with pytest.raises(UserError, match=message):
+        MODELS.build(distiller(wrong))

@@ -15,7 +15,14 @@ from small_recipe import (
     recognizer,
     run,
     run_in_two_processes,
+    write_dataset,
 )
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """12 clips, which fill whole batches of 4."""
+    return write_dataset(tmp_path_factory.mktemp('clips'))
 
 
 def weights(path) -> dict:
@@ -78,7 +85,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(data, teacher, tmp_path):
     )
 
 
-def test_ema_averages_the_student_alone(data, teacher, tmp_path):
+def test_ema_averages_only_the_student(data, teacher, tmp_path):
     config = recipe(
         distiller(teacher),
         data,
@@ -115,7 +122,7 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(
     )
 
 
-def test_paramwise_options_reach_the_student_alone(teacher):
+def test_paramwise_options_apply_to_the_student_only(teacher):
     model = MODELS.build(distiller(teacher))
     model.init_weights()
     wrapper = build_optim_wrapper(
