@@ -1,4 +1,4 @@
-"""Tell which clips could not be read, and stop where they are too many."""
+"""Hook that reports unreadable clips, and stops a run with too many."""
 
 import json
 from pathlib import Path
@@ -15,20 +15,20 @@ REPORT = 'broken_clips.json'
 
 @HOOKS.register_module()
 class BrokenClipsHook(Hook):
-    """Gather what ``ClipDataset`` could not read.
+    """Collect the clips that ``ClipDataset`` could not read.
 
-    Each clip is named in the log once, with its reason, when it is met
-    first. At the end of an epoch their number is logged, and
-    ``broken_clips.json`` in the work directory lists them for training,
-    validation and testing: file, reason and how often each was met.
+    Each clip is logged once, with the reason, at its first occurrence. At
+    the end of an epoch their number is logged, and ``broken_clips.json`` in
+    the work directory lists them for training, validation and testing, with
+    file, reason and number of occurrences.
 
     Args:
-        max_share: The run stops where more than this share of a data set's
-            clips is broken, in [0, 1].
+        max_share: Largest share of a data set's clips that may be broken,
+            in [0, 1]; the run stops above it.
 
     Raises:
-        UserError: If ``max_share`` is out of range; in use, where more
-            clips than that are broken.
+        UserError: If ``max_share`` is out of range; during a run, if more
+            clips are broken.
     """
 
     def __init__(self, max_share: float = 0.2):
@@ -38,8 +38,9 @@ class BrokenClipsHook(Hook):
             )
         self.max_share = max_share
         self.reasons = {}  # mode -> file -> reason
-        self.times = {}  # mode -> file -> times met, of the finished epochs
-        self.met = {}  # mode -> file -> times met in this epoch, this process
+        # mode -> file -> occurrences: in finished epochs; in this epoch and
+        # process
+        self.times, self.met = {}, {}
 
     def before_run(self, runner):
         self.reasons, self.times, self.met = {}, {}, {}
@@ -80,8 +81,8 @@ class BrokenClipsHook(Hook):
             self._write(path, mode)
             became = 'replaced' if mode == 'train' else 'counted as wrong'
             runner.logger.info(
-                f'{total} samples {became} in this epoch; '
-                f'{len(known)} broken clips are listed in {path}'
+                f'{total} broken samples were {became} in this epoch; '
+                f'{path} lists {len(known)} broken clips'
             )
 
     def _check_share(self, runner, mode: str):
@@ -92,13 +93,13 @@ class BrokenClipsHook(Hook):
             name, reason = next(iter(broken.items()))
             raise UserError(
                 f'{len(broken)} of {clips} clips of {mode} cannot be read, '
-                f'more than the share {self.max_share} that is allowed; the '
-                f'first is {name}: {reason}; take them from the list, or '
-                'raise default_hooks.broken_clips.max_share'
+                f'more than the allowed share {self.max_share}; the first is '
+                f'{name}: {reason}; remove them from the list, or raise '
+                'default_hooks.broken_clips.max_share'
             )
 
     def _write(self, path: Path, mode: str):
-        """Replace the mode's part of the report, and keep the others."""
+        """Update one mode in the report, and keep the others."""
         try:
             report = json.loads(path.read_text(encoding='utf-8'))
         except (OSError, ValueError):

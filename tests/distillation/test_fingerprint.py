@@ -39,7 +39,10 @@ def other_clips(config):
             lambda c: c['train_dataloader']['sampler'].update(shuffle=False),
             'sampler',
         ),
-        (lambda c: c['train_cfg'].update(max_epochs=3), '6 iterations .* has 9'),
+        (
+            lambda c: c['train_cfg'].update(max_epochs=3),
+            '6 iterations .* has 9',
+        ),
         (
             lambda c: c['train_cfg'].update(type='EpochBasedTrainLoop'),
             'not repeatable',

@@ -270,8 +270,14 @@ def test_it_is_in_mmactions_registry():
     'kwargs, message',
     [
         (dict(arch='huge'), "arch is 'huge'.*nano, tiny, small, base"),
-        (dict(arch=dict(embed_dim=8)), 'wants embed_dim and depths'),
-        (dict(arch=dict(embed_dim=8, depth=(1,))), 'wants embed_dim'),
+        (
+            dict(arch=dict(embed_dim=8)),
+            'give a dict with embed_dim and depths',
+        ),
+        (
+            dict(arch=dict(embed_dim=8, depth=(1,))),
+            'give a dict with embed_dim',
+        ),
         (dict(arch=dict(embed_dim=0, depths=(1,))), '1 or more'),
         (dict(focal_levels=(2, 2)), 'focal_levels has 2 entries.*4 stages'),
         (dict(focal_levels=0), 'focal_levels is'),
@@ -291,7 +297,7 @@ def test_bad_arguments_are_refused(kwargs, message):
 @pytest.mark.parametrize(
     'shape, message',
     [
-        ((1, 3, 4, 31, 64), '31 x 64 pixels.*32 or more'),
+        ((1, 3, 4, 31, 64), '31 x 64 pixels.*32 or more per side'),
         ((1, 3, 3, 32, 32), '3 frames.*tubelet_size=2'),
         ((1, 3, 32, 32), 'batch, 3, frames, height, width'),
         ((1, 4, 3, 32, 32), 'batch, 3, frames, height, width'),
