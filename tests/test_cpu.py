@@ -1,3 +1,5 @@
+"""Mixed precision and two processes on CPUs."""
+
 import os
 import subprocess
 import sys

@@ -28,8 +28,8 @@ from dvfl_mmaction.engine.options import apply_num_classes
 from dvfl_mmaction.project_paths import find_config
 
 SPLITS = dict(ucf50=1, ucf101=1, hmdb51=1, ssv2='official', k400='official')
-# Of the backbone, and the head's weight (C x K) and bias (K), in millions at
-# K = 101.
+# In millions: backbone, and head of K = 101 classes with weight (C x K) and
+# bias (K).
 PARAMETERS = dict(
     vflnet=22.2,
     videofocalnet_tiny=49.3,
@@ -129,7 +129,7 @@ def test_the_demo_has_a_list_of_each_part():
 
 
 @pytest.mark.parametrize('loader', LOADERS)
-def test_data_root_alone_moves_a_loader_to_another_copy(loader, videos):
+def test_data_root_moves_only_its_loader_to_another_copy(loader, videos):
     cfg = load('vflnet_ucf101.py')
     (videos / cfg[loader].dataset.ann_file).write_text('clip.mp4 5\n')
     cfg.merge_from_dict({f'{loader}.dataset.data_root': str(videos)})
@@ -164,7 +164,7 @@ OWN_TEACHER = "model['teacher'] = dict(config='t.py', checkpoint='t.pth')"
 
 
 @pytest.mark.parametrize('name', ['vflnet_ucf101.py', 'vflnet_kd_ucf101.py'])
-def test_own_data_of_other_classes_takes_seven_lines(name, videos, tmp_path):
+def test_own_data_of_7_classes_takes_seven_lines(name, videos, tmp_path):
     text = OWN_DATA.format(configs=CONFIGS, name=name, videos=videos)
     if '_kd_' in name:
         text += OWN_TEACHER

@@ -17,8 +17,8 @@ from dvfl_mmaction.engine.options import apply_num_classes, apply_test_views
 
 
 def documented_options(key):
-    """What the comment in the pipelines' file says to type, parsed as
-    MMAction2's tools parse it; of options that begin with ``key``."""
+    """Options in the comment of clips_8x224.py that begin with ``key``,
+    parsed as MMAction2's tools do."""
     text = (CONFIGS / '_base_/datasets/clips_8x224.py').read_text()
     words = re.findall(rf'^# .*?({key}[^\s"]*=[^\s"]+)', text, re.MULTILINE)
     parser = argparse.ArgumentParser()
@@ -35,7 +35,7 @@ def test_a_training_clip_is_8_frames_of_224(name, videos):
 
 
 @pytest.mark.parametrize('name', PLAIN)
-def test_1x1_and_4x3_views_are_the_same_each_time(name, videos):
+def test_1x1_and_4x3_views_are_deterministic(name, videos):
     cfg = load(name)
     for num_views in (1, 12):
         views, again = (
@@ -106,7 +106,7 @@ def test_decord_gives_the_same_training_clips(videos):
     assert changes == decords['data_samples'].color_changes
 
 
-def test_colours_are_the_same_wherever_they_are_changed(videos):
+def test_colours_are_the_same_on_the_device_and_in_the_worker(videos):
     cfg = load('vflnet_ucf101.py')
     preprocessor = MODELS.build(dict(cfg.model.data_preprocessor))
     preprocessor.blending = None
@@ -125,7 +125,7 @@ def test_colours_are_the_same_wherever_they_are_changed(videos):
     assert (clips[0] - clips[1]).abs().mean() * 58 < 1
 
 
-def test_a_training_clip_is_what_steps_that_are_not_lazy_give(videos):
+def test_lazy_steps_give_the_same_training_clip(videos):
     cfg = load('vflnet_ucf101.py')
     for step in (8, 9):  # no colours
         cfg.train_dataloader.dataset.pipeline[step].prob = 0
@@ -135,7 +135,7 @@ def test_a_training_clip_is_what_steps_that_are_not_lazy_give(videos):
     for step in steps[3:7]:
         assert step.pop('lazy')
     other = training_sample(cfg, videos)['inputs'].float()
-    # The same crop, interpolated once in place of twice.
+    # The same crop, interpolated once instead of twice.
     assert (lazy - other).abs().mean() < 4
     assert (lazy - other.flip(-1)).abs().mean() > 10
 
@@ -153,7 +153,7 @@ def test_mixup_or_cutmix_makes_soft_labels():
         assert labels.shape == (4, 101)
         assert torch.allclose(labels.sum(1), torch.ones(4))
         assert labels[:, 4:].eq(0).all()
-        # CutMix moves pixels, mixup makes new ones.
+        # CutMix moves pixels, mixup makes new values.
         moved = torch.isin(data['inputs'], plain).all()
         num_mixup += not moved
     assert 15 < num_mixup < 45
@@ -165,7 +165,7 @@ def batch(clips):
 
 
 @pytest.mark.parametrize('name', PLAIN)
-def test_clips_of_something_something_alone_are_never_flipped(name):
+def test_only_clips_of_something_something_are_never_flipped(name):
     pipeline = load(name).train_dataloader.dataset.pipeline
     flip = TRANSFORMS.build(pipeline[6])
     num_flipped = 0
@@ -176,7 +176,7 @@ def test_clips_of_something_something_alone_are_never_flipped(name):
         assert num_flipped == 0
     else:
         assert 140 < num_flipped < 260  # 6 standard deviations
-    # It is the one difference, and no step has another number.
+    # This is the only difference, and all steps have the same index.
     first = load(PLAIN[0]).train_dataloader.dataset.pipeline
     pipeline[6].flip_ratio = first[6].flip_ratio
     assert pipeline == first

@@ -70,7 +70,9 @@ def test_a_students_checkpoint_tests_under_the_plain_config(
     assert logged[-1]['acc/top1'] == pytest.approx(accuracy, abs=1e-4)
 
 
-def test_a_resumed_run_ends_as_an_uninterrupted_one(data, teacher, tmp_path):
+def test_a_resumed_distillation_ends_as_an_uninterrupted_one(
+    data, teacher, tmp_path
+):
     whole = recipe(distiller(teacher), data, tmp_path / 'whole')
     run(whole)
     cut = recipe(distiller(teacher), data, tmp_path / 'cut')
@@ -95,7 +97,7 @@ def test_ema_averages_only_the_student(data, teacher, tmp_path):
     trained = run(config)
     saved = torch.load(tmp_path / 'ema/epoch_2.pth', weights_only=True)
     plain = MODELS.build(recognizer()).state_dict()
-    # MMEngine saves the average as the state, and the last step beside it.
+    # MMEngine saves the average as the state dict, and the last step apart.
     assert saved['state_dict'].keys() == plain.keys()
     ema = {k for k in saved['ema_state_dict'] if k != 'steps'}
     assert ema == {f'module.{k}' for k in plain}

@@ -85,7 +85,7 @@ def test_wrapped_data_sets_are_searched():
     ]
 
 
-def test_remote_paths_are_not_searched():
+def test_remote_paths_are_skipped():
     leaf = dict(
         data_root='s3://bucket/ucf101',
         ann_file='/lists/train.txt',

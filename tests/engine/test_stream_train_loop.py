@@ -34,7 +34,7 @@ def random_run(data, work_dir, num_workers=0, **kwargs):
 
 @HOOKS.register_module()
 class StopAt(Hook):
-    """Interrupt training, as a crash does."""
+    """Interrupt training at an iteration."""
 
     def __init__(self, iteration):
         self.iteration = iteration
