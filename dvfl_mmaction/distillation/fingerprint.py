@@ -39,7 +39,7 @@ def fingerprint(runner: Runner) -> dict:
     dataset = dict(cfg.train_dataloader.dataset)
     pipeline = dataset.pop('pipeline')
     for key in ('data_root', 'ann_file', 'data_prefix'):
-        dataset.pop(key, None)  # the hash of the list stands for them
+        dataset.pop(key, None)  # the hash of the list replaces them
     values = dict(
         clips=hash_file(loader.dataset.ann_file),
         dataset=to_text(dataset),
