@@ -1,7 +1,7 @@
 """Video-FocalNets, VFL-Net and their distillation for MMAction2.
 
-Importing this package repairs what the released OpenMMLab wheels need and
-registers every class in MMAction2's registries.
+Importing this package applies the repairs that the released OpenMMLab wheels
+need, and registers every class in MMAction2's registries.
 """
 
 from . import compat

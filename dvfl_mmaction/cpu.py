@@ -1,7 +1,7 @@
-"""Distributed and mixed-precision training on CPUs, for those who ask.
+"""Distributed and mixed-precision training on CPUs, on request.
 
 MMEngine sets a CUDA device whenever a launcher is used, and its
-``AmpOptimWrapper`` wants a GPU. A config that names this module gets both
+``AmpOptimWrapper`` needs a GPU. A config that imports this module gets both
 on CPUs::
 
     custom_imports = dict(
@@ -14,11 +14,11 @@ on CPUs::
         broadcast_buffers=False,
         find_unused_parameters=False)
 
-``model_wrapper_cfg`` is needed with ``--launcher pytorch`` only: without it
-MMEngine gives the model to the CUDA device of that number. Leave out
-``optim_wrapper``'s type to train in fp32, and leave out ``--amp``.
+``model_wrapper_cfg`` is needed only with ``--launcher pytorch``: without it
+MMEngine moves the model to the CUDA device of the process. Leave out
+``optim_wrapper``'s type to train in fp32. Do not pass ``--amp``.
 
-Where CUDA is there, importing this module starts nothing.
+If CUDA is available, importing this module starts no process group.
 """
 
 import os
@@ -42,13 +42,13 @@ TORCHRUN_VARIABLES = (
 class CPUAmpOptimWrapper(OptimWrapper):
     """Run the forward pass under the CPU's bfloat16 autocast.
 
-    bfloat16 has the range of fp32, so there is no gradient scaler and the
+    bfloat16 has the range of fp32, so no gradient scaler is needed, and the
     state is that of a plain ``OptimWrapper``.
     """
 
     @contextmanager
     def optim_context(self, model):
-        """Enter autocast, and what the plain wrapper enters."""
+        """Enter autocast and the context of the plain wrapper."""
         with (
             super().optim_context(model),
             torch.autocast('cpu', dtype=torch.bfloat16),
@@ -57,10 +57,10 @@ class CPUAmpOptimWrapper(OptimWrapper):
 
 
 def start_gloo() -> bool:
-    """Start a gloo process group where torchrun has started this process.
+    """Start a gloo process group if torchrun started this process.
 
-    MMEngine's runner keeps a group that exists. Nothing is started where
-    CUDA is available, where a group exists, or without a launcher.
+    MMEngine's runner keeps an existing group. Nothing is started if CUDA is
+    available, if a group exists, or without a launcher.
 
     Returns:
         Whether a group was started.

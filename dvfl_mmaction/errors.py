@@ -1,4 +1,4 @@
-"""The exception for the user's mistakes, and how it is printed."""
+"""The exception for the user's mistakes, printed as one line."""
 
 import difflib
 import inspect
@@ -14,16 +14,16 @@ UNREGISTERED = re.compile(r'^(\S+) is not in the (\S+) registry\.')
 class UserError(ValueError):
     """A mistake of the user, described in one line.
 
-    The message says what came, what was wanted, and the remedy. If it is
-    not caught, :func:`print_user_errors` prints it without a traceback.
+    The message says what was given, what is needed, and the remedy. After
+    :func:`print_user_errors` an uncaught one has no traceback.
     """
 
 
 def print_user_errors():
     """Print uncaught mistakes of the user as one line; the exit status is 1.
 
-    Other errors go to the previous ``sys.excepthook``. With
-    ``DVFL_TRACEBACK=1`` in the environment the traceback is printed, too.
+    Other errors go to the previous ``sys.excepthook``. The environment
+    variable ``DVFL_TRACEBACK=1`` adds the traceback.
     """
     if getattr(sys.excepthook, 'prints_user_errors', False):
         return
@@ -34,7 +34,7 @@ def print_user_errors():
         if line is None or os.environ.get('DVFL_TRACEBACK') == '1':
             previous(kind, error, tb)
         if line is not None:
-            # mim prints its own traceback below; blank lines set this apart.
+            # mim prints its own traceback below; blank lines separate it.
             print(f'\nerror: {line}\n', file=sys.stderr, flush=True)
 
     hook.prints_user_errors = True
@@ -62,7 +62,7 @@ def user_error_line(error: BaseException) -> str | None:
     unknown = UNREGISTERED.search(text)
     if isinstance(error, KeyError) and unknown and call:
         names = call['registry'].module_dict
-        return f'type {unknown[1]!r} is not registered' + guess(
+        return f'type {unknown[1]!r} is not registered' + suggestion(
             unknown[1], names, ''
         )
     return None
@@ -75,7 +75,7 @@ def called_by_mmengine(error: BaseException) -> bool:
 
 
 def built_from_config(error: BaseException) -> dict | None:
-    """Local variables of the innermost build from a config, if any."""
+    """Local variables of the innermost ``build_from_cfg``, if any."""
     found = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == 'build_from_cfg':
@@ -83,18 +83,18 @@ def built_from_config(error: BaseException) -> dict | None:
     return found
 
 
-def unknown_argument(built, name: str, came: dict) -> str:
-    """Name a key that the class does not take, and the likely one."""
+def unknown_argument(built, name: str, given: dict) -> str:
+    """Report a key that a class does not accept, and the likely one."""
     accepted = set()
     for cls in inspect.getmro(built) if inspect.isclass(built) else [built]:
         accepted |= set(inspect.signature(cls).parameters)
-    accepted -= {'self', 'args', 'kwargs', *came}
-    return f'{built.__name__} has no argument {name!r}' + guess(
-        name, accepted, f'; it takes {", ".join(sorted(accepted))}'
+    accepted -= {'self', 'args', 'kwargs', *given}
+    return f'{built.__name__} has no argument {name!r}' + suggestion(
+        name, accepted, f'; it accepts {", ".join(sorted(accepted))}'
     )
 
 
-def guess(name, candidates, otherwise: str) -> str:
-    """Suggest the candidate that is closest to a name, if any is close."""
+def suggestion(name, candidates, otherwise: str) -> str:
+    """The end of an error: the closest candidate, or ``otherwise``."""
     near = difflib.get_close_matches(name, list(candidates), n=1)
     return f'; did you mean {near[0]!r}?' if near else otherwise

@@ -1,25 +1,25 @@
-"""Memory that a step has freed, kept for the next one."""
+"""Reuse of freed memory in the next training step."""
 
 import ctypes
 
-# Of <malloc.h>
+# From <malloc.h>
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep what this process frees, and use it again.
+    """Make glibc keep the memory that this process frees, for reuse.
 
-    By itself it gives large arrays back to the system at once, and a step of
-    training takes them anew, page by page. The process then holds its peak
-    until it ends.
+    By default glibc returns large arrays to the system at once, and each
+    training step requests them again, page by page. With this option the
+    process keeps its peak memory until it ends.
 
     Returns:
-        Whether the C library was told; another one than glibc is left alone.
+        Whether the option was set; other C libraries are left unchanged.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # musl, macOS, Windows
         return False
-    # No array by mmap, which ends with the array; no end of the heap cut off.
+    # No mmap for arrays, since it is unmapped with them; no trimmed heap.
     return mallopt(M_MMAP_MAX, 0) == 1 == mallopt(M_TRIM_THRESHOLD, -1)

@@ -1,4 +1,4 @@
-"""Borrow the global random generators and give them back."""
+"""Preserve the state of the global random generators."""
 
 import random
 from contextlib import contextmanager
@@ -9,11 +9,11 @@ import torch
 
 @contextmanager
 def preserve_rng_state(cuda: bool = True):
-    """Leave the generators of Python, NumPy and PyTorch as they were.
+    """Restore the generators of Python, NumPy and PyTorch on exit.
 
     Args:
-        cuda: Also those of the CUDA devices; not in a data loader's worker,
-            which must not touch a device.
+        cuda: Also those of the CUDA devices. Use False in a data loader's
+            worker, which must not touch a device.
     """
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=None if cuda else []):

@@ -1,6 +1,9 @@
+"""Mixed precision and two processes on CPUs."""
+
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from torch import distributed, nn
 
 import dvfl_mmaction.cpu as cpu
 
-# A whole run as a config would have it: 2 processes, 4 samples, 1 epoch.
+# A run by config: 2 processes, 4 samples, 1 epoch.
 TRAIN = """
 import sys
 import torch
@@ -47,27 +50,23 @@ weight = runner.model.module.fc.weight.item()
 print('rank', runner.rank, 'of', runner.world_size, distributed.get_backend(),
       type(runner.model).__name__, runner.model.module.dtype, weight)
 """
-CONFIG = """
-custom_imports = dict(
-    imports=['dvfl_mmaction', 'dvfl_mmaction.cpu'],
-    allow_failed_imports=False)
+# The documented lines, and what they leave to the user.
+DOCUMENTED = cpu.__doc__.partition('::\n')[2].partition('\n``model')[0]
+CONFIG = (
+    textwrap.dedent(DOCUMENTED)
+    + """
 default_scope = 'mmaction'
 launcher = 'pytorch'
 model = dict(type='mmengine.ToyModel')
-model_wrapper_cfg = dict(
-    type='MMDistributedDataParallel',
-    device_ids=None,
-    broadcast_buffers=False,
-    find_unused_parameters=False)
 train_cfg = dict(by_epoch=True, max_epochs=1)
-optim_wrapper = dict(
-    type='CPUAmpOptimWrapper', optimizer=dict(type='SGD', lr=1.0))
+optim_wrapper['optimizer'] = dict(type='SGD', lr=1.0)
 work_dir = WORK_DIR
 log_level = 'WARNING'
 """
+)
 
 needs_cpu_only = pytest.mark.skipif(
-    torch.cuda.is_available(), reason='where CUDA is, nothing is started'
+    torch.cuda.is_available(), reason='with CUDA no group is started'
 )
 
 
@@ -123,7 +122,7 @@ def test_no_group_is_started_without_a_launcher(monkeypatch):
     assert not distributed.is_initialized()
 
 
-def test_no_group_is_started_where_cuda_is(monkeypatch):
+def test_no_group_is_started_with_cuda(monkeypatch):
     for name in cpu.TORCHRUN_VARIABLES:
         monkeypatch.setenv(name, '1')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)

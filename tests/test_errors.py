@@ -1,4 +1,4 @@
-"""The user's mistakes are printed as one line."""
+"""Mistakes of the user are printed as one line."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def caught(call):
     raise AssertionError('nothing was raised')
 
 
-def test_a_users_mistake_is_reported_in_user_error_line():
+def test_a_users_mistake_becomes_one_line():
     assert user_error_line(UserError('came\n  wanted')) == 'came wanted'
 
 
@@ -67,7 +67,7 @@ def test_a_bug_keeps_its_traceback():
 
 
 @pytest.mark.parametrize('show', ['0', '1'])
-def test_an_uncaught_mistake_prints_user_error_line(show):
+def test_an_uncaught_mistake_is_printed_as_one_line(show):
     code = (
         'from dvfl_mmaction import UserError\n'
         'from dvfl_mmaction.errors import print_user_errors\n'

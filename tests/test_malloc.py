@@ -1,3 +1,5 @@
+"""Freed memory is reused."""
+
 import platform
 import subprocess
 import sys
@@ -6,7 +8,7 @@ import pytest
 
 from dvfl_mmaction import malloc
 
-# Page faults of an array of 128 MiB, made and freed again and again.
+# Page faults of an array of 128 MiB that is made and freed repeatedly.
 PROGRAM = """
 import resource
 import torch
@@ -27,9 +29,9 @@ print(usual, faults())
 
 
 @pytest.mark.skipif(
-    platform.libc_ver()[0] != 'glibc', reason='an option of glibc alone'
+    platform.libc_ver()[0] != 'glibc', reason='only glibc has the option'
 )
-def test_large_arrays_take_no_new_pages_once_freed_memory_is_kept():
+def test_large_arrays_reuse_pages_once_freed_memory_is_kept():
     output = subprocess.run(
         [sys.executable, '-c', PROGRAM],
         check=True,
@@ -41,6 +43,6 @@ def test_large_arrays_take_no_new_pages_once_freed_memory_is_kept():
     assert usual >= 4 * 64 and kept < usual / 10
 
 
-def test_another_c_library_is_left_alone(monkeypatch):
+def test_other_c_libraries_are_left_unchanged(monkeypatch):
     monkeypatch.setattr(malloc.ctypes, 'CDLL', lambda name: object())
     assert not malloc.keep_freed_memory()

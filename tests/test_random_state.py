@@ -1,3 +1,5 @@
+"""The random generators are restored."""
+
 import random
 
 import numpy as np

@@ -1,8 +1,8 @@
-"""Record a teacher's logits over a whole training, and train nothing.
+"""Record a teacher's logits over a whole training, without training.
 
 A student then trains without the teacher: no weights in memory, no forward
 pass. Its run must show the same clips: same data, pipeline, seed, batch size
-and number of processes, and no more epochs.
+and number of processes, and no more epochs. Rerun the command to resume.
 
 Example:
     python tools/record_teacher.py configs/vflnet_kd_ucf101.py \\
@@ -42,7 +42,7 @@ def parse_args():
 
 
 def recording_config(args) -> Config:
-    """Load the distillation's config, and change it to record only."""
+    """Load the config of a distillation, and change it to record only."""
     if not Path(args.config).is_file():
         raise UserError(f'{args.config} was not found; give a config file')
     cfg = Config.fromfile(args.config)

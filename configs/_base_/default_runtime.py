@@ -1,6 +1,6 @@
 default_scope = 'mmaction'
 custom_imports = dict(imports=['dvfl_mmaction'], allow_failed_imports=False)
-# Checks files and options before anything is built.
+# Checks the config and the data before anything is built.
 runner_type = 'CheckedRunner'
 
 default_hooks = dict(

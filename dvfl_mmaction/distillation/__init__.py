@@ -1,4 +1,4 @@
-"""A student that learns from a teacher: losses, recognizers, recordings."""
+"""Knowledge distillation: losses, recognizers, teachers, recordings."""
 
 from .distill_recognizer import DistillRecognizer2D, DistillRecognizer3D
 from .losses import KLDivergenceLoss, kl_divergence

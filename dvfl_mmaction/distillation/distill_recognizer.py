@@ -1,4 +1,4 @@
-"""Recognizers that learn from a teacher and from the labels."""
+"""Recognizers that learn from labels and from a teacher."""
 
 import inspect
 
@@ -25,9 +25,9 @@ class Distillation:
     L = alpha * L_kd + (1 - alpha) * L_ce (DVFL-Net). The recognizer *is*
     the student: its state dict holds ``backbone.*`` and ``cls_head.*`` and
     nothing else, so its checkpoints load in the plain recognizer's config.
-    The teacher sees the very tensor that the student sees, after blending.
-    It is built in ``init_weights()``, which only training calls, so testing
-    needs no teacher.
+    Teacher and student see the same tensor, after blending. The teacher is
+    built in ``init_weights()``, which only training calls, so testing needs
+    no teacher.
 
     Args:
         teacher: ``dict(config=file or dict, checkpoint=file)``; add
@@ -55,14 +55,14 @@ class Distillation:
         if not 0 <= alpha <= 1:
             raise UserError(
                 f'alpha is {alpha}; give the weight of the distillation loss, '
-                'from 0 (labels alone) to 1 (teacher alone)'
+                'from 0 (labels only) to 1 (teacher only)'
             )
         self.alpha = alpha
         self.loss_kd = MODELS.build(loss_kd or dict(type='KLDivergenceLoss'))
         self.teacher = build_teacher(teacher)
 
     def init_weights(self):
-        """Initialise the student, then build the teacher and load it."""
+        """Initialise the student, then build the teacher."""
         super().init_weights()
         self.teacher.build(self)
 
@@ -73,7 +73,7 @@ class Distillation:
         return self
 
     def loss(self, inputs: Tensor, data_samples: list, **kwargs) -> dict:
-        """Losses of a batch.
+        """Compute the losses of a batch.
 
         Args:
             inputs: Normalised clips, (B, V, C, T, H, W), or (B, T, C, H, W)
@@ -82,7 +82,7 @@ class Distillation:
 
         Returns:
             ``loss_kd``, times alpha; the recognizer's own losses, times
-            1 - alpha; and, only for the log, ``teacher_entropy`` and
+            1 - alpha; and, for the log only, ``teacher_entropy`` and
             ``student_entropy`` (nats, from 0 to log K) and
             ``teacher_agreement`` (share of the batch, 0 to 1).
         """
@@ -106,7 +106,7 @@ class Distillation:
 
 
 def agreement(student_logits: Tensor, teacher_logits: Tensor) -> dict:
-    """Entropies of both, and how often they predict the same class.
+    """Entropies of teacher and student, and their share of equal classes.
 
     A teacher whose entropy is near 0 adds little to the label.
 
@@ -129,13 +129,13 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def distilling_model(model: nn.Module) -> Distillation | None:
-    """The student that a runner's model is or wraps; None for others."""
+    """Return the distilling student that a model is or wraps, or None."""
     model = model.module if is_model_wrapper(model) else model
     return model if isinstance(model, Distillation) else None
 
 
 def build_teacher(teacher: dict) -> Teacher:
-    """Build a teacher from its config, and check the config's keys."""
+    """Check the keys of a teacher's config, and build the teacher."""
     args = dict(teacher) if isinstance(teacher, dict) else {}
     records = any(key.startswith('record_') for key in args)
     default = 'RecordingTeacher' if records else 'FrozenTeacher'
@@ -147,21 +147,21 @@ def build_teacher(teacher: dict) -> Teacher:
     parameters = inspect.signature(TEACHERS[name]).parameters
     needed = {k for k, p in parameters.items() if p.default is p.empty}
     if not needed <= set(args) <= set(parameters):
-        came = sorted(args) if isinstance(teacher, dict) else teacher
+        given = sorted(args) if isinstance(teacher, dict) else teacher
         wanted = ', '.join(
             f'{key}={"FILE" if key in ("config", "checkpoint") else "FOLDER"}'
             for key in parameters
             if key in needed
         )
-        raise UserError(f'teacher is {came}; give dict({wanted})')
+        raise UserError(f'teacher is {given}; give dict({wanted})')
     return TEACHERS[name](**args)
 
 
 @MODELS.register_module()
 class DistillRecognizer3D(Distillation, Recognizer3D):
-    """:class:`Distillation` of a 3D recognizer; inputs NCTHW."""
+    """:class:`Distillation` for a 3D recognizer; inputs NCTHW."""
 
 
 @MODELS.register_module()
 class DistillRecognizer2D(Distillation, Recognizer2D):
-    """:class:`Distillation` of a 2D recognizer; inputs NCHW."""
+    """:class:`Distillation` for a 2D recognizer; inputs NCHW."""

@@ -1,4 +1,4 @@
-"""A fingerprint of everything that decides which clips a training shows."""
+"""Fingerprint of everything that determines the clips of a training."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ from ..engine.stream_train_loop import StreamTrainLoop
 from ..errors import UserError
 from ..files import hash_file
 
-# Compared only where both sides know it: a run with a recorded teacher may
-# not have the teacher's files. The weights identify the teacher.
+# A run with a recorded teacher may lack the teacher's files, so the weights
+# are compared only if both sides know them. They identify the teacher.
 TEACHER, WEIGHTS = 'teacher', 'teacher_sha256'
 
 
 def fingerprint(runner: Runner) -> dict:
-    """Describe what decides which clips a model sees at each iteration.
+    """Collect what determines the clips that a model sees per iteration.
 
     Raises:
         UserError: If the training is not repeatable.
@@ -31,15 +31,15 @@ def fingerprint(runner: Runner) -> dict:
         and isinstance(loader.dataset, ClipDataset)
     ):
         raise UserError(
-            'a recorded teacher needs a training that can be repeated: '
-            "train_cfg.type='StreamTrainLoop' with a train_dataloader of "
+            'the training is not repeatable, as a recorded teacher needs it; '
+            "set train_cfg.type='StreamTrainLoop' and, in train_dataloader, "
             "sampler.type='StreamSampler' and dataset.type='ClipDataset'"
         )
     cfg = runner.cfg
     dataset = dict(cfg.train_dataloader.dataset)
     pipeline = dataset.pop('pipeline')
     for key in ('data_root', 'ann_file', 'data_prefix'):
-        dataset.pop(key, None)  # the hash of the list stands for them
+        dataset.pop(key, None)  # the hash of the list replaces them
     values = dict(
         clips=hash_file(loader.dataset.ann_file),
         dataset=to_text(dataset),
@@ -59,7 +59,7 @@ def fingerprint(runner: Runner) -> dict:
 
 
 def to_text(value) -> str:
-    """JSON of a part of a config; a long one becomes its hash and start."""
+    """Write a part of a config as JSON; shorten long text to hash + start."""
     text = json.dumps(value, sort_keys=True, default=str)
     if len(text) <= 2000:
         return text
@@ -72,10 +72,10 @@ def check_fingerprints(wanted: dict, recorded: dict, folder: str):
     Args:
         wanted: Fingerprint of this run.
         recorded: Fingerprint in the recording.
-        folder: Of the recording, for the error.
+        folder: Folder of the recording, for the error.
 
     Raises:
-        UserError: With the first difference.
+        UserError: If they differ, with the first difference.
     """
     for key in sorted(wanted.keys() | recorded.keys()):
         ours, theirs = wanted.get(key), recorded.get(key)
@@ -84,12 +84,12 @@ def check_fingerprints(wanted: dict, recorded: dict, folder: str):
         if ours != theirs:
             raise UserError(
                 f'the recording {folder} is of another training: its {key} '
-                f'is {shorten(theirs)}, that of this run is {shorten(ours)}; '
+                f'is {shorten(theirs)}, but this run has {shorten(ours)}; '
                 'set it to the same value, or record to another folder'
             )
 
 
 def shorten(value) -> str:
-    """At most 80 characters of a value's text."""
+    """Shorten a value's text to at most 80 characters."""
     text = str(value)
     return text if len(text) <= 80 else f'{text[:60]}...{text[-17:]}'

@@ -1,4 +1,4 @@
-"""A file with the logits of every batch of a training."""
+"""File format for the logits of every batch of a training."""
 
 import json
 import os
@@ -20,21 +20,21 @@ DTYPES = ('float16', 'float32')
 class LogitRecording:
     """Logits by iteration, in a file that stays readable after a crash.
 
-    Every iteration has a record at a fixed position, with a checksum and
+    Each iteration has a record at a fixed position, with a checksum and
     room for a full batch. Records are read and written independently, and
-    an incomplete one is detected. Writing the same logits again changes
-    nothing.
+    an incomplete record is detected. Writing the same logits again leaves
+    the file unchanged.
 
-    With ``top_k`` a row keeps its largest logits, and one number that
-    stands for each of the others: it preserves their share of the softmax
-    at ``temperature``.
+    With ``top_k`` a row keeps its largest logits and one number that
+    replaces each of the others. It preserves their total share of the
+    softmax at ``temperature``.
 
     Args:
         path: The file.
         about: The header: ``num_classes``, ``rows`` (of a full batch),
             ``dtype``, ``top_k``, ``temperature`` (needed with ``top_k``),
             ``fingerprint``.
-        descriptor: Of the open file.
+        descriptor: Descriptor of the open file.
         start: Offset of the first record, in bytes.
     """
 
@@ -93,7 +93,7 @@ class LogitRecording:
         except (ValueError, KeyError, TypeError, struct.error):
             os.close(descriptor)
             raise UserError(
-                f'{path} is not a recording of a teacher; make one with '
+                f'{path} is not a recording of a teacher; record one with '
                 'model.teacher.record_to=FOLDER, or give another folder'
             ) from None
 
@@ -101,7 +101,7 @@ class LogitRecording:
         """Record a batch.
 
         Args:
-            iteration: Of the run, from 0.
+            iteration: Iteration of the run, from 0.
             logits: (N, K), N up to ``rows``.
 
         Raises:
@@ -110,7 +110,8 @@ class LogitRecording:
         if len(logits) > self.about['rows']:
             raise UserError(
                 f'{self.path} has room for {self.about["rows"]} clips per '
-                f'batch but got {len(logits)}; record to another folder'
+                f'batch but the batch has {len(logits)}; record to another '
+                'folder'
             )
         rows = np.zeros(len(logits), self._row)
         if self.about['top_k']:
@@ -170,7 +171,7 @@ class LogitRecording:
         return logits
 
     def count(self) -> int:
-        """Count the iterations that are recorded, up to the first gap."""
+        """Count the recorded iterations, up to the first gap."""
         size = os.fstat(self._descriptor).st_size - self._start
         known = 0
         for iteration in range(-(-max(size, 0) // self._size)):

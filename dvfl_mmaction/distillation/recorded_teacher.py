@@ -16,10 +16,13 @@ from .teacher import FrozenTeacher, Teacher
 
 
 class RecordedLogits:
-    """The recording of a process, and the iteration that training is at.
+    """The recording of this process, at the iteration of the training.
+
+    TeacherRecordingHook opens the file and sets the iteration. Without it
+    every method that needs them raises UserError.
 
     Args:
-        folder: Of the recording; it holds a file per process.
+        folder: Folder of the recording, with one file per process.
     """
 
     def __init__(self, folder: str):
@@ -27,34 +30,41 @@ class RecordedLogits:
         self._recording = self._iteration = None
 
     def file(self, rank: int) -> Path:
-        """The file of a process."""
+        """Path of a process's file."""
         return self.folder / f'rank_{rank}.logits'
 
     def use(self, recording: LogitRecording):
-        """Take an open file to read from, or to write to."""
+        """Read from, or write to, an open file."""
         self._recording = recording
 
     def go_to(self, iteration: int):
         """Set the iteration of the run, from 0."""
         self._iteration = iteration
 
-    @property
-    def recording(self) -> LogitRecording:
-        """The open file.
+    def write(self, logits: np.ndarray):
+        """Record the logits of the current iteration, (N, K)."""
+        require_hook(self._recording).write(
+            require_hook(self._iteration), logits
+        )
+
+    def read(self) -> np.ndarray:
+        """Read the logits of the current iteration, (N, K) float32.
 
         Raises:
-            UserError: If there is none.
+            UserError: If they are not recorded, or damaged.
         """
-        return require_hook(self._recording)
+        iteration = require_hook(self._iteration)
+        logits = require_hook(self._recording).read(iteration)
+        if logits is None:
+            raise UserError(
+                f'recording {self.folder} lacks iteration {iteration}, or it '
+                'is damaged; record it again with the same command'
+            )
+        return logits
 
-    @property
-    def iteration(self) -> int:
-        """The iteration of the run.
-
-        Raises:
-            UserError: If it is not set.
-        """
-        return require_hook(self._iteration)
+    def count(self) -> int:
+        """Count the recorded iterations, up to the first gap."""
+        return require_hook(self._recording).count()
 
     def close(self):
         """Close the file."""
@@ -79,7 +89,7 @@ def require_hook(value):
 
 
 def describe_training(student: nn.Module, runner: Runner) -> dict:
-    """What a recording's header says about the training."""
+    """Describe the training for the header of its recording."""
     return dict(
         num_classes=student.cls_head.num_classes,
         rows=runner.train_dataloader.batch_size,
@@ -98,7 +108,7 @@ def check_training(wanted: dict, recorded: dict, folder: Path):
 
 
 def require_temperature(loss: nn.Module) -> float:
-    """Temperature of a loss, which decides what a top-k recording keeps.
+    """Temperature of a loss; a top-k recording depends on it.
 
     Raises:
         UserError: If the loss has none.
@@ -162,7 +172,7 @@ class RecordingTeacher(FrozenTeacher):
         for key in keys:
             if recording.about[key] != header[key]:
                 raise UserError(
-                    f'{path} is recorded with {key} {recording.about[key]}, '
+                    f'{path} was recorded with {key} {recording.about[key]}, '
                     f'not {header[key]}; set it to the same value, or record '
                     'to another folder'
                 )
@@ -177,24 +187,22 @@ class RecordingTeacher(FrozenTeacher):
         self.recorded.close()
 
     def count_recorded(self) -> int:
-        """Iterations recorded so far by this process, without a gap."""
-        return self.recorded.recording.count()
+        """Count this process's recorded iterations, up to the first gap."""
+        return self.recorded.count()
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Predict the logits of a training batch, and record them."""
         logits = self.predict(inputs)
-        self.recorded.recording.write(
-            self.recorded.iteration, logits.float().cpu().numpy()
-        )
+        self.recorded.write(logits.float().cpu().numpy())
         return logits
 
 
 class RecordedTeacher(Teacher):
-    """Logits that a teacher gave in an earlier run of the same training.
+    """Logits of a teacher, recorded in an earlier run of the same training.
 
     Neither the teacher nor its weights are needed. The run must show the
-    clips of the recorded one, blended alike and in the same order. A
-    recording of another training is rejected, and the error names the
+    same clips as the recorded one, blended alike and in the same order. A
+    recording of another training is rejected; the error names the
     difference.
 
     Args:
@@ -204,8 +212,8 @@ class RecordedTeacher(Teacher):
             teacher's.
 
     Raises:
-        UserError: If there is no recording; during training, if it is of
-            another training or ends before this one does.
+        UserError: If no recording is found; during training, if it is of
+            another training or has fewer iterations.
     """
 
     def __init__(
@@ -221,17 +229,17 @@ class RecordedTeacher(Teacher):
         return f'recording {self.recorded.folder}'
 
     def build(self, student: nn.Module):
-        """Check that there is a recording."""
+        """Check that the recording exists."""
         folder = self.recorded.folder
         if not self.recorded.file(0).is_file():
             command = as_typed_here('python tools/record_teacher.py CONFIG')
             raise UserError(
-                f'teacher.path {folder} holds no recording; make one: '
+                f'teacher.path {folder} holds no recording; record one: '
                 f'{command} --to {folder}'
             )
 
     def begin_training(self, student: nn.Module, runner: Runner):
-        """Open this process's file and check that it is of this training."""
+        """Check that the recording is of this training, and open it."""
         first = LogitRecording.open(self.recorded.file(0))
         first.close()
         check_training(
@@ -243,9 +251,9 @@ class RecordedTeacher(Teacher):
         recording = LogitRecording.open(path)
         if recording.read(runner.max_iters - 1) is None:
             raise UserError(
-                f'{path} holds {recording.count()} iterations, this run has '
-                f'{runner.max_iters}; record the rest with the same command, '
-                'or lower train_cfg.max_epochs'
+                f'{path} holds {recording.count()} iterations but this run '
+                f'has {runner.max_iters}; record the rest with the same '
+                'command, or lower train_cfg.max_epochs'
             )
         self.use_recording(recording)
 
@@ -267,12 +275,5 @@ class RecordedTeacher(Teacher):
         Args:
             inputs: The student's clips; only their device is used.
         """
-        recording = self.recorded.recording
-        iteration = self.recorded.iteration
-        logits = recording.read(iteration)
-        if logits is None:
-            raise UserError(
-                f'{self.name} lacks iteration {iteration}, or it is damaged; '
-                'record it again with the same command'
-            )
-        return torch.from_numpy(np.ascontiguousarray(logits)).to(inputs.device)
+        logits = np.ascontiguousarray(self.recorded.read())
+        return torch.from_numpy(logits).to(inputs.device)

@@ -1,4 +1,4 @@
-"""A pass over a training that records the teacher's logits."""
+"""Training loop that records the teacher's logits and trains nothing."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from .recorded_teacher import RecordingTeacher
 
 @LOOPS.register_module()
 class RecordingLoop(StreamTrainLoop):
-    """Show every training batch to the teacher, and train nothing.
+    """Run the teacher on every training batch, and train nothing.
 
-    Iterations that are recorded already are skipped. The model is a
-    ``DistillRecognizer3D`` or ``2D`` whose teacher records (``record_to``);
-    its weights do not change.
+    Recorded iterations are skipped. The model is a ``DistillRecognizer3D``
+    or ``DistillRecognizer2D`` whose teacher records (``record_to``); its
+    weights do not change.
 
     Raises:
         UserError: In use, if the model has no teacher that records.
@@ -30,12 +30,11 @@ class RecordingLoop(StreamTrainLoop):
         teacher = None if student is None else student.teacher
         if not isinstance(teacher, RecordingTeacher):
             raise UserError(
-                'RecordingLoop found no teacher that records; set '
-                'model.teacher.record_to=FOLDER in the config of a '
-                'distillation'
+                'RecordingLoop found no recording teacher; use the config '
+                'of a distillation and set model.teacher.record_to=FOLDER'
             )
         self.runner.call_hook('before_train')
-        # Processes resume together, where the least advanced one stopped.
+        # All processes resume where the least advanced one stopped.
         self._iter = min(all_gather_object(teacher.count_recorded()))
         self._epoch = self._iter // len(self.dataloader)
         while self._epoch < self._max_epochs:

@@ -1,4 +1,4 @@
-"""The interface of teachers, and the frozen one."""
+"""The interface of teachers, and the frozen teacher."""
 
 import logging
 from collections.abc import Callable
@@ -17,15 +17,16 @@ from ..project_paths import as_typed_here, find_config
 
 
 class Teacher:
-    """What a distilling recognizer and its hooks ask of a teacher.
+    """Interface between a teacher, the distilling recognizer and its hooks.
 
-    A subclass implements :meth:`logits`, and overrides what else it needs.
-    It is no ``nn.Module``: the student's parameters, state dict, optimizer,
-    EMA copy and mode contain nothing of it.
+    A subclass implements :meth:`logits`; every other method has a default.
+    A teacher is not an ``nn.Module``, so it is no part of the student's
+    parameters, state dict, optimizer, EMA copy or train mode.
 
     Attributes:
-        name: For log lines and errors.
-        is_built: Whether :meth:`build` has made what :meth:`logits` needs.
+        name: Name in log lines and errors.
+        is_built: Whether :meth:`logits` can be called; else the student
+            calls :meth:`build` first.
         can_predict: Whether :meth:`predict` is implemented.
     """
 
@@ -38,18 +39,18 @@ class Teacher:
         return self
 
     def build(self, student: nn.Module):
-        """Prepare to teach.
+        """Prepare for :meth:`logits`.
 
         Args:
-            student: The recognizer that will learn; it gives the device and
-                the number of classes.
+            student: The recognizer that learns; its device and number of
+                classes apply to the teacher.
         """
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Logits of a training batch.
 
         Args:
-            inputs: (B, V, ...), the very tensor that the student sees.
+            inputs: (B, V, ...), the same tensor that the student sees.
 
         Returns:
             (B * V, K) for a 3D recognizer, (B, K) for a 2D one; at least
@@ -58,18 +59,18 @@ class Teacher:
         raise NotImplementedError
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Logits of any clips, outside of training; shapes as above."""
+        """Logits of any clips; shapes as in :meth:`logits`."""
         raise NotImplementedError
 
     def convert_tensors(self, convert: Callable, *args, **kwargs):
-        """Convert the teacher's tensors as the student's are converted.
+        """Convert the teacher's tensors in the same way as the student's.
 
-        The arguments are those of ``nn.Module._apply``, which ``to()``,
-        ``half()`` and the like call.
+        The arguments are those of ``nn.Module._apply``, which ``to()`` and
+        ``half()`` call.
         """
 
     def begin_training(self, student: nn.Module, runner: Runner):
-        """Called before the first iteration, by TeacherRecordingHook."""
+        """Called by TeacherRecordingHook before the first iteration."""
 
     def begin_iteration(self, iteration: int):
         """Called before each iteration of the run, counted from 0."""
@@ -82,8 +83,8 @@ class FrozenTeacher(Teacher):
     """A trained recognizer in eval mode, without gradients.
 
     Args:
-        config: The teacher's config: a file (also looked up beside the
-            installed package), a config dict, or a model dict.
+        config: The teacher's config: a file (also searched in the installed
+            package), a config dict, or a model dict.
         checkpoint: The teacher's trained weights.
 
     Raises:
@@ -126,14 +127,14 @@ class FrozenTeacher(Teacher):
             self.checkpoint
         ):
             raise UserError(self._missing_checkpoint())
-        # The student's random draws do not depend on its having a teacher.
+        # The teacher must not change the student's random draws.
         with torch.random.fork_rng():
             model = MODELS.build(model_cfg)
-        taught = model.cls_head.num_classes
+        found = model.cls_head.num_classes
         wanted = student.cls_head.num_classes
-        if taught != wanted:
+        if found != wanted:
             raise UserError(
-                f'the teacher {self.name} has {taught} classes but the '
+                f'the teacher {self.name} has {found} classes but the '
                 f'student has {wanted}; give a teacher trained on the '
                 "student's data set, or set model.cls_head.num_classes"
             )
@@ -145,7 +146,7 @@ class FrozenTeacher(Teacher):
         )
 
     def use_model(self, model: nn.Module):
-        """Teach with a recognizer that is built already; it is frozen."""
+        """Freeze an existing recognizer, and use it as the teacher."""
         self.model = model.requires_grad_(False).eval()
 
     def convert_tensors(self, convert: Callable, *args, **kwargs):
@@ -184,11 +185,11 @@ class FrozenTeacher(Teacher):
 def load_strictly(model: nn.Module, path: str, name: str):
     """Load a checkpoint whose weights are exactly the model's.
 
-    MMEngine's loader only warns about missing and unexpected weights, but a
+    MMEngine's loader only logs missing and unexpected weights, but a
     teacher with a random head teaches noise.
 
     Raises:
-        UserError: With the weights that differ.
+        UserError: If weights differ, with their names.
     """
     checkpoint = load_checkpoint_file(path)
     weights = checkpoint.get('state_dict', checkpoint)
@@ -212,7 +213,7 @@ def load_strictly(model: nn.Module, path: str, name: str):
 
 
 def compare_preprocessing(teacher: nn.Module, student: nn.Module):
-    """Warn if the teacher was trained with another normalisation."""
+    """Log a warning if teacher and student normalise differently."""
     for name in ('mean', 'std', 'to_rgb'):
         trained, given = (
             to_plain_value(getattr(model.data_preprocessor, name, None))
@@ -221,8 +222,8 @@ def compare_preprocessing(teacher: nn.Module, student: nn.Module):
         if trained != given:
             print_log(
                 f'the teacher was trained with data_preprocessor.{name}='
-                f'{trained} but sees {given}, as the student does: expect it '
-                'to teach less well',
+                f'{trained} but gets {given}, as the student does: expect a '
+                'lower accuracy of the teacher',
                 logger='current',
                 level=logging.WARNING,
             )

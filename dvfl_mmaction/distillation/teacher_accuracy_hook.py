@@ -1,4 +1,4 @@
-"""Measure the teacher's accuracy before training starts."""
+"""Hook that measures the teacher's accuracy before training."""
 
 import math
 
@@ -15,17 +15,17 @@ from .distill_recognizer import distilling_model
 
 @HOOKS.register_module()
 class TeacherAccuracyHook(Hook):
-    """Log the teacher's accuracy before the student starts to learn.
+    """Log the teacher's accuracy before training.
 
-    A teacher with a wrong head, another order of the classes or other
-    preprocessing harms the student without any error. The hook tests it on
-    validation clips, through the student's own data path, and logs a
-    warning if its accuracy is at chance. The clips are spread evenly over
+    A teacher with a wrong head, another order of classes or other
+    preprocessing harms the student without any error. The hook tests the
+    teacher on validation clips, through the student's data path, and logs
+    a warning if its accuracy is at chance. The clips are spread evenly over
     the list, since lists are often sorted by class. A recorded teacher is
     not tested.
 
     Args:
-        num_clips: Validation clips to test on, >= 1.
+        num_clips: Number of validation clips, >= 1.
     """
 
     def __init__(self, num_clips: int = 32):
@@ -40,7 +40,8 @@ class TeacherAccuracyHook(Hook):
         if student is None:
             raise UserError(
                 'TeacherAccuracyHook found no teacher; remove it from '
-                'default_hooks, or train a DistillRecognizer3D or 2D'
+                'default_hooks, or train a DistillRecognizer3D or '
+                'DistillRecognizer2D'
             )
         if not student.teacher.can_predict:
             runner.logger.info(f'{student.teacher.name}: not tested')
@@ -57,7 +58,7 @@ class TeacherAccuracyHook(Hook):
         )
         if chance_reaches(hits, total, 1 / num_classes) > 0.01:
             runner.logger.warning(
-                f'the teacher is at chance: {hits} of {total} clips right, '
+                f'the teacher is at chance: {hits} of {total} clips correct '
                 f'with {num_classes} classes; check its checkpoint, the '
                 'order of its classes and its preprocessing'
             )
@@ -65,12 +66,12 @@ class TeacherAccuracyHook(Hook):
 
 @torch.no_grad()
 def count_hits(student, dataloader, num_clips: int) -> tuple[int, int]:
-    """Count correct predictions of the teacher on ``num_clips`` or fewer.
+    """Count correct predictions of the teacher on at most ``num_clips``.
 
-    Unreadable clips are left out.
+    Unreadable clips are skipped.
 
     Returns:
-        Correctly classified clips, and all clips.
+        Numbers of correctly classified clips and of all tested clips.
     """
     dataset = dataloader.dataset
     wanted = min(num_clips, len(dataset))
@@ -96,7 +97,7 @@ def count_hits(student, dataloader, num_clips: int) -> tuple[int, int]:
 
 
 def chance_reaches(hits: int, total: int, probability: float) -> float:
-    """Probability that guessing gets at least ``hits`` of ``total``."""
+    """Probability that guessing gets ``hits`` or more of ``total`` right."""
     return sum(
         math.comb(total, k) * probability**k * (1 - probability) ** (total - k)
         for k in range(hits, total + 1)

@@ -1,4 +1,4 @@
-"""Forward the events of a training to the teacher."""
+"""Hook that forwards the events of a training to the teacher."""
 
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
@@ -8,21 +8,21 @@ from .distill_recognizer import distilling_model
 
 @HOOKS.register_module()
 class TeacherRecordingHook(Hook):
-    """Forward begin, iterations and end of a training to the teacher.
+    """Report start, iterations and end of a training to the teacher.
 
-    A teacher that records, or was recorded, opens its file and follows the
-    iterations with it. The hook does nothing for a model without a teacher.
+    Recording and recorded teachers open their file at the start and follow
+    the iterations. Without a teacher the hook does nothing.
 
     Raises:
-        UserError: In use, if the training is not repeatable (another loop
-            or sampler), or the recording is of another training.
+        UserError: During training, if it is not repeatable (another loop or
+            sampler), or the recording is of another training.
     """
 
     def before_train(self, runner):
         student = distilling_model(runner.model)
         self.teacher = None if student is None else student.teacher
-        if student is not None:
-            student.teacher.begin_training(student, runner)
+        if self.teacher is not None:
+            self.teacher.begin_training(student, runner)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.teacher is not None:

@@ -1,3 +1,5 @@
+"""Runner, training loop and hooks that check and repeat a run."""
+
 from .broken_clips_hook import BrokenClipsHook
 from .checked_runner import CheckedRunner
 from .merged_optim_constructor import MergedOptimWrapperConstructor

@@ -114,9 +114,9 @@ class BrokenClipsHook(Hook):
         if is_main_process():
             path = Path(runner.work_dir) / REPORT
             self._write(path, mode)
-            became = 'replaced' if mode == 'train' else 'counted as wrong'
+            treatment = 'replaced' if mode == 'train' else 'counted as wrong'
             runner.logger.info(
-                f'{total} broken samples were {became} in this epoch; '
+                f'{total} broken samples were {treatment} in this epoch; '
                 f'{path} lists {len(known)} broken clips'
             )
 

@@ -1,4 +1,4 @@
-"""MMEngine's runner, with early and brief reports of the user's mistakes."""
+"""MMEngine's runner, with early checks and one-line errors."""
 
 from pathlib import Path
 
@@ -27,12 +27,12 @@ class CheckedRunner(Runner):
     """A ``Runner`` that checks its config before it builds anything.
 
     It rejects misspelt top-level keys, class counts that differ, deferred
-    colour changes that nothing would apply, and data sets that are not on
-    disk. The last error names the command that prepares the data (the
-    config's ``prepare_command``). The blending takes the number of classes
-    from the head, and ``test_views`` sets the clips and crops of testing.
-    An uncaught :class:`UserError` ends the program with one line instead of
-    a traceback. On a CPU, freed memory is kept for the next iteration.
+    colour changes that nothing applies, and missing data sets; for these
+    the error names the command that prepares the data (``prepare_command``
+    in the config). Blending takes the number of classes from the head, and
+    ``test_views`` sets the clips and crops of testing. An uncaught
+    :class:`UserError` ends the program with one line instead of a
+    traceback. On a CPU, freed memory is kept for the next iteration.
     Training and testing are MMEngine's.
     """
 

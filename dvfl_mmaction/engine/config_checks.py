@@ -28,11 +28,11 @@ TOOL_KEYS = {
 def check_keys(cfg: dict):
     """Reject likely misspellings of known top-level keys.
 
-    MMEngine ignores unknown keys, so ``train_cgf`` would silently train
-    with the default. Other keys of the user's own are accepted.
+    MMEngine ignores unknown keys, so with ``train_cgf`` it would silently
+    use the default. Keys that resemble no known key are accepted.
 
     Raises:
-        UserError: With the key and the known key it resembles.
+        UserError: If there is one, with the known key that it resembles.
     """
     known = set(inspect.signature(Runner.__init__).parameters) | TOOL_KEYS
     for key in set(cfg) - known:
@@ -44,10 +44,10 @@ def check_keys(cfg: dict):
 
 
 def check_classes(cfg: dict):
-    """Reject a head and a blending with different numbers of classes.
+    """Reject different numbers of classes in the head and in blending.
 
     Raises:
-        UserError: With both numbers.
+        UserError: If they differ, with both numbers.
     """
     model = cfg.get('model') or {}
     head = (model.get('cls_head') or {}).get('num_classes')
@@ -57,15 +57,15 @@ def check_classes(cfg: dict):
         raise UserError(
             f'model.cls_head.num_classes is {head} but '
             f'model.data_preprocessor.blending.num_classes is {blended}; set '
-            "both to the data set's number of classes, or the first alone"
+            "both to the data set's number of classes, or only the first"
         )
 
 
 def check_colors(cfg: dict):
-    """Reject deferred colour changes that nothing would apply.
+    """Reject deferred colour changes that nothing applies.
 
     Raises:
-        UserError: With the missing part.
+        UserError: If there are any, with the missing part.
     """
     dataset = (cfg.get('train_dataloader') or {}).get('dataset')
     preprocessor = (cfg.get('model') or {}).get('data_preprocessor') or {}
@@ -77,27 +77,27 @@ def check_colors(cfg: dict):
         if preprocessor.get('type') != 'ClipDataPreprocessor':
             raise UserError(
                 f'{deferred[0]} is deferred but model.data_preprocessor is '
-                f'{preprocessor.get("type")}, which changes no colours; set '
-                'its type to ClipDataPreprocessor, or set deferred=False'
+                f'{preprocessor.get("type")}, which applies none; set its '
+                'type to ClipDataPreprocessor, or set deferred=False'
             )
         packed = [key for s in steps for key in s.get('meta_keys') or ()]
         if 'color_changes' not in packed:
             raise UserError(
                 f'{deferred[0]} is deferred but PackActionInputs drops its '
-                "draws; give it meta_keys=('color_changes',)"
+                "draws; set meta_keys=('color_changes',) there"
             )
 
 
 def check_data(cfg: dict, loaders: Iterable[str]):
-    """Reject a data set that is not on disk or has labels out of range.
+    """Reject a data set that is missing or has labels out of range.
 
     Args:
         cfg: The whole config.
         loaders: Keys of the data loaders that the run needs.
 
     Raises:
-        UserError: With the missing path and the command that prepares it,
-            or with the label that exceeds the model's classes.
+        UserError: If there is one, with the missing path and the command
+            that prepares it, or with the label that exceeds the classes.
     """
     head = (cfg.get('model') or {}).get('cls_head') or {}
     for loader in loaders:
@@ -116,7 +116,7 @@ def check_labels(path: Path, num_classes: int | None):
     name, label = max(read_annotations(path).clips, key=lambda clip: clip[1])
     if num_classes is not None and label >= num_classes:
         raise UserError(
-            f'{path} gives {name} the label {label} but the model has '
+            f'{path} labels {name} with {label} but the model has '
             f'{num_classes} classes, 0 to {num_classes - 1}; correct '
             'model.cls_head.num_classes or the list'
         )
@@ -145,15 +145,15 @@ def missing_data_error(loader, path: Path, prepare_command) -> UserError:
     )
     where = '' if path.is_absolute() else f' (looked in {Path.cwd()})'
     return UserError(
-        f'the data set is not on disk: {loader} reads {path}{where}; {remedy}'
+        f'data set not found: {loader} reads {path}{where}; {remedy}'
     )
 
 
 def needed_paths(dataset) -> Iterator[Path]:
-    """Yield annotation file and data folders of a dataset's config.
+    """Yield the annotation file and the data folders of a dataset's config.
 
-    Joined with ``data_root`` as MMEngine's BaseDataset does. Remote paths
-    (``s3://…``) are left out.
+    They are joined with ``data_root`` as in MMEngine's BaseDataset. Remote
+    paths (``s3://…``) are skipped.
     """
     for leaf in nested_datasets(dataset):
         prefixes = (leaf.get('data_prefix') or {}).values()
@@ -164,7 +164,7 @@ def needed_paths(dataset) -> Iterator[Path]:
 
 
 def annotation_files(dataset) -> Iterator[Path]:
-    """Yield annotation files of the ``ClipDataset``s in a config."""
+    """Yield the annotation files of each ``ClipDataset`` in a config."""
     for leaf in nested_datasets(dataset):
         if leaf.get('type') == 'ClipDataset':
             root = leaf.get('data_root') or ''
@@ -172,7 +172,7 @@ def annotation_files(dataset) -> Iterator[Path]:
 
 
 def nested_datasets(dataset) -> Iterator[dict]:
-    """Yield a dataset's config and those it wraps (RepeatDataset …)."""
+    """Yield a dataset's config and those that it wraps (RepeatDataset …)."""
     if isinstance(dataset, list | tuple):
         for part in dataset:
             yield from nested_datasets(part)

@@ -1,4 +1,4 @@
-"""Options of a config that stand for several changes to it."""
+"""Top-level options of a config that change other parts of it."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from ..errors import UserError
 
 
 def apply_num_classes(cfg: dict):
-    """Give ``MixupOrCutmix`` the head's number of classes, if it has none."""
+    """Set ``MixupOrCutmix``'s missing ``num_classes`` to the head's."""
     model = cfg.get('model') or {}
     num_classes = (model.get('cls_head') or {}).get('num_classes')
     preprocessor = model.get('data_preprocessor') or {}
@@ -20,18 +20,17 @@ def apply_num_classes(cfg: dict):
 
 
 def apply_test_views(cfg: dict):
-    """Change the test pipeline to the views that ``test_views`` names.
+    """Change the test pipeline to the clips and crops of ``test_views``.
 
-    ``test_views`` is ``'4x3'`` for 4 clips of 3 crops each: any number of
-    clips, and 1 or 3 crops. The step with ``clip_len`` gets ``num_clips``.
-    For 3 crops ``CenterCrop`` becomes ``ThreeCrop`` of the same size, and
+    ``test_views='4x3'`` means 4 clips of 3 crops each: any number of clips,
+    1 or 3 crops. It sets ``num_clips`` of the step with ``clip_len``. For 3
+    crops it replaces ``CenterCrop`` by ``ThreeCrop`` of the same size, and
     the preceding ``Resize`` scales the short side to the crop size, so that
-    the three crops lie along the long side. Without ``test_views`` nothing
-    changes.
+    the three crops lie along the long side. Without ``test_views`` the
+    pipeline stays.
 
     Raises:
-        UserError: If the value is malformed, or the pipeline lacks a step
-            to change.
+        UserError: If the value is malformed, or the pipeline lacks a step.
     """
     views = cfg.get('test_views')
     if views is None:
@@ -65,7 +64,7 @@ def last_step(
         if matches(step):
             return step
     raise UserError(
-        f'test_views is {views!r}, which needs a test pipeline with a '
-        'sampling step that has clip_len, Resize and CenterCrop; change the '
-        'pipeline itself and leave out test_views'
+        f'test_views is {views!r} but the test pipeline lacks a step that it '
+        'changes: a sampling step with clip_len, Resize and CenterCrop; '
+        'change the pipeline itself, and leave out test_views'
     )

@@ -1,4 +1,4 @@
-"""Training that goes on after a stop as if there had been none."""
+"""Training loop whose resumed runs equal uninterrupted ones."""
 
 import random
 from collections.abc import Sequence
@@ -16,21 +16,19 @@ from .train_batches import TrainBatches
 
 @LOOPS.register_module()
 class StreamTrainLoop(EpochBasedTrainLoop):
-    """MMEngine's loop by epochs, with nothing left to chance by a resume.
+    """``EpochBasedTrainLoop`` that resumes exactly, at any iteration.
 
-    Before each iteration the random generators (Python's, NumPy's,
-    PyTorch's) are seeded from (seed, iteration, process): blending, drop
-    path and dropout depend on nothing that was drawn before. With
-    ``StreamSampler`` an epoch that was stopped half way goes on with the
-    batch that comes next; MMEngine's loop would start it again. The seed
-    travels in the checkpoint. So a run that is resumed, from a checkpoint of
-    any iteration, ends with the weights of a run that was never stopped; to
-    the bit where PyTorch's operations are deterministic, as they are on a
-    CPU. Not kept is the gradient of an accumulation that is not complete:
-    let ``interval`` of the checkpoints be a multiple of
-    ``accumulative_counts``.
+    Before each iteration the random generators of Python, NumPy and PyTorch
+    are seeded from (seed, iteration, process), so blending, drop path and
+    dropout do not depend on earlier draws. With ``StreamSampler`` an
+    interrupted epoch continues at the next batch; MMEngine's loop restarts
+    it. The seed is stored in the checkpoint. A run that is resumed from a
+    checkpoint of any iteration ends with the weights of an uninterrupted
+    run. They are bit-identical where PyTorch's operations are
+    deterministic, as on a CPU. Accumulated gradients are not stored: choose
+    the ``interval`` of checkpoints as a multiple of ``accumulative_counts``.
 
-    Arguments are those of ``EpochBasedTrainLoop``.
+    Takes the arguments of ``EpochBasedTrainLoop``.
     """
 
     @property
@@ -58,7 +56,7 @@ class StreamTrainLoop(EpochBasedTrainLoop):
         return super().run()
 
     def run_epoch(self):
-        """Train the batches of this epoch that are not trained yet."""
+        """Train the remaining batches of this epoch."""
         self.done = self._iter - self._epoch * len(self.dataloader)
         if self.is_stream:
             sampler = self.dataloader.sampler
@@ -69,14 +67,14 @@ class StreamTrainLoop(EpochBasedTrainLoop):
             super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Sequence[dict]):
-        """Train one batch, the ``idx``-th that the loader gives."""
+        """Train one batch, the ``idx``-th of the loader."""
         self.seed_iteration()
         if self.is_stream:
             idx += self.done
         super().run_iter(idx, data_batch)
 
     def seed_iteration(self):
-        """Seed all generators by seed, iteration and process."""
+        """Seed all generators from seed, iteration and process."""
         words = np.random.SeedSequence(
             [self.runner.seed, self._iter, get_rank()]
         ).generate_state(3)

@@ -1,3 +1,5 @@
+"""Backbones, and the data preprocessor with blending."""
+
 from .data_preprocessor import ClipDataPreprocessor, MixupOrCutmix
 from .video_focalnet import VFLNetNano, VideoFocalNet
 

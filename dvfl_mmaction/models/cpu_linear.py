@@ -1,8 +1,8 @@
-"""A linear map over channels, on the faster of PyTorch's CPU libraries.
+"""A linear map over channels, with the faster of PyTorch's CPU libraries.
 
-A float32 ``F.linear`` goes to MKL, which uses AVX-512 on Intel's processors
-only; a convolution goes to oneDNN, which uses it wherever there is any. Over
-channels-last memory a 1x1 convolution is the same map.
+A float32 ``F.linear`` runs in MKL, which uses AVX-512 on Intel processors
+only. A convolution runs in oneDNN, which uses AVX-512 on any processor that
+has it. On channels-last memory a 1x1 convolution is the same map.
 """
 
 import math
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 
 def runs_eagerly_on_cpu(x: Tensor) -> bool:
-    """Whether ``x`` meets the CPU's float32 kernels call by call.
+    """Whether operations on ``x`` run eagerly in the CPU's float32 kernels.
 
-    Not under autocast, and not while a graph is taken: compilers fuse the
-    plain form by themselves, exporters write it and counters count it. Not
-    with gradients either on a processor without AVX-512, where oneDNN's are
-    slower than MKL's: 0.9 against 1.0 of the released network's speed.
+    False under autocast and while a graph is captured: compilers fuse the
+    plain form themselves, exporters and counters expect it. Also False with
+    gradients on a processor without AVX-512, where oneDNN is slower than
+    MKL: 0.9 against 1.0 times the speed of the released network.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
@@ -36,20 +36,20 @@ def runs_eagerly_on_cpu(x: Tensor) -> bool:
 
 
 def has_avx512() -> bool:
-    """Whether PyTorch uses AVX-512 here."""
+    """Whether PyTorch uses AVX-512 on this processor."""
     return torch.backends.cpu.get_cpu_capability().startswith('AVX512')
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``F.linear``, (..., C_in) -> (..., C_out), contiguous on a CPU."""
+    """``F.linear``, (..., C_in) -> (..., C_out); contiguous on a CPU."""
     if not runs_eagerly_on_cpu(x) or x.numel() == 0:
         return F.linear(x, weight, bias)
-    # (..., C_in) -> (N, C_in, R, 1), channels last in memory; a few images
-    # rather than one, since a gradient sums over them faster.
+    # (..., C_in) -> (N, C_in, R, 1), channels last in memory. With several
+    # images instead of one, gradients are summed faster.
     images = math.gcd(x.shape[:-1].numel(), 8)
     image = x.reshape(images, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
-    # Dilation changes nothing for a single tap, but without it PyTorch keeps
-    # a small batch of one thread from oneDNN.
+    # Dilation has no effect on a 1x1 kernel, but without it PyTorch does not
+    # use oneDNN for a small batch on one thread.
     y = F.conv2d(image, weight[..., None, None], bias, dilation=2)
     return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], len(weight))
 
@@ -57,15 +57,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def apply_in_parts(
     function: Callable[[Tensor], Tensor], x: Tensor, size: int
 ) -> Tensor:
-    """``function`` of a few rows at a time, joined again.
+    """Apply ``function`` to a few rows at a time, and join the results.
 
-    Pieces that stay in the processor's cache, and below the 32 MiB from
-    which the C library takes every allocation afresh from the system.
+    Small parts stay in the processor's cache, and below 32 MiB, from which
+    the C library requests every allocation anew from the system.
 
     Args:
-        function: (r, C) -> (r, C), each row by itself.
+        function: (r, C) -> (r, C), independent for each row.
         x: (R, C).
-        size: Rows a piece.
+        size: Rows per part.
 
     Returns:
         (R, C).
@@ -92,12 +92,12 @@ class Linear(nn.Linear):
 def linear_in_parts(
     layer: nn.Module, x: Tensor, sizes: Sequence[int]
 ) -> list[Callable[[], Tensor]]:
-    """A linear layer's output, cut into parts of ``sizes`` channels.
+    """Split a linear layer's output into parts of ``sizes`` channels.
 
     Returns:
-        A function for each part. On a CPU it computes when it is called: no
-        sooner in memory than wanted, and contiguous, so that what reads it
-        need not copy it.
+        One function per part. On a CPU the part is computed when the
+        function is called, which saves memory, and is contiguous, which
+        saves copies.
     """
     if (
         not runs_eagerly_on_cpu(x)
@@ -128,7 +128,7 @@ class PointwiseConv(nn.Conv2d):
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether someone listens to the module's calls."""
+    """Whether the module has forward or backward hooks."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks

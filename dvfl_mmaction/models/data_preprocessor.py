@@ -1,4 +1,4 @@
-"""What a batch goes through on the device: colours, normalising, blending."""
+"""Data preprocessor on the device: colours, normalisation, blending."""
 
 from collections.abc import Sequence
 
@@ -16,23 +16,23 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 @MODELS.register_module()
 class ClipDataPreprocessor(ActionDataPreprocessor):
-    """An ``ActionDataPreprocessor`` that does the deferred colour work.
+    """An ``ActionDataPreprocessor`` that applies deferred colour changes.
 
-    In training, what ``ClipColorJitter(deferred=True)`` and
-    ``ClipGrayscale(deferred=True)`` drew for a clip, the ``color_changes``
-    of its sample, is done here: after the batch is on the device, before it
-    is normalised and blended. Nothing is rounded between the operations, so
-    a pixel differs from the worker's by 1 of 255 in the mean. Clips of which
-    nothing is said are left as they are, and so are all in testing.
+    ``ClipColorJitter(deferred=True)`` and ``ClipGrayscale(deferred=True)``
+    store their draws in the sample, as ``color_changes``. In training they
+    are applied here: after the batch is on the device, before it is
+    normalised and blended. Nothing is rounded between the operations, so a
+    pixel differs from the worker's by 1 of 255 in the mean. Clips without
+    ``color_changes`` stay unchanged, and all clips do in testing.
 
-    Arguments are ``ActionDataPreprocessor``'s; ``format_shape`` is 'NCTHW'
-    or 'NCHW', and the channels of what comes in are RGB.
+    Takes the arguments of ``ActionDataPreprocessor``; ``format_shape`` is
+    'NCTHW' or 'NCHW', and the input channels are RGB.
     """
 
     def preprocess(
         self, inputs: list[Tensor], data_samples: list, training: bool = False
     ) -> tuple:
-        """A batch, from clips (V, 3, T, H, W) or (T, 3, H, W) uint8."""
+        """Make a batch of clips, (V, 3, T, H, W) or (T, 3, H, W) uint8."""
         changes = [s.get('color_changes', ()) for s in data_samples or ()]
         if not training or not any(changes):
             return super().preprocess(inputs, data_samples, training)
@@ -46,16 +46,16 @@ class ClipDataPreprocessor(ActionDataPreprocessor):
 
 @MODELS.register_module()
 class MixupOrCutmix(RandomBatchAugment):
-    """Mixup for one half of the batches, CutMix for the other.
+    """Mixup or CutMix per batch, each with probability 1/2.
 
     MMAction2's ``RandomBatchAugment`` of its ``MixupBlending`` and
-    ``CutmixBlending``. The number of classes is given once and outside a
-    list, so that a derived config can set it.
+    ``CutmixBlending``. The number of classes is set once and outside a
+    list, so that a derived config can change it.
 
     Args:
-        num_classes: Classes K; labels become (B, K), rows summing to 1.
-            ``CheckedRunner`` replaces None by the head's number.
-        mixup_alpha: Mixup draws its share from Beta(alpha, alpha); > 0.
+        num_classes: Classes K; labels become (B, K) with rows that sum to
+            1. ``CheckedRunner`` replaces None by the head's number.
+        mixup_alpha: Mixup draws its ratio from Beta(alpha, alpha); > 0.
         cutmix_alpha: The same for the area that CutMix keeps.
 
     Raises:
@@ -96,26 +96,26 @@ class MixupOrCutmix(RandomBatchAugment):
 
 
 def change_colors(clips: Tensor, changes: Sequence[Sequence]) -> Tensor:
-    """Change the colours of each clip of a batch in its own way.
+    """Apply to each clip of a batch its own colour changes.
 
-    Clips of the same operation at the same place of the order are changed
-    together.
+    Clips that have the same operation at the same position of their list
+    are changed together.
 
     Args:
-        clips: (B, V, 3, T, H, W) or (B, T, 3, H, W) float RGB, 0 to 255.
-            Written to.
-        changes: B times (operation, amount), from the first to the last; see
+        clips: (B, V, 3, T, H, W) or (B, T, 3, H, W) float RGB, 0 to 255;
+            changed in place.
+        changes: Per clip, pairs (operation, amount) in order; see
             :func:`dvfl_mmaction.datasets.clip_transforms.defer`.
 
     Returns:
         ``clips``.
     """
-    for place in range(max(map(len, changes), default=0)):
+    for position in range(max(map(len, changes), default=0)):
         for name, change in CHANGES.items():
             chosen = {
-                i: steps[place][1]
+                i: steps[position][1]
                 for i, steps in enumerate(changes)
-                if len(steps) > place and steps[place][0] == name
+                if len(steps) > position and steps[position][0] == name
             }
             if not chosen:
                 continue
@@ -128,8 +128,8 @@ def change_colors(clips: Tensor, changes: Sequence[Sequence]) -> Tensor:
     return clips
 
 
-# Each takes clips (N, V, 3, …), that it may write to, and a factor or a turn
-# a clip, (N, 1, 1, …); clamping is left to the caller.
+# Each takes clips, (N, V, 3, …), which it may change in place, and one factor
+# or turn per clip, (N, 1, 1, …). The caller clamps the result.
 
 
 def change_brightness(clips: Tensor, factors: Tensor) -> Tensor:
@@ -147,21 +147,21 @@ def change_saturation(clips: Tensor, factors: Tensor) -> Tensor:
 
 
 def change_hue(clips: Tensor, turns: Tensor) -> Tensor:
-    """Turn the colour circle, at the same value and chroma."""
+    """Rotate the hue; value and chroma stay."""
     value, strongest = clips.max(dim=2, keepdim=True)
     chroma = value - clips.amin(dim=2, keepdim=True)
     red, green, blue = clips.unbind(2)
-    # From red, in sixths of the circle.
+    # Hue, counted from red in sixths of the circle.
     sector = 2 * strongest + torch.stack(
         [green - blue, blue - red, red - green], dim=2
     ).gather(2, strongest) / chroma.clamp(min=1e-6)
     sector += 6 * turns
-    # What a channel lacks of the value: nothing near its own sector, all of
-    # the chroma opposite.
+    # The difference of a channel from the value: 0 near its own sector, the
+    # whole chroma on the opposite side.
     for channel, start in enumerate((5, 3, 1)):
         k = (sector + start).remainder_(6)
-        lack = torch.minimum(k, 4 - k).clamp_(0, 1).mul_(chroma)
-        torch.sub(value, lack, out=clips[:, :, channel : channel + 1])
+        deficit = torch.minimum(k, 4 - k).clamp_(0, 1).mul_(chroma)
+        torch.sub(value, deficit, out=clips[:, :, channel : channel + 1])
     return clips
 
 

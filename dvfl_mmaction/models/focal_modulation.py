@@ -23,23 +23,23 @@ def aggregate_context(
 ) -> Tensor:
     """Sum the context of every focal level, weighted by its gate.
 
-    Each level is the one before it, seen through a wider window; the last
-    term is the mean of the widest level over all positions (Video-FocalNets,
+    Each level applies a wider window to the previous one. The last term is
+    the mean of the widest level over all positions (Video-FocalNets,
     Eqs. 5-8).
 
     Args:
         context: Projected context, (N, C, *S).
-        gates: A map per level, then the one of the global level,
+        gates: One map per level, then that of the global level,
             (N, L + 1, *S).
         focal_layers: L layers, each (N, C, *S) -> (N, C, *S).
-        global_dims: The axes of S that the global level averages over.
+        global_dims: Axes of S over which the global level averages.
 
     Returns:
         Gated context, (N, C, *S).
     """
-    # Sums in the order of channels-last memory: autograd lays the gradient
-    # of a mean, or of a broadcast, in the order of the axes, and what is
-    # added to it follows, across memory, through the whole backward pass.
+    # Sum with channels as the last axis: autograd lays out the gradient of a
+    # mean or a broadcast in the order of the axes. Another order would force
+    # strided access through the whole backward pass.
     *level_gates, global_gate = gates.movedim(1, -1).split(1, dim=-1)
     total = None
     for gate, focal_layer in zip(level_gates, focal_layers, strict=True):
@@ -56,11 +56,11 @@ def aggregate_context(
 
 
 class TemporalConv(nn.Conv1d):
-    """Convolution along time, dense over channels, that keeps the length.
+    """Convolution along time, dense over channels; the length stays.
 
-    Its weight is that of a ``Conv1d``, (C_out, C_in, k), as the released
-    checkpoints store it; it is applied to (B, C_in, T, P) as a (k, 1)
-    kernel, so that the P positions need not be folded into the batch.
+    The weight has the shape of ``Conv1d``'s, (C_out, C_in, k), as in the
+    released checkpoints. It is applied to (B, C_in, T, P) as a (k, 1)
+    kernel, which avoids folding the P positions into the batch.
     """
 
     def __init__(self, in_channels, out_channels, kernel_size, bias=True):
@@ -90,13 +90,13 @@ class FocalModulation(nn.Module):
     from one linear map of the input (``f``), the modulator of time m_t from
     another (``f_temporal``) (Video-FocalNets, https://arxiv.org/abs/2307.06947,
     Eq. 9). Focal level l (0-based) has kernel size
-    ``focal_window + focal_factor * l``: depthwise over H x W; along T
-    **dense** over channels. The paper calls the latter pointwise; the
-    released weights are dense, and this follows the weights.
+    ``focal_window + focal_factor * l``: depthwise over H x W, and **dense**
+    over channels along T. The paper calls the latter pointwise; the released
+    weights are dense, and so is this module.
 
     Args:
         channels: C.
-        focal_level: L, the number of levels beside the global one, >= 1.
+        focal_level: L, the number of levels besides the global one, >= 1.
         focal_window: Kernel size of the first level, odd.
         focal_factor: Growth of the kernel size from level to level, even.
     """
@@ -150,7 +150,7 @@ class FocalModulation(nn.Module):
         Returns:
             (B*T, H, W, C).
         """
-        # Time first: its maps need not wait beside those of space.
+        # Time first: its maps are freed before those of space are made.
         modulator = self.modulate_time(x, num_frames)
         y = self.modulate_space(x) * modulator
         return self.proj(y.permute(0, 2, 3, 1))  # (B*T, C, H, W) -> last

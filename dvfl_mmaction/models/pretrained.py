@@ -1,4 +1,4 @@
-"""Take over the weights of another checkpoint, and say what came of it."""
+"""Initialise a backbone from a checkpoint, and log each weight's source."""
 
 from mmengine.logging import print_log
 from torch import nn
@@ -12,12 +12,12 @@ from ..errors import UserError
 def load_pretrained(module: nn.Module, path: str):
     """Initialise a backbone from a checkpoint.
 
-    A released 2-D or video file, or an MMAction2 recognizer's; what became
-    of every weight is logged.
+    The conversion of each weight is logged.
 
     Args:
         module: A backbone.
-        path: A checkpoint file or an address that MMEngine can read.
+        path: A released 2-D or video checkpoint, or one of an MMAction2
+            recognizer: a file, or a URL that MMEngine can read.
 
     Raises:
         UserError: If the file cannot be read or is of another architecture.
@@ -27,18 +27,18 @@ def load_pretrained(module: nn.Module, path: str):
         f'backbone.{name}': tuple(value.shape)
         for name, value in module.state_dict().items()
     }
-    differ = list_differences(
+    differences = list_differences(
         source.architecture(), read_architecture(shapes), initialise=True
     )
-    if differ:
+    if differences:
         raise UserError(
-            f'pretrained={path!r} ({source.title}) is not for this '
-            f'{type(module).__name__}: {"; ".join(differ)}; give a checkpoint '
-            'of this architecture'
+            f'pretrained={path!r} ({source.title}) does not fit this '
+            f'{type(module).__name__}: {"; ".join(differences)}; give a '
+            'checkpoint of this architecture'
         )
-    weights, accounts = convert(source, shapes, initialise=True)
+    weights, report = convert(source, shapes, initialise=True)
     module.load_state_dict(
         {name.removeprefix('backbone.'): v for name, v in weights.items()},
         strict=False,
     )
-    print_log(f'{path}, {source.title}: {accounts}', logger='current')
+    print_log(f'{path}, {source.title}: {report}', logger='current')

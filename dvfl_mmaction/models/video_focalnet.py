@@ -1,4 +1,4 @@
-"""Video-FocalNet, and VFL-Net, its nano form."""
+"""Video-FocalNet, and VFL-Net, its nano variant."""
 
 from collections.abc import Sequence
 
@@ -17,21 +17,21 @@ from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
 from .pretrained import load_pretrained
 
-# Positions that an MLP widens together, on a CPU.
+# Positions that an MLP processes at a time on a CPU.
 MLP_ROWS = 1568
 
 
 class PatchEmbed(nn.Module):
-    """Cut frames (or tubelets of them) into patches and embed each.
+    """Split frames (or tubelets of them) into patches, and embed each.
 
-    Sizes that a patch does not divide are floored: the rest at the right
-    and at the bottom is not seen, as in the released models.
+    Sizes that are no multiple of the patch size are floored: pixels at the
+    right and at the bottom are dropped, as in the released models.
 
     Args:
         in_channels: Channels of the input.
         channels: Channels C of the embedding.
         patch_size: Height and width of a patch, in pixels.
-        tubelet_size: Frames a patch; 1 embeds every frame by itself.
+        tubelet_size: Frames per patch; 1 embeds each frame separately.
     """
 
     def __init__(self, in_channels, channels, patch_size, tubelet_size=1):
@@ -48,7 +48,7 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed.
+        """Embed patches.
 
         Args:
             x: (B*T, C_in, H, W), or (B, C_in, T, H, W) for tubelets.
@@ -63,7 +63,7 @@ class PatchEmbed(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with a GELU between, four times as wide inside."""
+    """Two linear layers with a GELU between; hidden width 4 * C."""
 
     def __init__(self, channels: int, ratio: int = 4):
         super().__init__()
@@ -79,14 +79,14 @@ class Mlp(nn.Module):
         return y.view(x.shape)
 
     def widen_and_narrow(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C), whole."""
+        """(..., C) -> (..., C), all positions at once."""
         return self.fc2(F.gelu(self.fc1(x)))
 
 
 class VideoFocalNetBlock(nn.Module):
-    """Focal modulation and an MLP, each normed before and added after.
+    """Focal modulation and an MLP, each with pre-norm and a residual.
 
-    Drop-path draws for every frame, as the released training does.
+    Drop path draws once per frame, as in the released training.
     """
 
     def __init__(self, channels, focal_level, focal_window, drop_path=0.0):
@@ -104,7 +104,7 @@ class VideoFocalNetBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks of one width, then, but in the last stage, a downsampling."""
+    """Blocks of one width, then a downsampling, except in the last stage."""
 
     def __init__(self, blocks, downsample=None, with_cp=False):
         super().__init__()
@@ -126,40 +126,40 @@ class Stage(nn.Module):
 class VideoFocalNet(BaseModule):
     """Video-FocalNet (https://arxiv.org/abs/2307.06947).
 
-    Frames, height and width are read from the input, clip by clip. Weights
-    carry the names of the released checkpoints.
+    Frames, height and width are read from each input. Weights have the
+    names of the released checkpoints.
 
     Args:
         arch: ``'tiny'``, ``'small'``, ``'base'``, ``'nano'`` (VFL-Net), or
             ``dict(embed_dim=C, depths=(...))``; the width doubles at each
             of the ``len(depths)`` stages.
-        focal_levels: Levels L, >= 1; a number, or one a stage.
+        focal_levels: Levels L, >= 1; a number, or one per stage.
         focal_windows: Kernel size of the first level, odd; a number, or one
-            a stage.
+            per stage.
         drop_path_rate: Drop-path rate of the last block, in [0, 1); it
-            rises linearly from 0. ``None`` takes that of ``arch`` (0 for a
+            rises linearly from 0. ``None`` is the rate of ``arch`` (0 for a
             dict).
-        tubelet_size: Frames a patch of the stem spans, >= 1.
-        out_indices: Stages whose features are returned, negative ones
-            counted from the last. The last stage ends in the released
-            ``norm``; an earlier one that is asked for in a ``norm{i}``.
-            Stages after the last index are not built.
+        tubelet_size: Frames per patch of the stem, >= 1.
+        out_indices: Stages whose features are returned; negative numbers
+            count from the last stage. The last stage's features pass the
+            released ``norm``, those of stage i a ``norm{i}``. Stages after
+            the last index are not built.
         frozen_stages: -1: none; 0: the stem; n: also the first n stages.
-        norm_eval: Keep norm layers in eval mode while training. It is here
-            because MMAction2's backbones have it: LayerNorm, which this
-            network uses, has no running statistics to freeze.
+        norm_eval: Keep norm layers in eval mode while training. It exists
+            because MMAction2's backbones have it; the LayerNorm of this
+            network has no running statistics to freeze.
         with_cp: Recompute each block in the backward pass, which saves
             memory and costs time.
         pretrained: A checkpoint to start from: a released 2-D or video
-            file, or a recognizer's. A deeper one gives each stage's first
-            blocks; what became of every weight is logged.
-        init_cfg: MMEngine's. ``None`` is the papers': linear layers from a
-            truncated normal of standard deviation 0.02. ``[]`` leaves
-            PyTorch's own, drawn by the width of a layer.
+            file, or a recognizer's. From a deeper one each stage takes the
+            first blocks. The conversion of each weight is logged.
+        init_cfg: MMEngine's. ``None`` is the papers' initialisation: linear
+            layers from a truncated normal of standard deviation 0.02.
+            ``[]`` keeps PyTorch's, which depends on the width of a layer.
 
     Raises:
-        UserError: If an argument is out of range, or, in ``forward``, if a
-            clip is too small or its frames do not fill whole tubelets.
+        UserError: If an argument is out of range; in ``forward``, if a clip
+            is too small or its frames do not fill whole tubelets.
     """
 
     def __init__(
@@ -245,9 +245,9 @@ class VideoFocalNet(BaseModule):
             x: Clips, normalised RGB, (B, 3, T, H, W).
 
         Returns:
-            (B, C, T', H', W') with T' = T / tubelet_size, and H', W' the
-            height and width over 4, then over 2 a stage, floored each time;
-            a tuple of them if several stages are asked for.
+            (B, C, T', H', W') with T' = T / tubelet_size; H' and W' are the
+            height and width divided by 4, then by 2 per further stage,
+            floored each time. A tuple of them for several out_indices.
         """
         self._check_clips(x)
         batch, _, frames = x.shape[:3]
@@ -270,24 +270,24 @@ class VideoFocalNet(BaseModule):
     def _check_clips(self, x: Tensor):
         if x.dim() != 5 or x.shape[1] != 3:
             raise UserError(
-                f'the input is {tuple(x.shape)}; a Video-FocalNet wants clips '
-                '(batch, 3, frames, height, width): set format_shape="NCTHW"'
+                f'the input is {tuple(x.shape)}; Video-FocalNet takes clips '
+                '(batch, 3, frames, height, width); set format_shape="NCTHW"'
             )
         frames, height, width = x.shape[2:]
         if min(height, width) < self.min_size:
             raise UserError(
                 f'clips are {height} x {width} pixels; a network of '
-                f'{len(self.layers)} stages wants {self.min_size} or more a '
-                'side: enlarge the crop'
+                f'{len(self.layers)} stages needs {self.min_size} or more per '
+                'side; enlarge the crop'
             )
         if frames < 1 or frames % self.tubelet_size:
             raise UserError(
                 f'clips have {frames} frames; tubelet_size='
-                f'{self.tubelet_size} wants a multiple of it: change clip_len'
+                f'{self.tubelet_size} needs a multiple of it; change clip_len'
             )
 
     def init_weights(self):
-        """Initialise, then take over ``pretrained``."""
+        """Initialise, then load ``pretrained``."""
         if not self._is_init:
             super().init_weights()
             if self.pretrained:
@@ -323,7 +323,7 @@ class VFLNetNano(VideoFocalNet):
 
 
 def parse_arch(arch: str | dict) -> tuple[int, tuple[int, ...], float]:
-    """Width of the first stage, blocks of each, default drop-path rate."""
+    """Width of the first stage, blocks per stage, default drop-path rate."""
     if isinstance(arch, str):
         if arch not in ARCHS:
             raise UserError(
@@ -334,25 +334,25 @@ def parse_arch(arch: str | dict) -> tuple[int, tuple[int, ...], float]:
     extra = set(arch) - {'embed_dim', 'depths', 'drop_path_rate'}
     if extra or not {'embed_dim', 'depths'} <= set(arch):
         raise UserError(
-            f'arch has the keys {sorted(arch)}; a dict wants embed_dim and '
-            'depths'
+            f'arch has the keys {sorted(arch)}; give a dict with embed_dim '
+            'and depths'
         )
     embed_dim, depths = arch['embed_dim'], tuple(arch['depths'])
     if embed_dim < 1 or not depths or min(depths) < 1:
         raise UserError(
-            f'arch is {dict(arch)}; embed_dim and every depth must be 1 or '
+            f'arch is {dict(arch)}; give embed_dim and every depth as 1 or '
             'more'
         )
     return embed_dim, depths, arch.get('drop_path_rate', 0.0)
 
 
 def per_stage(name, value, num_stages) -> tuple[int, ...]:
-    """One positive integer a stage, from a number or a sequence."""
+    """One positive integer per stage, from a number or a sequence."""
     values = (value,) * num_stages if isinstance(value, int) else tuple(value)
     if len(values) != num_stages:
         raise UserError(
             f'{name} has {len(values)} entries but arch has {num_stages} '
-            'stages; give one number, or one a stage'
+            'stages; give one number, or one per stage'
         )
     if not all(isinstance(v, int) and v >= 1 for v in values):
         raise UserError(f'{name} is {values}; give whole numbers of 1 or more')
@@ -360,7 +360,7 @@ def per_stage(name, value, num_stages) -> tuple[int, ...]:
 
 
 def parse_out_indices(out_indices, num_stages) -> tuple[int, ...]:
-    """Stage numbers in rising order, each once."""
+    """Stage numbers in ascending order, without duplicates."""
     indices = sorted({i + num_stages if i < 0 else i for i in out_indices})
     if not indices or indices[0] < 0 or indices[-1] >= num_stages:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The model zoo lists what there is, and goes along with the package."""
+"""The model zoo lists every config and is part of the distributions."""
 
 import re
 import subprocess
@@ -30,7 +30,7 @@ def test_every_config_of_the_papers_is_listed_once():
         assert model['Config'] == f'configs/{model["Name"]}.py'
 
 
-def test_released_weights_name_their_config_where_there_is_one():
+def test_released_weights_name_their_config_if_it_exists():
     released = [m for m in MODELS if 'Converted From' in m]
     assert len(released) == 7
     for model in released:
@@ -41,7 +41,7 @@ def test_released_weights_name_their_config_where_there_is_one():
 
 
 def read_results(text):
-    """Top-1 and top-5 by model and data set, of a README's table."""
+    """Top-1 and top-5 by model and data set, from a README's table."""
     results, datasets = {}, None
     for line in text.splitlines():
         name, *cells = [cell.strip() for cell in line.strip('|').split('|')]
@@ -56,7 +56,7 @@ def read_results(text):
     return results
 
 
-def test_the_papers_results_are_the_same_wherever_they_are_quoted():
+def test_the_papers_results_are_quoted_equally_everywhere():
     wanted = read_results((ROOT / 'README.md').read_text())
     assert len(wanted) == 25
     short = {'SthV2': 'SSV2', 'Kinetics-400': 'K400'}
@@ -85,7 +85,7 @@ def test_the_index_loads_as_mim_loads_it():
     assert not index.check_errors
 
 
-def test_no_result_passes_for_one_measured_here():
+def test_every_result_is_marked_as_published():
     for model in MODELS:
         for result in model['Results']:
             for metric in result['Metrics']:
@@ -96,7 +96,7 @@ def test_no_result_passes_for_one_measured_here():
 
 
 @pytest.mark.parametrize('readme', sorted(ROOT.glob('configs/*/README.md')))
-def test_links_in_the_readmes_lead_somewhere(readme):
+def test_links_in_the_readmes_exist(readme):
     links = re.findall(r'\]\(([^)]+)\)', readme.read_text())
     for link in links:
         if '://' not in link:
@@ -115,7 +115,7 @@ def build(command, folder):
 
 
 @pytest.mark.parametrize('kind', ['sdist', 'wheel'])
-def test_a_distribution_carries_what_mim_looks_for(tmp_path, kind):
+def test_a_distribution_contains_the_files_for_mim(tmp_path, kind):
     command = ['egg_info', '-e', tmp_path]
     if kind == 'sdist':
         with tarfile.open(build([*command, 'sdist'], tmp_path)) as archive:

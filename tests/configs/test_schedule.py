@@ -1,4 +1,4 @@
-"""The schedule of the papers, as the runner steps through it."""
+"""The papers' schedule, stepped through by the runner."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def small_runner(tmp_path, batch_size, iterations, options=()):
         log_level='ERROR',
         experiment_name=f'{tmp_path.name}',
     )
-    # What Runner.train() does before its loop.
+    # As Runner.train() does before its loop.
     runner._train_loop = runner.build_train_loop(runner.train_loop)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
@@ -48,7 +48,7 @@ def test_lr_rises_for_20_epochs_and_falls_for_100(tmp_path, batch_size, peak):
         runner.optim_wrapper.step()  # no gradient, no change
         for scheduler in runner.param_schedulers:
             scheduler.step()
-    # From 1 % to the peak in 100 iterations, that is, 99 steps.
+    # From 1 % to the peak in 100 iterations, or 99 steps.
     assert rates[0] == pytest.approx(0.01 * peak)
     assert rates[33] == pytest.approx((0.01 + 0.99 / 3) * peak)
     assert rates[99] == pytest.approx(peak)

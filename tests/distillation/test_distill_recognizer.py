@@ -1,4 +1,4 @@
-"""The student's losses, state and teacher."""
+"""Losses, state and teacher of the student."""
 
 import copy
 
@@ -29,7 +29,7 @@ def batch(soft=False, size=3):
 
 
 @pytest.mark.parametrize('alpha', [0.0, 0.3, 0.7, 1.0])
-def test_total_is_alpha_kd_plus_the_rest_of_ce(teacher, build, alpha):
+def test_the_total_is_alpha_kd_plus_1_minus_alpha_ce(teacher, build, alpha):
     torch.manual_seed(0)
     student = build(
         distiller(
@@ -50,7 +50,7 @@ def test_total_is_alpha_kd_plus_the_rest_of_ce(teacher, build, alpha):
     assert kd > 0.01
 
 
-def test_the_paper_is_the_default(teacher):
+def test_the_papers_values_are_the_defaults(teacher):
     student = MODELS.build(distiller(teacher))
     assert student.alpha == 0.3
     assert student.loss_kd.temperature == 10.0
@@ -76,14 +76,14 @@ def test_both_entropies_and_the_agreement_are_logged(student):
     assert losses['teacher_agreement'] == same
 
 
-def test_entropy_of_a_fair_and_a_loaded_die():
+def test_entropy_of_a_fair_die_and_of_a_certain_outcome():
     fair = torch.zeros(1, 6, dtype=torch.float64)
     sure = torch.tensor([[100.0, 0, 0, 0, 0, 0]], dtype=torch.float64)
     assert entropy(fair).item() == pytest.approx(1.791759469)
     assert entropy(sure).item() == pytest.approx(0, abs=1e-9)
 
 
-def test_the_state_holds_the_student_alone(student):
+def test_the_state_dict_holds_only_the_student(student):
     plain = MODELS.build(recognizer())
     assert student.state_dict().keys() == plain.state_dict().keys()
     assert len(list(student.parameters())) == len(list(plain.parameters()))
@@ -121,7 +121,7 @@ def test_the_teacher_is_deterministic_while_the_student_trains(teacher, build):
     assert torch.equal(answers[0], answers[2])
 
 
-def test_both_see_the_very_same_blended_tensor(teacher, build):
+def test_teacher_and_student_get_the_same_blended_tensor(teacher, build):
     config = distiller(teacher)
     config['data_preprocessor']['blending'] = dict(
         type='MixupBlending', num_classes=NUM_CLASSES, alpha=0.8
@@ -159,7 +159,7 @@ def test_a_copy_shares_the_teacher(student):
     assert twin.backbone is not student.backbone
 
 
-def test_having_a_teacher_changes_no_draw(teacher, build):
+def test_a_teacher_changes_no_random_draw(teacher, build):
     torch.manual_seed(3)
     plain = MODELS.build(recognizer())
     plain.init_weights()
@@ -192,7 +192,7 @@ def test_testing_needs_no_teacher():
     assert out[0].pred_score.shape == (NUM_CLASSES,)
 
 
-def test_a_2d_recognizer_learns_too(tmp_path):
+def test_a_2d_recognizer_can_be_distilled(tmp_path):
     config = dict(
         type='Recognizer2D',
         backbone=dict(type='ResNet', depth=18, norm_eval=False),
@@ -237,3 +237,23 @@ def test_alpha_out_of_range_is_refused(teacher, alpha):
 def test_a_teacher_is_a_config_and_a_checkpoint(teacher):
     with pytest.raises(UserError, match=r'give dict\(config=FILE, check'):
         MODELS.build(distiller(teacher))
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (dict(type='Oracle'), "'Oracle'; give one of FrozenTeacher"),
+        (dict(type='RecordedTeacher'), r'give dict\(path=FOLDER\)'),
+        (
+            dict(config='c', record_to='x'),
+            'checkpoint=FILE, record_to=FOLDER',
+        ),
+        (
+            dict(config='c', checkpoint='x', epochs=3),
+            'config=FILE, checkpoint=FILE',
+        ),
+    ],
+)
+def test_a_teacher_with_other_keys_is_rejected(wrong, message):
+    with pytest.raises(UserError, match=message):
+        MODELS.build(distiller(wrong))

@@ -1,4 +1,4 @@
-"""Logits are read from a file as they were written, or not at all."""
+"""Logits are read as they were written; damaged records are not read."""
 
 import os
 from pathlib import Path
@@ -119,8 +119,8 @@ def test_20_of_400_classes_keep_two_thirds_of_the_loss(path):
         exact = kl_divergence(student, torch.from_numpy(logits), 10.0)
         loss = kl_divergence(student, torch.from_numpy(kept), 10.0)
         shares.append((loss / exact).item())
-    # The differences between the other 380 classes are lost. These hold
-    # most of the probability at temperature 10, so the loss is smaller.
+    # The differences between the other 380 classes are lost. At temperature
+    # 10 these have most of the probability, so the loss is smaller.
     assert np.mean(shares) == pytest.approx(0.67, abs=0.02)
     assert min(shares) > 0.6
     size = path.stat().st_size

@@ -1,3 +1,5 @@
+"""The divergence against hand-worked numbers and its properties."""
+
 import math
 
 import pytest
@@ -9,7 +11,7 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.distillation import KLDivergenceLoss, kl_divergence
 
 
-def test_a_hand_worked_number():
+def test_a_hand_worked_divergence():
     # teacher (3/4, 1/4), student (1/2, 1/2):
     # 3/4 log(3/2) + 1/4 log(1/2) = 0.1308...
     teacher = torch.tensor([[math.log(3.0), 0.0]], dtype=torch.float64)
@@ -42,7 +44,7 @@ def test_the_batch_is_averaged_and_the_classes_summed():
     )
 
 
-def test_it_is_forward_kl_not_reverse():
+def test_the_divergence_is_forward_kl_not_reverse():
     teacher = torch.tensor([[4.0, 0.0]])
     student = torch.tensor([[0.0, 0.0]])
     forward = kl_divergence(student, teacher, 1.0)
@@ -89,8 +91,8 @@ def test_the_teacher_gets_no_gradient():
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_half_logits_are_compared_in_float32_under_autocast(dtype):
-    # large enough for a divergence of about 1: near 0 the logarithms cancel,
-    # and float32's own rounding would be all that the bound sees
+    # Large enough for a divergence of about 1: near 0 the logarithms cancel,
+    # and only the rounding of float32 would remain.
     student = (10 * torch.randn(8, 101)).to(dtype)
     teacher = (10 * torch.randn(8, 101)).to(dtype)
     expected = kl_divergence(student.double(), teacher.double(), 10.0)
@@ -112,7 +114,7 @@ def test_large_logits_stay_finite():
     assert torch.isfinite(student.grad).all()
 
 
-def test_the_registered_loss_weighs_the_function():
+def test_the_registered_loss_multiplies_by_its_weight():
     loss = MODELS.build(
         dict(type='KLDivergenceLoss', temperature=5.0, loss_weight=0.5)
     )

@@ -13,7 +13,7 @@ from dvfl_mmaction.distillation.teacher import Teacher
 
 
 class FairTeacher(Teacher):
-    """Implements ``logits`` alone, and counts the events."""
+    """Gives all classes the same logit, and notes the iterations."""
 
     def __init__(self):
         self.iterations = []
@@ -25,7 +25,7 @@ class FairTeacher(Teacher):
         return torch.zeros(len(inputs), NUM_CLASSES)
 
 
-def test_a_teacher_needs_logits_alone(data, teacher, tmp_path):
+def test_a_teacher_needs_only_logits(data, teacher, tmp_path):
     config = recipe(
         distiller(teacher),
         data,
@@ -58,7 +58,9 @@ def test_a_model_in_use_is_frozen(student):
     assert student.teacher.model is model and not model.training
 
 
-def test_a_missing_file_names_two_ways_to_get_it(teacher, tmp_path, build):
+def test_a_missing_checkpoint_is_reported_with_two_remedies(
+    teacher, tmp_path, build
+):
     teacher['checkpoint'] = str(tmp_path / 'gone.pth')
     with pytest.raises(UserError) as error:
         build(distiller(teacher))

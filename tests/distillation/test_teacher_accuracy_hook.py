@@ -28,7 +28,7 @@ def test_chance_by_hand():
 
 
 class Oracle(Teacher):
-    """A teacher that is wrong on the chosen clips alone."""
+    """A teacher that is wrong only on the chosen clips."""
 
     can_predict = True
 

@@ -1,15 +1,10 @@
-"""Clips and a teacher that the tests of this folder train on."""
+"""Clips for the tests of this folder."""
 
 import pytest
-from small_recipe import write_dataset, write_teacher
+from small_recipe import write_dataset
 
 
 @pytest.fixture(scope='session')
 def data(tmp_path_factory):
-    """Twelve clips of four classes."""
+    """12 clips of 4 classes."""
     return write_dataset(tmp_path_factory.mktemp('clips'))
-
-
-@pytest.fixture
-def teacher(tmp_path):
-    return write_teacher(tmp_path / 'teacher.pth')

@@ -1,12 +1,17 @@
-"""Broken clips are logged once, counted, and kept by a resumed run."""
+"""Broken clips are counted per mode, and too many stop the run.
+
+Tests of testing with broken clips are those of ResultsHook.
+"""
 
 import json
+import logging
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hostile_clips import write_broken
+from mmaction.structures import ActionDataSample
 from mmengine.logging import MMLogger
 from small_recipe import recipe, recognizer, run, run_in_two_processes
 
@@ -16,8 +21,61 @@ from dvfl_mmaction.datasets.annotations import (
     read_annotations,
     write_annotations,
 )
-from dvfl_mmaction.engine import broken_clips_hook
-from dvfl_mmaction.engine.broken_clips_hook import BrokenClipsHook
+from dvfl_mmaction.engine import BrokenClipsHook, broken_clips_hook
+
+
+@pytest.fixture
+def runner(tmp_path):
+    """Loops over 10 clips, and a logger."""
+    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=list(range(10))))
+    return SimpleNamespace(
+        work_dir=str(tmp_path),
+        logger=MMLogger.get_instance('broken_clips'),
+        train_loop=loop,
+        val_loop=loop,
+    )
+
+
+def show(hook, runner, mode, *broken):
+    """One iteration with a sample that met these broken clips."""
+    sample = ActionDataSample()
+    sample.set_metainfo(dict(broken=[(name, 'no frames') for name in broken]))
+    hook._after_iter(runner, 0, dict(data_samples=[sample]), mode=mode)
+
+
+def test_the_report_counts_occurrences_per_mode(runner, tmp_path, caplog):
+    hook = BrokenClipsHook(max_share=0.2)
+    runner.logger.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        hook._before_epoch(runner, 'train')
+        show(hook, runner, 'train', 'b.mp4')
+        show(hook, runner, 'train', 'a.mp4', 'b.mp4')
+        hook._after_epoch(runner, 'train')
+    show(hook, runner, 'val', 'c.mp4')
+    hook._after_epoch(runner, 'val')
+    report = json.loads((tmp_path / 'broken_clips.json').read_text())
+    counts = {
+        mode: {clip['clip']: clip['times'] for clip in clips}
+        for mode, clips in report.items()
+    }
+    assert counts == dict(train={'a.mp4': 2, 'b.mp4': 4}, val={'c.mp4': 1})
+    assert caplog.text.count('broken clip b.mp4: no frames') == 1
+    assert '3 broken samples were replaced in this epoch' in caplog.text
+    assert '1 broken samples were counted as wrong' in caplog.text
+
+
+def test_a_share_above_the_limit_stops_the_run(runner):
+    hook = BrokenClipsHook(max_share=0.2)
+    show(hook, runner, 'train', 'a.mp4', 'b.mp4')
+    with pytest.raises(UserError, match='3 of 10 clips of train .* share 0.2'):
+        show(hook, runner, 'train', 'c.mp4')
+
+
+def test_an_epoch_without_broken_clips_writes_nothing(runner, tmp_path):
+    hook = BrokenClipsHook()
+    hook._after_epoch(runner, 'train')
+    assert not (tmp_path / 'broken_clips.json').exists()
 
 
 @pytest.fixture(scope='module')
@@ -73,19 +131,14 @@ def test_two_processes_log_each_clip_once(data, broken, tmp_path):
     assert min(times) >= 2  # of two epochs
 
 
-def test_all_processes_stop_at_the_same_iteration(monkeypatch):
-    logger = MMLogger.get_instance('broken_clips')
-    loader = SimpleNamespace(dataset=range(10))
-    runner = SimpleNamespace(
-        logger=logger, train_loop=SimpleNamespace(dataloader=loader)
-    )
+def test_all_processes_stop_at_the_same_iteration(runner, monkeypatch):
     other = {f'{i}.mp4': 'no frames' for i in range(3)}  # of another process
     monkeypatch.setattr(broken_clips_hook, 'get_world_size', lambda: 2)
     monkeypatch.setattr(
         broken_clips_hook, 'all_gather_object', lambda own: [own, other]
     )
     hook = BrokenClipsHook(max_share=0.2)
-    readable = dict(data_samples=[SimpleNamespace(metainfo={})])
+    readable = dict(data_samples=[ActionDataSample()])
     hook.before_train_epoch(runner)
     hook.after_train_iter(runner, 2, readable)  # no exchange
     with pytest.raises(UserError, match='3 of 10 clips of train'):

@@ -1,7 +1,6 @@
-"""Options of a config, as the runner applies them."""
+"""Options of a config that change other parts of it."""
 
 import pytest
-from small_recipe import NUM_CLASSES, recipe, recognizer, run
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.engine.options import apply_num_classes, apply_test_views
@@ -33,19 +32,6 @@ def test_other_blending_is_left_alone():
     assert not blending_after({}, dict(num_classes=7))
     for cfg in ({}, dict(model=dict(cls_head=None, data_preprocessor=None))):
         apply_num_classes(cfg)
-
-
-def test_a_run_blends_with_the_heads_number(data, tmp_path):
-    model = recognizer()
-    model['data_preprocessor']['blending'] = dict(type='MixupOrCutmix')
-    config = recipe(model, data, tmp_path)
-    config['train_cfg']['max_epochs'] = 1
-    runner = run(config)
-    blending = runner.model.data_preprocessor.blending
-    assert blending.num_classes == NUM_CLASSES
-    # A recording's fingerprint contains the number, too.
-    preprocessor = runner.cfg.model.data_preprocessor
-    assert preprocessor.blending.num_classes == NUM_CLASSES
 
 
 @pytest.mark.parametrize('views', ['4', '0x1', '4x2', 'x3'])

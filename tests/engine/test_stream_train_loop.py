@@ -12,8 +12,8 @@ from mmengine.hooks import Hook
 from small_recipe import random_recipe, recognizer, run
 
 
-def config_of(data, work_dir, num_workers=0, **kwargs):
-    """A recipe that draws all it can, dropout as well."""
+def random_run(data, work_dir, num_workers=0, **kwargs):
+    """A recipe with all random draws, including dropout."""
     model = recognizer()
     model['cls_head']['dropout_ratio'] = 0.2
     config = random_recipe(
@@ -34,7 +34,7 @@ def config_of(data, work_dir, num_workers=0, **kwargs):
 
 @HOOKS.register_module()
 class StopAt(Hook):
-    """Interrupt training, as a crash does."""
+    """Interrupt training at an iteration."""
 
     def __init__(self, iteration):
         self.iteration = iteration
@@ -62,7 +62,7 @@ def assert_equal_to_the_bit(one, other):
 @pytest.fixture(scope='module')
 def uninterrupted(data, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('whole')
-    run(config_of(data, work_dir))  # 2 epochs of 6 batches
+    run(random_run(data, work_dir))  # 2 epochs of 6 batches
     return last_weights(work_dir)
 
 
@@ -72,7 +72,7 @@ def uninterrupted(data, tmp_path_factory):
 def test_a_resumed_run_ends_with_the_same_weights(
     data, uninterrupted, tmp_path, iteration, num_workers
 ):
-    config = config_of(
+    config = random_run(
         data, tmp_path, custom_hooks=[dict(type='StopAt', iteration=iteration)]
     )
     with pytest.raises(KeyboardInterrupt):
@@ -81,7 +81,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     # The resumed run has other workers and another seed in its config; the
     # checkpoint's seed is used.
     run(
-        config_of(
+        random_run(
             data,
             tmp_path,
             num_workers,
@@ -93,7 +93,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
 
 
 def test_a_killed_process_can_be_resumed(data, uninterrupted, tmp_path):
-    config = config_of(
+    config = random_run(
         data, tmp_path / 'work', custom_hooks=[dict(type='KillAt')]
     )
     Config(config).dump(str(tmp_path / 'config.py'))
@@ -102,7 +102,7 @@ def test_a_killed_process_can_be_resumed(data, uninterrupted, tmp_path):
         [sys.executable, 'train.py'], cwd=tmp_path, timeout=120
     )
     assert done.returncode == -signal.SIGKILL
-    run(config_of(data, tmp_path / 'work', resume=True))
+    run(random_run(data, tmp_path / 'work', resume=True))
     assert_equal_to_the_bit(last_weights(tmp_path / 'work'), uninterrupted)
 
 
@@ -127,7 +127,7 @@ RUNNERS.build(Config.fromfile('config.py')).train()
 
 
 def test_another_seed_gives_other_weights(data, uninterrupted, tmp_path):
-    run(config_of(data, tmp_path, randomness=dict(seed=1)))
+    run(random_run(data, tmp_path, randomness=dict(seed=1)))
     weights, _ = last_weights(tmp_path)
     assert not torch.equal(
         weights['cls_head.fc_cls.weight'],
@@ -135,8 +135,8 @@ def test_another_seed_gives_other_weights(data, uninterrupted, tmp_path):
     )
 
 
-def test_another_sampler_trains_as_with_mmengine(data, tmp_path):
-    config = config_of(data, tmp_path)
+def test_other_samplers_train_too(data, tmp_path):
+    config = random_run(data, tmp_path)
     config['train_dataloader']['sampler'] = dict(
         type='DefaultSampler', shuffle=True
     )

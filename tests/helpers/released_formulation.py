@@ -1,8 +1,8 @@
-"""The network as the paper writes it, to measure and to compare against.
+"""The network as the paper defines it, as a reference for tests and timings.
 
-Contiguous channels-first maps, an explicit permute wherever a layer wants
-another layout, one layer after the other, and gates and modulators kept on
-the module as the released code keeps them. Parameters carry the names of
+Contiguous channels-first maps, an explicit permute wherever a layer needs
+another layout, and gates and modulators stored on the module, as in the
+released code. Parameters have the names of
 ``dvfl_mmaction.models.VideoFocalNet``, so that one state dict fits both.
 """
 
@@ -11,6 +11,18 @@ from mmcv.cnn.bricks import DropPath
 from torch import nn
 
 from dvfl_mmaction.models.video_focalnet import parse_arch
+
+
+def depthwise_conv(channels, size):
+    """A convolution of each channel that keeps the size of the map."""
+    return nn.Conv2d(
+        channels,
+        channels,
+        size,
+        padding=size // 2,
+        groups=channels,
+        bias=False,
+    )
 
 
 class PlainModulation(nn.Module):
@@ -24,17 +36,7 @@ class PlainModulation(nn.Module):
         self.f = nn.Linear(channels, 2 * channels + focal_level + 1)
         self.h = nn.Conv2d(channels, channels, 1)
         self.focal_layers = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(
-                    channels,
-                    channels,
-                    k,
-                    padding=k // 2,
-                    groups=channels,
-                    bias=False,
-                ),
-                nn.GELU(),
-            )
+            nn.Sequential(depthwise_conv(channels, k), nn.GELU())
             for k in sizes
         )
         self.f_temporal = nn.Linear(channels, channels + focal_level + 1)
@@ -98,7 +100,7 @@ class PlainMlp(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """Modulation and MLP, each normed before and added after."""
+    """Modulation and MLP, each with pre-norm and a residual."""
 
     def __init__(self, channels, focal_level, focal_window, drop_path):
         super().__init__()
@@ -140,7 +142,7 @@ class PlainStage(nn.Module):
 
 
 class PlainNet(nn.Module):
-    """Video-FocalNet with frames as patches, last stage's features out.
+    """Video-FocalNet without tubelets; returns the last stage's features.
 
     Args:
         arch: As in ``VideoFocalNet``.

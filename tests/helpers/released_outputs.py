@@ -1,4 +1,4 @@
-"""Weights, clips and outputs of the released code, drawn from fixed seeds."""
+"""Inputs and stored outputs of the released code; weights from fixed seeds."""
 
 import math
 import zlib
@@ -11,7 +11,7 @@ NAMES = sorted(path.stem for path in DATA.glob('*.npz'))
 
 
 def draw_weights(keys):
-    """Each tensor from a generator seeded with the CRC-32 of its name."""
+    """Draw each tensor with the CRC-32 of its name as the seed."""
     weights = {}
     for name, shape in keys.items():
         generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
@@ -29,7 +29,7 @@ def draw_weights(keys):
 
 
 def draw_clips(meta):
-    """(B, 3, T, H, W); drawn in the released layout, (B, T, 3, H, W)."""
+    """Clips (B, 3, T, H, W), drawn in the released layout, (B, T, 3, H, W)."""
     shape = (meta['batch'], meta['frames'], 3, meta['height'], meta['width'])
     generator = torch.Generator().manual_seed(0)
     clips = torch.randn(shape, generator=generator, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""A recipe that trains within a test, on clips that it writes."""
+"""A small recipe and its clips, for tests that train."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ RANDOM_PIPELINE = [
 
 
 def write_clip(path: Path, label: int, frames=16, height=48, width=64):
-    """Write an MPEG-4 file: a bar that moves in one of four directions."""
+    """Write an MPEG-4 file of a bar moving in one of four directions."""
     writer = cv2.VideoWriter(
         str(path), cv2.VideoWriter_fourcc(*'mp4v'), 25, (width, height)
     )

@@ -1,4 +1,4 @@
-"""Recognizers 8 channels wide, and their weights under either name."""
+"""Recognizers 8 channels wide, and their weights under both names."""
 
 import torch
 from mmaction.registry import MODELS
@@ -9,7 +9,7 @@ NUM_CLASSES = 5
 
 
 def narrow_config(arch='nano', **kwargs):
-    """An architecture's recognizer, 8 channels wide."""
+    """The config of an architecture's recognizer, 8 channels wide."""
     depths = ARCHS[arch]['depths']
     backbone = dict(
         type='VideoFocalNet', arch=dict(embed_dim=8, depths=depths), **kwargs
@@ -24,12 +24,12 @@ def narrow_config(arch='nano', **kwargs):
 
 
 def narrow(*args, **kwargs):
-    """The same, built, with random weights."""
+    """Build the recognizer of ``narrow_config``, with random weights."""
     return MODELS.build(narrow_config(*args, **kwargs))
 
 
 def as_released(weights):
-    """By the released names, written down here a second time."""
+    """Rename weights as released; independent of the package's key map."""
     names = {
         'cls_head.fc_cls.weight': 'head.weight',
         'cls_head.fc_cls.bias': 'head.bias',

@@ -1,4 +1,4 @@
-"""Colours changed on the device are those that the worker would change."""
+"""Colour changes on the device equal those of the worker."""
 
 import itertools
 
@@ -19,7 +19,7 @@ AMOUNTS = dict(brightness=1.37, contrast=0.62, saturation=1.2, hue=-0.07)
 
 
 def clips_of(num_clips, num_frames=3, size=24):
-    """(B, T, H, W, 3) uint8: smooth pictures, with black and white."""
+    """(B, T, H, W, 3) uint8: smooth images with black and white areas."""
     rng = np.random.default_rng(0)
     shape = (num_clips * num_frames, 5, 5, 3)
     levels = rng.integers(-60, 316, shape).clip(0, 255).astype(np.uint8)
@@ -62,7 +62,7 @@ def batch_of(clips, changes):
 
 
 @pytest.mark.parametrize('name', AMOUNTS)
-def test_each_operation_is_the_workers_but_for_rounding(name):
+def test_each_operation_equals_the_workers_up_to_rounding(name):
     clips = clips_of(2)
     amounts = AMOUNTS[name], 1 / AMOUNTS[name] if name != 'hue' else 0.3
     changes = [((name, amount),) for amount in amounts]
@@ -70,11 +70,11 @@ def test_each_operation_is_the_workers_but_for_rounding(name):
     for clip, change, got in zip(clips, changes, ours, strict=True):
         wanted = as_inputs(in_the_worker(clip, change)[None])[0]
         assert not torch.equal(wanted, as_inputs(clip[None])[0])
-        # Saturation mixes in a grey that the worker has rounded.
+        # Saturation blends with a grey that the worker rounds.
         assert (got - wanted).abs().max() < 0.7
 
 
-def test_24_orders_in_one_batch_each_as_in_the_worker():
+def test_24_orders_in_one_batch_equal_those_of_the_worker():
     orders = list(itertools.permutations(AMOUNTS.items()))
     rng = np.random.default_rng(1)
     changes = [
@@ -90,7 +90,7 @@ def test_24_orders_in_one_batch_each_as_in_the_worker():
     assert len(ours.unique(dim=0)) == 24
 
 
-def test_frames_of_a_2d_recognizer_are_changed_likewise():
+def test_frames_of_a_2d_recognizer_are_changed_equally():
     clips = clips_of(4)
     changes = [tuple(AMOUNTS.items())] * 4
     wanted = change_colors(as_inputs(clips).float(), changes)
@@ -111,7 +111,7 @@ def test_hue_by_hand():
     assert torch.allclose(turned, torch.tensor(wanted).float(), atol=1e-3)
 
 
-def test_clips_of_which_nothing_is_said_stay():
+def test_clips_without_changes_stay():
     clips = as_inputs(clips_of(3)).float()
     changes = [(), (('brightness', 0.5),), (('hue', 0.0),)]
     ours = change_colors(clips.clone(), changes)
@@ -120,7 +120,7 @@ def test_clips_of_which_nothing_is_said_stay():
     assert torch.allclose(ours[2], clips[2], atol=1e-3)
 
 
-def test_deferred_draws_are_those_of_the_worker():
+def test_deferred_draws_equal_those_of_the_worker():
     clips = clips_of(40)
     changes = []
     for seed, clip in enumerate(clips):
@@ -141,7 +141,7 @@ def test_deferred_draws_are_those_of_the_worker():
     assert set(lengths) == {0, 1, 4, 5}  # neither, grey, jitter, both
 
 
-def test_normalised_and_blended_after_the_colours():
+def test_colours_are_changed_before_normalising_and_blending():
     clips = clips_of(4)
     changes = [(('saturation', 0.0),), None, (('contrast', 0.5),), ()]
     got = preprocessor()(batch_of(clips, changes), training=True)['inputs']
@@ -159,9 +159,9 @@ def test_normalised_and_blended_after_the_colours():
 
 
 @pytest.mark.parametrize('training', [False, True])
-def test_without_changes_it_is_mmactions_own(training):
+def test_without_changes_it_equals_mmactions(training):
     clips = clips_of(3)
-    # In testing, what was drawn is not looked at.
+    # In testing the draws are ignored.
     changes = [None] * 3 if training else [(('brightness', 0.5),)] * 3
     ours, theirs = (
         preprocessor(kind=kind)(batch_of(clips, changes), training=training)
@@ -170,7 +170,7 @@ def test_without_changes_it_is_mmactions_own(training):
     assert torch.equal(ours['inputs'], theirs['inputs'])
 
 
-def test_the_sample_carries_what_was_drawn():
+def test_the_sample_contains_the_draws():
     np.random.seed(0)
     sample = dict(imgs=list(clips_of(1)[0]), num_clips=1, clip_len=3, label=1)
     for step in (

@@ -1,3 +1,5 @@
+"""The operator against the paper's formula, and its memory layout."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -37,7 +39,7 @@ def test_temporal_conv_is_a_conv1d_over_each_position():
 
 
 def by_hand(m, x, frames):
-    """The operator as the paper writes it, position by position."""
+    """The operator by the paper's formula, position by position."""
     c, levels = m.channels, m.focal_level
     q, z, g = m.f(x).permute(0, 3, 1, 2).split((c, c, levels + 1), 1)
     total = 0
@@ -80,7 +82,7 @@ def test_clips_of_a_batch_do_not_mix():
     torch.testing.assert_close(both[4:], m(x[4:], 4))
 
 
-def test_nothing_is_kept_on_the_module():
+def test_no_tensor_stays_on_the_module():
     m = FocalModulation(8)
     before = set(vars(m))
     m(torch.randn(4, 5, 5, 8), 4).sum().backward()
@@ -101,7 +103,7 @@ def test_gradients_of_every_level_stay_channels_last():
         level.register_forward_hook(
             lambda m, i, y: y.register_hook(note) and None
         )
-    # Values that no layout is ambiguous for: no axis of length 1.
+    # No axis of length 1, so that the layout is unambiguous.
     x = torch.randn(6, 5, 4, 8)
     modulation(x, num_frames=3).square().sum().backward()
     assert layouts == [True] * 4

@@ -1,4 +1,4 @@
-"""Weights that initialise a network: of images, or of a deeper one."""
+"""Initialising a network from 2-D weights or from a deeper network."""
 
 import json
 from pathlib import Path
@@ -26,12 +26,12 @@ def in_the_checkout(monkeypatch):
 
 
 def image_weights(width=8, classes=10):
-    """A FocalNet-T file, ImageNet's classes and width made smaller."""
+    """Weights of a FocalNet-T with fewer classes and channels."""
 
     def shrink(name, shape):
         if name.startswith('head'):
             return [classes, 8 * width][: len(shape)]
-        gates = 3 if '.f.' in name else 0  # beside the channels
+        gates = 3 if '.f.' in name else 0  # besides the channels
         small = [n if n < 16 else n * width // 96 for n in shape]
         if gates:
             small[0] = (shape[0] - gates) * width // 96 + gates

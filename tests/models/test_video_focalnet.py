@@ -1,3 +1,5 @@
+"""Sizes, arguments, initialisation and gradients of the backbone."""
+
 import pytest
 import torch
 from mmaction.registry import MODELS
@@ -40,7 +42,7 @@ def test_multiply_adds_are_the_papers(arch, gmacs):
         net = VideoFocalNet(arch)
         with FlopCounterMode(display=False) as counter:
             net(torch.zeros(1, 3, 8, 224, 224))
-    macs = counter.get_total_flops() / 2  # it counts two a multiply-add
+    macs = counter.get_total_flops() / 2  # two FLOPs per multiply-add
     assert macs / 1e9 == pytest.approx(gmacs, rel=0.005)
 
 
@@ -102,7 +104,7 @@ def test_one_module_takes_clips_of_different_sizes():
     torch.testing.assert_close(net(clips(4, 32, 32)), first)
 
 
-def test_nothing_is_kept_alive_after_forward():
+def test_no_tensor_stays_on_a_module_after_forward():
     net = small()
     before = {id(m): set(vars(m)) for m in net.modules()}
     net(clips()).sum().backward()
@@ -126,7 +128,7 @@ def test_stages_after_the_last_index_are_not_built():
     assert all(p.grad is not None for p in net.parameters())
 
 
-def test_last_index_can_be_counted_from_the_end():
+def test_negative_indices_count_from_the_end():
     net = VideoFocalNet(SMALL, out_indices=(-1,))
     assert net.out_indices == (1,)
 
@@ -147,7 +149,7 @@ def test_checkpointing_changes_no_gradient():
         torch.testing.assert_close(a.grad, b.grad)
 
 
-def test_checkpointing_draws_the_same_paths_again():
+def test_checkpointing_repeats_the_draws_of_drop_path():
     net = VideoFocalNet(
         SMALL, out_indices=(1,), drop_path_rate=0.5, with_cp=True
     )
@@ -186,7 +188,7 @@ def test_norm_eval_keeps_norms_in_eval():
     assert net.layers[0].blocks[0].mlp.training
 
 
-def test_linear_layers_start_as_the_paper_says():
+def test_linear_layers_are_initialised_as_in_the_paper():
     net = VideoFocalNet(dict(embed_dim=64, depths=(1, 1)), out_indices=(1,))
     net.init_weights()
     weight = net.layers[1].blocks[0].mlp.fc1.weight
@@ -195,7 +197,7 @@ def test_linear_layers_start_as_the_paper_says():
     assert (net.norm.weight == 1).all()
 
 
-def test_an_empty_init_cfg_leaves_what_pytorch_drew():
+def test_an_empty_init_cfg_keeps_pytorchs_weights():
     net = small(init_cfg=[])
     before = {k: v.clone() for k, v in net.state_dict().items()}
     net.init_weights()
@@ -204,7 +206,7 @@ def test_an_empty_init_cfg_leaves_what_pytorch_drew():
 
 
 @pytest.mark.parametrize('prefix', ['', 'backbone.', 'module.backbone.'])
-def test_pretrained_takes_over_a_network_like_itself(tmp_path, prefix):
+def test_pretrained_loads_a_network_of_the_same_shape(tmp_path, prefix):
     source = small()
     weights = {prefix + k: v for k, v in source.state_dict().items()}
     torch.save(dict(state_dict=weights), tmp_path / 'net.pth')
@@ -259,7 +261,7 @@ def test_compiles_into_one_graph():
     assert all(p.grad is not None for p in train.parameters())
 
 
-def test_it_is_in_mmactions_registry():
+def test_the_backbone_is_in_mmactions_registry():
     net = MODELS.build(
         dict(type='VideoFocalNet', arch=SMALL, out_indices=(1,))
     )
@@ -270,8 +272,14 @@ def test_it_is_in_mmactions_registry():
     'kwargs, message',
     [
         (dict(arch='huge'), "arch is 'huge'.*nano, tiny, small, base"),
-        (dict(arch=dict(embed_dim=8)), 'wants embed_dim and depths'),
-        (dict(arch=dict(embed_dim=8, depth=(1,))), 'wants embed_dim'),
+        (
+            dict(arch=dict(embed_dim=8)),
+            'give a dict with embed_dim and depths',
+        ),
+        (
+            dict(arch=dict(embed_dim=8, depth=(1,))),
+            'give a dict with embed_dim',
+        ),
         (dict(arch=dict(embed_dim=0, depths=(1,))), '1 or more'),
         (dict(focal_levels=(2, 2)), 'focal_levels has 2 entries.*4 stages'),
         (dict(focal_levels=0), 'focal_levels is'),
@@ -291,7 +299,7 @@ def test_bad_arguments_are_refused(kwargs, message):
 @pytest.mark.parametrize(
     'shape, message',
     [
-        ((1, 3, 4, 31, 64), '31 x 64 pixels.*32 or more'),
+        ((1, 3, 4, 31, 64), '31 x 64 pixels.*32 or more per side'),
         ((1, 3, 3, 32, 32), '3 frames.*tubelet_size=2'),
         ((1, 3, 32, 32), 'batch, 3, frames, height, width'),
         ((1, 4, 3, 32, 32), 'batch, 3, frames, height, width'),

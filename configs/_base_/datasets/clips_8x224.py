@@ -1,8 +1,8 @@
-# 8 frames of 224 x 224 per clip. A data set's file adds lists and folders.
+# 8 frames of 224 x 224 per clip. Each data set's file adds lists and folders.
 #
 # Test on 4 clips x 3 crops instead of 1 x 1:
 #   --cfg-options test_views=4x3
-# On the command line a pipeline step is given by its number, from 0.
+# On the command line a pipeline step is addressed by its index, from 0.
 # Sample 8 frames at a stride of 4 instead of one frame per eighth of the
 # video (repeat for val_dataloader and test_dataloader):
 #   --cfg-options train_dataloader.dataset.pipeline.1.type=SampleFrames
@@ -12,7 +12,7 @@
 #   train_dataloader.dataset.pipeline.2.type=DecordDecode
 # The workers draw the colour changes of a training clip, and the model's data
 # preprocessor applies them on the device. To apply them in the workers
-# (faster where the device is the CPU; small beside a training step):
+# (faster if the device is the CPU, but little compared to a training step):
 #   --cfg-options train_dataloader.dataset.pipeline.8.deferred=False
 #   train_dataloader.dataset.pipeline.9.deferred=False
 clip_len = 8
@@ -23,7 +23,7 @@ train_pipeline = [
     dict(type='ClipInit'),
     dict(type='UniformSample', clip_len=clip_len),
     dict(type='ClipDecode'),
-    # Lazy steps are noted, and Fuse applies them at once to the source frame.
+    # Lazy steps are recorded; Fuse applies them together, to the source frame.
     dict(type='Resize', scale=scale, lazy=True),
     dict(type='RandomResizedCrop', area_range=(0.08, 1.0), lazy=True),
     dict(type='Resize', scale=(size, size), keep_ratio=False, lazy=True),
@@ -51,10 +51,10 @@ val_pipeline = [
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
-# MMAction2's inference tools read this; keep test_dataloader equal to it.
+# MMAction2's inference tools read this; test_dataloader uses the same steps.
 test_pipeline = val_pipeline
 
-videos = dict(video='videos')  # below the data set's data_root
+videos = dict(video='videos')  # relative to the data set's data_root
 train_dataloader = dict(
     batch_size=8,
     num_workers=8,

@@ -1,6 +1,6 @@
 # 8 frames of 32 x 32 per clip, so that two CPU cores train in a minute or two.
-# No flip and no crop off the centre: they would change what a clip shows.
-# Resize is step 3 and CenterCrop step 4, as in clips_8x224.py's val_pipeline.
+# No flip and no random crop, since they change what a clip shows.
+# Resize is step 3 and CenterCrop step 4, as in val_pipeline of clips_8x224.py.
 _base_ = ['clips_8x224.py', '../models/videofocalnet_demo.py']
 
 num_classes = 12

@@ -2,7 +2,7 @@ _base_ = ['clips_8x224.py', '../models/videofocalnet.py']
 
 num_classes = 400
 model = dict(cls_head=dict(num_classes=num_classes))
-split = 'official'  # its val part also serves as the test part
+split = 'official'  # its validation part is also the test part
 data_root = 'data/k400'
 prepare_command = f'python tools/prepare_dataset.py k400 --root {data_root}'
 

@@ -2,11 +2,11 @@ _base_ = ['clips_8x224.py', '../models/videofocalnet.py']
 
 num_classes = 174
 model = dict(cls_head=dict(num_classes=num_classes))
-split = 'official'  # its val part also serves as the test part
+split = 'official'  # its validation part is also the test part
 data_root = 'data/ssv2'
 prepare_command = f'python tools/prepare_dataset.py ssv2 --root {data_root}'
 
-# No flip: labels name directions, "pushing something from left to right".
+# No flip: labels name directions ("pushing something from left to right").
 train_pipeline = _base_.train_pipeline
 train_pipeline[6].flip_ratio = 0
 

@@ -2,7 +2,7 @@ _base_ = ['clips_8x224.py', '../models/videofocalnet.py']
 
 num_classes = 101
 model = dict(cls_head=dict(num_classes=num_classes))
-split = 1  # of the three official ones
+split = 1  # 1 to 3, the official splits
 data_root = 'data/ucf101'
 prepare_command = f'python tools/prepare_dataset.py ucf101 --root {data_root}'
 

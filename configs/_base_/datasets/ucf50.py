@@ -2,7 +2,7 @@ _base_ = ['clips_8x224.py', '../models/videofocalnet.py']
 
 num_classes = 50
 model = dict(cls_head=dict(num_classes=num_classes))
-split = 1  # of 25, one per group held out
+split = 1  # 1 to 25; each holds out one group
 data_root = 'data/ucf50'
 prepare_command = f'python tools/prepare_dataset.py ucf50 --root {data_root}'
 

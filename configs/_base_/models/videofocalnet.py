@@ -1,5 +1,5 @@
-# The file of the data set sets cls_head.num_classes. The runner gives the same
-# number to the blending. Drop path comes with the arch.
+# The data set's file sets cls_head.num_classes; the runner applies it to
+# blending, too. The drop-path rate is that of arch.
 model = dict(
     type='Recognizer3D',
     backbone=dict(type='VideoFocalNet', arch='tiny'),
@@ -14,7 +14,7 @@ model = dict(
     ),
     data_preprocessor=dict(
         type='ClipDataPreprocessor',
-        # ImageNet's, RGB; the decoders return RGB
+        # Of ImageNet, RGB; the decoders return RGB.
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         format_shape='NCTHW',

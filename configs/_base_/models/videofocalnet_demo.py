@@ -1,8 +1,8 @@
-# Narrow and shallow, trained from scratch. The papers' initialisation
-# (standard deviation 0.02) is replaced by PyTorch's: at this width and without
-# ImageNet weights it leaves the product of the query and the two modulators
+# Narrow and shallow, trained from scratch. PyTorch's initialisation replaces
+# the papers' (standard deviation 0.02). At this width and without ImageNet
+# weights, the papers' keeps the product of the query and the two modulators
 # near 0, and motion is learned late (a disc with twelve headings, 250 steps:
-# 55 % against 98 %). Labels are exact: no smoothing, no mixing.
+# 55 % against 98 %). No label smoothing and no blending.
 _base_ = 'videofocalnet.py'
 model = dict(
     backbone=dict(

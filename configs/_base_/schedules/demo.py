@@ -1,5 +1,5 @@
-# Measured: with AdamW at 1e-3 and above the demo stays at chance; below, it
-# learns.
+# Measured: with AdamW the demo stays at chance at lr 1e-3 and above, and
+# learns below.
 max_epochs = 8
 warmup_iters = 30
 

@@ -1,7 +1,7 @@
-# lr is given for a total batch of 512 clips. auto_scale_lr multiplies every lr
+# lr applies to a total batch of 512 clips. auto_scale_lr multiplies every lr
 # of the schedule by (GPUs x batch_size) / 512. For another number of epochs
 # set train_cfg.max_epochs and param_scheduler.1.end. For 20 epochs or fewer
-# shorten the warm-up, too: param_scheduler.0.end and param_scheduler.1.begin.
+# also shorten the warm-up: param_scheduler.0.end and param_scheduler.1.begin.
 max_epochs = 120
 warmup_epochs = 20
 final_ratio = 0.01  # lr at the start and at the end, relative to the peak

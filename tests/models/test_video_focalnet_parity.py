@@ -1,4 +1,4 @@
-"""The numbers that the released Video-FocalNet code computes.
+"""The network computes the numbers of the released Video-FocalNet code.
 
 ``data/parity`` holds the released models' keys, shapes and outputs; their
 weights and inputs are drawn again from fixed seeds.
@@ -27,12 +27,12 @@ def load(name):
     return net, head, draw_clips(meta), stored
 
 
-def test_fixtures_are_all_here():
+def test_all_four_fixtures_exist():
     assert len(NAMES) == 4
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_outputs_are_those_of_the_released_code(name):
+def test_outputs_equal_those_of_the_released_code(name):
     net, (weight, bias), clips, stored = load(name)
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-4)):
         net.to(dtype)

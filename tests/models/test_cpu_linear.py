@@ -1,4 +1,4 @@
-"""What is fast on a CPU gives what the paper's formula gives."""
+"""The fast CPU paths compute the same as the paper's formula."""
 
 import copy
 
@@ -40,7 +40,7 @@ def assert_close(ours, theirs, tolerance=1e-5):
 @pytest.mark.parametrize(
     'shape', [(7, 6), (2, 3, 5, 6), (0, 6), (16, 1, 1, 6)]
 )
-def test_linear_is_linear(shape):
+def test_linear_equals_torchs(shape):
     x, layer = draw(*shape), Linear(6, 9)
     expected = F.linear(x, layer.weight, layer.bias)
     assert_close(layer(x), expected)
@@ -55,7 +55,7 @@ def test_pointwise_conv_is_a_1x1_convolution():
 
 
 @pytest.mark.parametrize('grad', [True, False])
-def test_parts_join_into_the_whole(grad):
+def test_joined_parts_equal_the_whole(grad):
     x = draw(11, 3)
     with torch.set_grad_enabled(grad):
         y = apply_in_parts(lambda part: part * 2, x, 4)
@@ -64,7 +64,7 @@ def test_parts_join_into_the_whole(grad):
 
 @pytest.mark.parametrize('frames', [1, 2, 3, 5, 8, 16])
 @pytest.mark.parametrize('batch', [1, 2, 3])
-def test_modulation_is_the_released_one(batch, frames):
+def test_modulation_equals_the_released_one(batch, frames):
     theirs, ours = PlainModulation(16), FocalModulation(16)
     ours.load_state_dict(theirs.state_dict())
     x = draw(batch * frames, 5, 7, 16)
@@ -78,7 +78,7 @@ def test_modulation_is_the_released_one(batch, frames):
 
 
 @pytest.mark.parametrize('size', [(32, 32), (37, 51)])
-def test_network_is_the_released_one(size):
+def test_the_network_equals_the_released_one(size):
     theirs = PlainNet(SMALL).eval()
     ours = VideoFocalNet(SMALL, out_indices=(1,)).eval()
     ours.load_state_dict(theirs.state_dict())
@@ -97,9 +97,7 @@ def test_float64_takes_the_plain_path():
 
 
 @pytest.mark.parametrize('capability', ['AVX2', 'AVX512', 'DEFAULT'])
-def test_gradients_take_the_path_that_the_processor_has(
-    monkeypatch, capability
-):
+def test_gradients_take_the_path_of_the_processor(monkeypatch, capability):
     monkeypatch.setattr(
         torch.backends.cpu, 'get_cpu_capability', lambda: capability
     )
@@ -126,7 +124,7 @@ def test_bfloat16_autocast_is_near_float32():
         assert (low - net(x)).abs().max() < 0.1
 
 
-def test_hooks_see_whole_maps_and_change_nothing():
+def test_hooks_get_whole_maps_and_change_nothing():
     m = FocalModulation(16).eval()
     x = draw(8, 5, 7, 16)
     seen = {}
@@ -147,7 +145,7 @@ def test_hooks_see_whole_maps_and_change_nothing():
         assert torch.equal(kept, copied), name  # not overwritten later
 
 
-def test_weights_changed_in_place_are_seen():
+def test_weights_changed_in_place_are_used():
     m = FocalModulation(16).eval()
     x = draw(8, 5, 7, 16)
     with torch.no_grad():

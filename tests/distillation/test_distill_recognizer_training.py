@@ -15,7 +15,14 @@ from small_recipe import (
     recognizer,
     run,
     run_in_two_processes,
+    write_dataset,
 )
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """12 clips, which fill whole batches of 4."""
+    return write_dataset(tmp_path_factory.mktemp('clips'))
 
 
 def weights(path) -> dict:
@@ -63,7 +70,9 @@ def test_a_students_checkpoint_tests_under_the_plain_config(
     assert logged[-1]['acc/top1'] == pytest.approx(accuracy, abs=1e-4)
 
 
-def test_a_resumed_run_ends_as_an_uninterrupted_one(data, teacher, tmp_path):
+def test_a_resumed_distillation_ends_as_an_uninterrupted_one(
+    data, teacher, tmp_path
+):
     whole = recipe(distiller(teacher), data, tmp_path / 'whole')
     run(whole)
     cut = recipe(distiller(teacher), data, tmp_path / 'cut')
@@ -78,7 +87,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(data, teacher, tmp_path):
     )
 
 
-def test_ema_averages_the_student_alone(data, teacher, tmp_path):
+def test_ema_averages_only_the_student(data, teacher, tmp_path):
     config = recipe(
         distiller(teacher),
         data,
@@ -88,7 +97,7 @@ def test_ema_averages_the_student_alone(data, teacher, tmp_path):
     trained = run(config)
     saved = torch.load(tmp_path / 'ema/epoch_2.pth', weights_only=True)
     plain = MODELS.build(recognizer()).state_dict()
-    # MMEngine saves the average as the state, and the last step beside it.
+    # MMEngine saves the average as the state dict, and the last step apart.
     assert saved['state_dict'].keys() == plain.keys()
     ema = {k for k in saved['ema_state_dict'] if k != 'steps'}
     assert ema == {f'module.{k}' for k in plain}
@@ -115,7 +124,7 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(
     )
 
 
-def test_paramwise_options_reach_the_student_alone(teacher):
+def test_paramwise_options_apply_to_the_student_only(teacher):
     model = MODELS.build(distiller(teacher))
     model.init_weights()
     wrapper = build_optim_wrapper(
