@@ -1,12 +1,14 @@
 """Data preprocessor on the device: colours, normalisation, blending."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from mmaction.models.data_preprocessors import ActionDataPreprocessor
 from mmaction.models.utils import RandomBatchAugment
 from mmaction.registry import MODELS
 from mmengine.model import stack_batch
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from ..errors import UserError
@@ -25,18 +27,35 @@ class ClipDataPreprocessor(ActionDataPreprocessor):
     pixel differs from the worker's by 1 of 255 in the mean. Clips without
     ``color_changes`` stay unchanged, and all clips do in testing.
 
+    Clips, labels and colour changes go to the device in copies that the
+    host does not wait for. Samples stay on the host: reading a label there
+    would wait for the device.
+
     Takes the arguments of ``ActionDataPreprocessor``; ``format_shape`` is
     'NCTHW' or 'NCHW', and the input channels are RGB.
     """
+
+    def cast_data(self, data):
+        """Move the clips to the device, and leave the samples."""
+        if isinstance(data, BaseDataElement):
+            return data
+        if torch.is_tensor(data):
+            return data.to(self.device, non_blocking=True)
+        return super().cast_data(data)
 
     def preprocess(
         self, inputs: list[Tensor], data_samples: list, training: bool = False
     ) -> tuple:
         """Make a batch of clips, (V, 3, T, H, W) or (T, 3, H, W) uint8."""
-        changes = [s.get('color_changes', ()) for s in data_samples or ()]
+        samples = data_samples or ()
+        changes = [sample.get('color_changes', ()) for sample in samples]
+        if training:
+            move_labels(samples, self.device)
         if not training or not any(changes):
             return super().preprocess(inputs, data_samples, training)
-        clips = change_colors(stack_batch(inputs).float(), changes)
+        equal = len({clip.shape for clip in inputs}) == 1
+        clips = torch.stack(inputs) if equal else stack_batch(inputs)
+        clips = change_colors(clips.float(), changes)
         if self._enable_normalize:
             clips.sub_(self.mean).div_(self.std)
         if self.blending is not None:
@@ -84,7 +103,10 @@ class MixupOrCutmix(RandomBatchAugment):
         )
 
     def __call__(self, imgs: Tensor, batch_data_samples: list, **kwargs):
-        """Blend a batch; the labels become soft."""
+        """Blend a batch; the labels become soft.
+
+        Labels may be on the device; they are not read on the host.
+        """
         if self.num_classes is None:
             raise UserError(
                 'MixupOrCutmix has no num_classes; train with '
@@ -92,6 +114,10 @@ class MixupOrCutmix(RandomBatchAugment):
                 'model.cls_head, or set '
                 'model.data_preprocessor.blending.num_classes'
             )
+        for sample in batch_data_samples:
+            if sample.gt_label.numel() == 1:
+                soft = F.one_hot(sample.gt_label[0].long(), self.num_classes)
+                sample.set_gt_label(soft)
         return super().__call__(imgs, batch_data_samples, **kwargs)
 
 
@@ -110,22 +136,56 @@ def change_colors(clips: Tensor, changes: Sequence[Sequence]) -> Tensor:
     Returns:
         ``clips``.
     """
+    steps = list(group_changes(changes))
+    # One copy to the device for all indices and amounts.
+    numbers = [number for _, chosen in steps for number in chosen.items()]
+    table = to_device(torch.tensor(numbers, dtype=torch.float64), clips.device)
+    parts = table.split([len(chosen) for _, chosen in steps]) if steps else ()
+    for (name, _), part in zip(steps, parts, strict=True):
+        indices, amounts = part.unbind(1)
+        indices = indices.long()
+        amounts = amounts.to(clips.dtype).view(-1, *[1] * (clips.dim() - 1))
+        chosen = clips.index_select(0, indices)
+        changed = CHANGES[name](chosen, amounts).clamp_(0, 255)
+        clips.index_copy_(0, indices, changed)
+    return clips
+
+
+def group_changes(
+    changes: Sequence[Sequence],
+) -> Iterator[tuple[str, dict[int, float]]]:
+    """Yield each operation with its amount per clip, in order."""
     for position in range(max(map(len, changes), default=0)):
-        for name, change in CHANGES.items():
+        for name in CHANGES:
             chosen = {
                 i: steps[position][1]
                 for i, steps in enumerate(changes)
                 if len(steps) > position and steps[position][0] == name
             }
-            if not chosen:
-                continue
-            indices = torch.tensor(list(chosen), device=clips.device)
-            amounts = torch.tensor(
-                list(chosen.values()), dtype=clips.dtype, device=clips.device
-            ).view(-1, *[1] * (clips.dim() - 1))
-            changed = change(clips[indices], amounts).clamp_(0, 255)
-            clips.index_copy_(0, indices, changed)
-    return clips
+            if chosen:
+                yield name, chosen
+
+
+def move_labels(data_samples: Sequence, device: torch.device):
+    """Move the labels of a batch to the device, in one copy.
+
+    Labels of different lengths are left where they are.
+    """
+    labels = [sample.get('gt_label') for sample in data_samples]
+    if not all(torch.is_tensor(label) for label in labels) or not labels:
+        return
+    if len({(label.shape, label.dtype) for label in labels}) > 1:
+        return
+    moved = to_device(torch.stack(labels), device)
+    for sample, label in zip(data_samples, moved, strict=True):
+        sample.set_gt_label(label)
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy small values from the host, without waiting for the device."""
+    if device.type == 'cuda' and torch.cuda.is_available():
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 # Each takes clips, (N, V, 3, …), which it may change in place, and one factor
@@ -161,7 +221,7 @@ def change_hue(clips: Tensor, turns: Tensor) -> Tensor:
     for channel, start in enumerate((5, 3, 1)):
         k = (sector + start).remainder_(6)
         deficit = torch.minimum(k, 4 - k).clamp_(0, 1).mul_(chroma)
-        torch.sub(value, deficit, out=clips[:, :, channel : channel + 1])
+        torch.sub(value, deficit, out=clips.narrow(2, channel, 1))
     return clips
 
 
