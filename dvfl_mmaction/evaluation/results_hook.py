@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 
 from ..files import hash_file, write_json
 from .clip_metric import ClipMetric
-from .confusion_figure import draw_confusion
+from .confusion_figure import save_confusion_figure
 
 PACKAGES = (
     'dvfl_mmaction',
@@ -61,9 +61,10 @@ class ResultsHook(Hook):
         add_names(results, names)
         folder = Path(runner.log_dir)
         write_json(folder / 'results.json', results)
-        draw_confusion(
-            results['confusion_matrix'],
+        save_confusion_figure(
             folder / 'confusion.png',
+            results['confusion_matrix'],
+            results['hardest_pairs'],
             class_names=names,
             title=f'{Path(results["config"]).stem}, {results["views"]["form"]}'
             f': top-1 {100 * results["top1"]:.2f} %',
