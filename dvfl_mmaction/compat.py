@@ -150,7 +150,7 @@ def report_checkpoint_errors():
     """Have checkpoint files loaded safely, their faults told in one line."""
     from .checkpoints import safe_loading
 
-    safe_loading.install()
+    safe_loading.register_safe_loaders()
 
 
 def cast_half_precision_logits():
