@@ -36,9 +36,9 @@ def load_pretrained(module: nn.Module, path: str):
             f'{type(module).__name__}: {"; ".join(differ)}; give a checkpoint '
             'of this architecture'
         )
-    weights, accounts = convert(source, shapes, initialise=True)
+    weights, report = convert(source, shapes, initialise=True)
     module.load_state_dict(
         {name.removeprefix('backbone.'): v for name, v in weights.items()},
         strict=False,
     )
-    print_log(f'{path}, {source.title}: {accounts}', logger='current')
+    print_log(f'{path}, {source.title}: {report}', logger='current')

@@ -1,5 +1,7 @@
 """The confusion figure is legible and lists the worst pairs."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -88,7 +90,7 @@ def test_names_do_not_overlap_and_the_list_fits(num_classes):
     figure.draw(renderer)
     labels = figure.axes[0].get_yticklabels()
     boxes = [label.get_window_extent(renderer) for label in labels]
-    for box, following in zip(boxes, boxes[1:], strict=False):
+    for box, following in itertools.pairwise(boxes):
         assert not box.overlaps(following)
     listed = figure.axes[1].texts[0]
     assert listed.get_text().count('→') == 11
