@@ -81,10 +81,10 @@ def test_the_colour_scale_is_logarithmic():
     )
 
 
-@pytest.mark.parametrize('num_classes', [11, 101])
+@pytest.mark.parametrize('num_classes', [4, 101])
 def test_names_do_not_overlap_and_the_list_fits(num_classes):
     counts = diagonal(num_classes)
-    counts[:11, 0] += 9  # 10 confused pairs
+    counts[:4, :4] += 1  # 12 confused pairs
     figure = plot(counts, ['a class with a long name'] * num_classes)
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
