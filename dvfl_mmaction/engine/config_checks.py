@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from ..datasets.annotations import read_annotations
 from ..errors import UserError
-from ..project_paths import as_typed_here
+from ..project_paths import localize_command
 
 # Top-level keys that MMAction2's tools or CheckedRunner read.
 TOOL_KEYS = {
@@ -124,7 +124,7 @@ def check_labels(path: Path, num_classes: int | None):
 def missing_data_error(loader, path: Path, prepare_command) -> UserError:
     """Name the missing path and the command that prepares the data set."""
     remedy = (
-        f'prepare it: {as_typed_here(prepare_command)}'
+        f'prepare it: {localize_command(prepare_command)}'
         if prepare_command
         else f'correct {loader}.dataset'
     )

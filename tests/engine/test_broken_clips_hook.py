@@ -1,15 +1,15 @@
-"""Broken clips are counted per mode, and too many stop the run.
-
-Runs over data sets with broken clips are tested with ResultsHook.
-"""
+"""Broken clips are counted and reported, and too many stop the run."""
 
 import json
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from faulty_dataset import faulty_recipe, write_faulty_dataset
 from mmaction.structures import ActionDataSample
 from mmengine.logging import MMLogger
+from small_recipe import run
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.engine import BrokenClipsHook
@@ -67,3 +67,41 @@ def test_an_epoch_without_broken_clips_writes_nothing(runner, tmp_path):
     hook = BrokenClipsHook()
     hook._after_epoch(runner, 'train')
     assert not (tmp_path / 'broken_clips.json').exists()
+
+
+@pytest.fixture(scope='module')
+def faulty_data(tmp_path_factory):
+    return write_faulty_dataset(tmp_path_factory.mktemp('faulty'))
+
+
+def test_training_continues_and_reports_broken_clips(faulty_data, tmp_path):
+    folder, whole, broken = faulty_data
+    runner = run(faulty_recipe(faulty_data, tmp_path), 'train')
+    report = json.loads((tmp_path / 'broken_clips.json').read_text())
+    for mode in ('train', 'val'):
+        assert {r['clip'] for r in report[mode]} == {
+            f'{folder}/{name}' for name, _ in broken
+        }
+        assert all(r['times'] >= 2 for r in report[mode])  # once per epoch
+    log = next(Path(runner.log_dir).glob('*.log')).read_text()
+    for name, _ in broken:
+        assert log.count(f'broken clip {folder}/{name}:') == 1
+
+
+def test_a_run_with_too_many_broken_clips_stops(faulty_data, tmp_path):
+    config = faulty_recipe(faulty_data, tmp_path)
+    config['default_hooks'] = dict(
+        broken_clips=dict(type='BrokenClipsHook', max_share=0.05)
+    )
+    for mode in ('train', 'test'):
+        with pytest.raises(UserError, match=f'3 of .* clips of {mode}'):
+            run(config, mode)
+
+
+def test_a_share_out_of_range_is_reported(faulty_data, tmp_path):
+    config = faulty_recipe(faulty_data, tmp_path)
+    config['default_hooks'] = dict(
+        broken_clips=dict(type='BrokenClipsHook', max_share=20)
+    )
+    with pytest.raises(UserError, match='max_share is 20'):
+        run(config, 'test')
