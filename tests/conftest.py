@@ -1,4 +1,4 @@
-"""What every test gets: MMAction2's scope, and the same random numbers."""
+"""Fixtures of every test: MMAction2's scope and fixed random seeds."""
 
 import random
 
@@ -19,5 +19,5 @@ def fixed_seed():
 
 @pytest.fixture(autouse=True)
 def mmaction_scope():
-    """What ``default_scope = 'mmaction'`` does in a config."""
+    """Set the scope, as ``default_scope = 'mmaction'`` does in a config."""
     init_default_scope('mmaction')

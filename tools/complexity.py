@@ -1,8 +1,8 @@
 """Count multiply-adds and parameters of any MMAction2 config's model.
 
-One clip as the config's test takes it, backbone and head. A multiply-add is
-counted once; MMAction2's get_flops counts likewise, but the backbone alone,
-and norms.
+Counts backbone and head on one clip, as the config's test pipeline makes it.
+A multiply-add counts once. MMAction2's get_flops counts likewise, but without
+the head and with norms.
 
 Examples:
     python tools/complexity.py configs/vflnet_ucf101.py
@@ -24,8 +24,12 @@ if __name__ == '__main__':
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('configs', nargs='+')
-    parser.add_argument('--num-classes', type=int, help='of every head')
+    parser.add_argument('configs', nargs='+', help='config files')
+    parser.add_argument(
+        '--num-classes',
+        type=int,
+        help='classes of every head (default: of the config)',
+    )
     parser.add_argument('--json', action='store_true', help='print JSON')
     args = parser.parse_args()
     found = {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Distil a teacher into a student on this machine, from nothing but Python.
+# Distil a teacher into a student on a machine that has only Python.
 #
 #   bash tools/quickstart.sh
 #

@@ -1,4 +1,4 @@
-"""Counts and times of models; the numbers' meaning, not their size."""
+"""Counts, times and memory of models: what the numbers mean."""
 
 import json
 import os
@@ -49,16 +49,16 @@ def test_a_layer_is_counted_by_hand(tmp_path):
     # f_temporal to C + 3, dense 3 and 5, h_temporal; proj; MLP of ratio 4.
     along_time = 4 * 7 + (3 + 5) * 4 * 4 + 4 * 4
     rest = 4 * 4 + 2 * 4 * 16
-    # Once a clip: the head, 4 to 3.
+    # Once per clip: the head, 4 to 3.
     assert found.macs == 128 * (patch + space + along_time + rest) + 4 * 3
     assert found.shape == (1, 3, 2, 32, 32)
 
 
-def test_a_config_without_recognizer_is_told(tmp_path):
+def test_a_config_without_a_recognizer_is_rejected(tmp_path):
     (tmp_path / 'other.py').write_text("model = dict(type='Mimic')\n")
     with pytest.raises(UserError, match='no model with a backbone'):
         load_config(str(tmp_path / 'other.py'))
-    with pytest.raises(UserError, match='is not there'):
+    with pytest.raises(UserError, match='absent.py not found'):
         load_config(str(tmp_path / 'absent.py'))
 
 
@@ -78,8 +78,8 @@ def test_summaries_are_medians_and_quantiles():
     assert found['ucf101_epoch_min'] == pytest.approx(2 / 4 * 9537 / 60)
 
 
-def test_a_peak_is_that_of_the_process_alone(tmp_path):
-    large = bytearray(300_000_000)  # in this one
+def test_peak_memory_excludes_the_parent_process(tmp_path):
+    large = bytearray(300_000_000)  # of the parent
     large[::4096] = b'x' * len(large[::4096])
     code = (
         'from dvfl_mmaction.analysis.benchmark import resident_peak\n'
@@ -116,15 +116,15 @@ def test_the_tool_measures_and_writes_three_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('options', 'status', 'told'),
+    ('options', 'status', 'message'),
     [
-        (['--peer', 'absent.py'], 1, 'error: absent.py is not there'),
-        (['--forwards', '0'], 2, '--forwards wants 1 or more'),
+        (['--peer', 'absent.py'], 1, 'error: absent.py not found'),
+        (['--forwards', '0'], 2, '--forwards 0; give 1 or more'),
     ],
 )
-def test_the_tool_says_what_it_wants(tmp_path, options, status, told):
+def test_the_tool_rejects_wrong_options(tmp_path, options, status, message):
     words = [sys.executable, str(ROOT / 'tools/benchmark.py'), '--to', 'out']
     words += ['--dataset', 'demo', '--models', 'vflnet', *options]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == status and told in done.stderr
+    assert done.returncode == status and message in done.stderr
     assert 'Traceback' not in done.stderr
