@@ -18,8 +18,8 @@ from dvfl_mmaction.analysis.configs import load_config
 from dvfl_mmaction.analysis.tables import align
 from dvfl_mmaction.errors import print_user_errors
 
-if __name__ == '__main__':
-    print_user_errors()
+
+def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -31,22 +31,31 @@ if __name__ == '__main__':
         help='classes of every head (default: of the config)',
     )
     parser.add_argument('--json', action='store_true', help='print JSON')
-    args = parser.parse_args()
-    found = {
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    counts = {
         path: complexity(load_config(path), args.num_classes)
         for path in args.configs
     }
     if args.json:
-        print(json.dumps({k: vars(v) for k, v in found.items()}, indent=1))
-    else:
-        rows = [('config', 'input', 'parameters', 'GMACs')]
-        for path, counts in found.items():
-            rows.append(
-                (
-                    path,
-                    ' x '.join(map(str, counts.shape)),
-                    f'{counts.parameters / 1e6:.2f} M',
-                    f'{counts.macs / 1e9:.2f}',
-                )
+        print(json.dumps({k: vars(v) for k, v in counts.items()}, indent=1))
+        return
+    rows = [('config', 'input', 'parameters', 'GMACs')]
+    for path, count in counts.items():
+        rows.append(
+            (
+                path,
+                ' x '.join(map(str, count.shape)),
+                f'{count.parameters / 1e6:.2f} M',
+                f'{count.macs / 1e9:.2f}',
             )
-        print(align(rows))
+        )
+    print(align(rows))
+
+
+if __name__ == '__main__':
+    print_user_errors()
+    main()

@@ -87,14 +87,11 @@ def test_peak_memory_excludes_the_parent_process(tmp_path):
         "block = b'x' * 50_000_000\n"
         'print(resident_peak() - before)\n'
     )
-    done = subprocess.run(
-        [sys.executable, '-c', code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | dict(PYTHONPATH=str(ROOT)),
+    env = os.environ | dict(PYTHONPATH=str(ROOT))
+    output = subprocess.check_output(
+        [sys.executable, '-c', code], env=env, text=True
     )
-    assert 45e6 < int(done.stdout.split()[-1]) < 60e6
+    assert 45e6 < int(output.split()[-1]) < 60e6
 
 
 def test_the_tool_measures_and_writes_three_files(tmp_path):

@@ -241,27 +241,16 @@ def main():
     parser.add_argument(
         '--only', choices=['goals', 'sweep'], help='run only this part'
     )
-    parser.add_argument(
-        '--rounds', type=int, default=11, help='rounds per goal'
-    )
-    parser.add_argument(
-        '--sweep-rounds', type=int, default=7, help='rounds per point'
-    )
-    parser.add_argument(
-        '--cap',
-        type=float,
-        default=130,
-        help='most work of a forward pass, in frames of 224 x 224',
-    )
-    parser.add_argument(
-        '--train-cap',
-        type=float,
-        default=33,
-        help='the same, of forward and backward',
-    )
-    parser.add_argument(
-        '--threads', type=int, default=1, help='threads of the sweep'
-    )
+    for name, default, text in (
+        ('rounds', 11, 'rounds per goal'),
+        ('sweep-rounds', 7, 'rounds per point of the sweep'),
+        ('cap', 130.0, 'most work of a forward pass, in frames of 224 x 224'),
+        ('train-cap', 33.0, 'the same, of forward and backward'),
+        ('threads', 1, 'threads of the sweep'),
+    ):
+        parser.add_argument(
+            f'--{name}', type=type(default), default=default, help=text
+        )
     parser.add_argument('--out', type=Path, help='JSON file to write')
     parser.add_argument('--peak', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
