@@ -5,7 +5,7 @@
 #
 # Makes the environment and a small data set, trains a teacher, a student
 # alone and a distilled student, tests them and prints a table. Finished steps
-# are skipped; rerun the script to resume.
+# are skipped; rerun the command to resume.
 #
 #   WORK_DIR  folder of the runs (default: work_dirs/quickstart); remove it to
 #             train again
@@ -34,7 +34,7 @@ once() {
     [ ! -f "$mark" ] || { echo "skipped: $mark exists"; return; }
     "$@" 2>&1 | tee "$mark.log" | show_progress ||
         fail "this step failed; its whole output is in $mark.log;" \
-            'rerun the script to resume'
+            'rerun the command to resume'
     echo "$((SECONDS - before))" >"$mark"
 }
 
