@@ -36,10 +36,16 @@ def parse_args():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        '--to', type=Path, required=True, help='folder to write to'
+        '--to',
+        type=Path,
+        required=True,
+        metavar='FOLDER',
+        help='folder to write to',
     )
     parser.add_argument(
-        '--dataset', default='ucf101', help='data set of the configs'
+        '--dataset',
+        default='ucf101',
+        help='data set of the configs (default: ucf101)',
     )
     parser.add_argument(
         '--models',
@@ -54,7 +60,12 @@ def parse_args():
         metavar='CONFIG',
         help='also measure the models of these configs',
     )
-    parser.add_argument('--device', default='cpu', choices=('cpu', 'cuda'))
+    parser.add_argument(
+        '--device',
+        default='cpu',
+        choices=('cpu', 'cuda'),
+        help='default: cpu',
+    )
     parser.add_argument(
         '--threads', type=int, default=1, help='CPU threads (default: 1)'
     )
@@ -116,7 +127,7 @@ def main():
     text = markdown(results)
     (args.to / 'benchmark.md').write_text(text + '\n', encoding='utf-8')
     draw(results, args.to / 'benchmark.png')
-    print(f'\n{text}\n\nwritten to {args.to}')
+    print(f'\n{text}\n\nwrote {args.to}')
 
 
 if __name__ == '__main__':
