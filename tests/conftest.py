@@ -1,4 +1,4 @@
-"""Fixtures of every test: MMAction2's scope and fixed random seeds."""
+"""MMAction2's scope and fixed random seeds for every test."""
 
 import random
 
@@ -19,5 +19,5 @@ def fixed_seed():
 
 @pytest.fixture(autouse=True)
 def mmaction_scope():
-    """Set the scope, as ``default_scope = 'mmaction'`` does in a config."""
+    """Like ``default_scope = 'mmaction'`` in a config."""
     init_default_scope('mmaction')
