@@ -79,6 +79,6 @@ setup(
     install_requires=read_requirements('install'),
     extras_require={
         group: read_requirements(group)
-        for group in ('tests', 'export', 'web', 'pretrain')
+        for group in ('tests', 'export', 'web', 'pretrain', 'dask')
     },
 )
