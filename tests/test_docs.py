@@ -4,6 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from mmaction.registry import MODELS
+from mmaction.utils import register_all_modules
+from mmengine.config import Config
+
+import dvfl_mmaction  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -47,3 +53,21 @@ def test_dead_links_and_anchors_are_found(tmp_path):
 
 def test_readme_has_at_most_170_lines():
     assert len((ROOT / 'README.md').read_text().splitlines()) <= 170
+
+
+@pytest.mark.parametrize('base', ['mmaction::', 'configs/'])
+def test_configs_of_the_readme_build(base, tmp_path):
+    readme = (ROOT / 'README.md').read_text()
+    (snippet,) = re.findall(
+        rf"^```python\n(_base_ = '{base}.*?)^```", readme, flags=re.M | re.S
+    )
+    snippet = snippet.replace("'configs/", f"'{ROOT}/configs/")
+    (tmp_path / 'mine.py').write_text(snippet)
+    config = Config.fromfile(tmp_path / 'mine.py')
+    if base == 'configs/':
+        assert config.model.cls_head.num_classes == 10
+        return
+    register_all_modules()
+    model = MODELS.build(config.model)
+    features = model.backbone(torch.zeros(1, 3, 2, 32, 32))
+    assert model.cls_head(features).shape == (1, 400)
