@@ -1,4 +1,4 @@
-"""Packaging; versions are in requirements/, the rest in pyproject.toml."""
+"""Packaging; the versions required are in requirements/."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ MIM_RESOURCES = ('configs', 'tools', 'model-index.yml')
 
 
 def copy_mim_resources(package):
-    """Copy configs and tools into ``.mim`` of a package that is built."""
+    """Copy configs and tools into the ``.mim`` folder of a built package."""
     folder = Path(package) / '.mim'
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -28,7 +28,7 @@ def copy_mim_resources(package):
 
 
 class BuildWithMim(build_py):
-    """An editable install has the checkout beside it, and needs no copy."""
+    """Build with ``.mim``; an editable install uses the checkout instead."""
 
     def run(self):
         super().run()
@@ -37,6 +37,8 @@ class BuildWithMim(build_py):
 
 
 class SdistWithMim(sdist):
+    """Add ``.mim`` to the source distribution."""
+
     def make_release_tree(self, base_dir, files):
         super().make_release_tree(base_dir, files)
         copy_mim_resources(Path(base_dir) / 'dvfl_mmaction')
@@ -56,9 +58,8 @@ def read_version():
 
 
 def read_readme():
-    """Read the long description, once there is one."""
-    readme = ROOT / 'README.md'
-    return readme.read_text('utf-8') if readme.is_file() else ''
+    """Read the long description."""
+    return (ROOT / 'README.md').read_text('utf-8')
 
 
 setup(
@@ -78,6 +79,6 @@ setup(
     install_requires=read_requirements('install'),
     extras_require={
         group: read_requirements(group)
-        for group in ('tests', 'export', 'web', 'pretrain')
+        for group in ('tests', 'export', 'web', 'pretrain', 'dask')
     },
 )

@@ -1,7 +1,7 @@
-"""Make released MMAction2 1.2.0 and MMEngine 0.10.7 work on today's stack.
+"""Make the released MMAction2 1.2.0 and MMEngine 0.10.7 work today.
 
-Every repair is applied only where its fault is found, by a probe and not by
-a version number, and says so at debug level.
+Each repair is applied only if a probe finds its fault, whatever the version,
+and is logged at debug level.
 """
 
 import ast
@@ -23,24 +23,25 @@ from torch.nn import functional as F
 logger = logging.getLogger(__name__)
 
 DRN = 'mmaction.models.localizers.drn'
-# '1' keeps MMAction2's multimodal models, '0' hides them, unset looks.
+# '1' keeps MMAction2's multimodal models, '0' hides them; unset: a probe
+# decides.
 MULTIMODAL_VARIABLE = 'DVFL_MULTIMODAL'
 
 
 def apply():
-    """Apply every repair that is needed; a second call finds nothing."""
+    """Apply the repairs that are needed; a second call changes nothing."""
     supply_drn()
     hide_multimodal()
     allow_history_buffer()
-    report_checkpoint_errors()
+    load_checkpoints_safely()
     cast_half_precision_logits()
 
 
 class DRNFinder:
     """Meta-path finder that supplies ``mmaction.models.localizers.drn``.
 
-    The wheel of MMAction2 1.2.0 ships without that folder, yet imports from
-    it. The class in its place says so when a config asks for it.
+    The wheel of MMAction2 1.2.0 lacks that folder but imports from it. The
+    stub raises an error if a config uses it.
     """
 
     @classmethod
@@ -63,24 +64,24 @@ class DRNFinder:
 
 
 class MissingDRN:
-    """Stands for MMAction2's DRN, to be refused when a config builds it."""
+    """Stands for MMAction2's DRN; building it raises an error."""
 
     def __init__(self, *args, **kwargs):
         raise ImportError(
-            'DRN cannot be imported here: the wheel of MMAction2 lacks it, '
-            'and its source needs torchvision; install torchvision, and '
+            'DRN cannot be imported: the wheel of MMAction2 lacks it, and '
+            'its source needs torchvision; install torchvision, and '
             'MMAction2 from its repository'
         )
 
 
 def supply_drn():
-    """Supply a stub of MMAction2's DRN where the real one cannot import."""
+    """Supply a stub of MMAction2's DRN if the real one cannot be imported."""
     package = _folder('mmaction')
     if package is None or DRNFinder in sys.meta_path:
         return
     real = package / 'models' / 'localizers' / 'drn'
     if not (real / 'drn.py').is_file():
-        sys.meta_path.append(DRNFinder)  # last: a real one would win
+        sys.meta_path.append(DRNFinder)  # last: a real one takes precedence
         logger.debug('supplied a stub of %s, absent from the wheel', DRN)
     elif find_spec('torchvision') is None and any(
         'import torchvision' in file.read_text(encoding='utf-8')
@@ -91,18 +92,18 @@ def supply_drn():
 
 
 def hide_multimodal():
-    """Let MMAction2 see its multimodal extra as absent where it is broken.
+    """Make MMAction2 treat a broken multimodal extra as absent.
 
-    It imports names that newer transformers have dropped, and timm, as soon
-    as transformers are installed for whatever purpose.
+    If transformers is installed, MMAction2 imports timm and names that newer
+    versions of transformers lack.
     """
-    wish = os.environ.get(MULTIMODAL_VARIABLE)
-    if _folder('mmaction') is None or wish == '1':
+    choice = os.environ.get(MULTIMODAL_VARIABLE)
+    if _folder('mmaction') is None or choice == '1':
         return
     dependency = importlib.import_module('mmaction.utils.dependency')
     if not dependency.WITH_MULTIMODAL:
         return
-    if wish == '0':
+    if choice == '0':
         missing = f'{MULTIMODAL_VARIABLE}=0'
     else:
         missing = ', '.join(missing_multimodal_names())
@@ -112,9 +113,9 @@ def hide_multimodal():
 
 
 def missing_multimodal_names() -> list:
-    """List what MMAction2's multimodal models import and nobody provides.
+    """List the absent names that MMAction2's multimodal models import.
 
-    Read off the sources: importing transformers takes seconds.
+    They are read from the sources: importing transformers takes seconds.
     """
     missing = set()
     sources = _folder('mmaction') / 'models' / 'multimodal' / 'vindlu'
@@ -127,7 +128,7 @@ def missing_multimodal_names() -> list:
             file = _source_file(root, rest)
             if file is None:
                 missing.add(module)
-            elif file.name != '__init__.py':  # whose names may be computed
+            elif file.name != '__init__.py':  # these may compute their names
                 text = file.read_text(encoding='utf-8')
                 missing.update(
                     f'{module}.{alias.name}'
@@ -138,7 +139,7 @@ def missing_multimodal_names() -> list:
 
 
 def allow_history_buffer():
-    """Let torch load MMEngine's checkpoints with ``weights_only`` on."""
+    """Make torch load MMEngine's checkpoints with ``weights_only`` on."""
     from .checkpoints import safe_globals
 
     if not safe_globals.history_buffer_loads():
@@ -146,19 +147,19 @@ def allow_history_buffer():
         logger.debug("allowed MMEngine's HistoryBuffer in checkpoints")
 
 
-def report_checkpoint_errors():
-    """Have checkpoint files loaded safely, their faults told in one line."""
+def load_checkpoints_safely():
+    """Make MMEngine load checkpoints safely, with one-line errors."""
     from .checkpoints import safe_loading
 
-    safe_loading.install()
+    safe_loading.register_safe_loaders()
 
 
 def cast_half_precision_logits():
-    """Hand logits to MMAction2's head in fp32: NumPy has no bfloat16."""
+    """Pass logits to MMAction2's head in fp32: NumPy has no bfloat16."""
     if _folder('mmaction') is None:
         return
     with warnings.catch_warnings():
-        # mmcv-lite lacks operators that nothing here needs.
+        # mmcv-lite lacks operators that this project does not use.
         warnings.filterwarnings('ignore', 'Fail to import ``MultiScale')
         base = importlib.import_module('mmaction.models.heads.base')
     head = base.BaseHead
@@ -170,7 +171,7 @@ def cast_half_precision_logits():
 
 
 def takes_bfloat16(head) -> bool:
-    """Tell whether a head class makes a loss from bfloat16 logits."""
+    """Check whether a head class computes a loss from bfloat16 logits."""
     stub = SimpleNamespace(
         num_classes=2, topk=(1,), label_smooth_eps=0, loss_cls=F.cross_entropy
     )
@@ -201,7 +202,7 @@ def _folder(package):
 
 
 def _source_file(package, submodule):
-    """Find a submodule's source without importing it; None if absent."""
+    """Return a submodule's source without importing it; None if absent."""
     folder = _folder(package)
     if folder is None:
         return None

@@ -1,4 +1,4 @@
-"""Files that are there whole, or not at all."""
+"""Atomic writes, hashes and free disk space."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from .errors import UserError
 
 
 def write_whole(path: Path, content: str | bytes):
-    """Write under another name, then rename; text is UTF-8."""
+    """Write to a temporary file, then rename it; text is UTF-8."""
     if isinstance(content, str):
         content = content.encode('utf-8')
     with whole_file(path) as part:
@@ -36,7 +36,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content):
-    """Plain dicts, lists, strings and numbers, to be read by people too."""
+    """Write plain dicts, lists, strings and numbers as readable JSON."""
     text = json.dumps(content, indent=1, ensure_ascii=False)
     write_whole(path, text + '\n')
 
@@ -46,12 +46,12 @@ def hash_file(
     algorithm: str = 'sha256',
     advance: Callable[[int], None] | None = None,
 ) -> str:
-    """Hash of a file's content, in hexadecimal.
+    """Hash a file's content; returns hexadecimal digits.
 
     Args:
         path: The file.
-        algorithm: As :mod:`hashlib` names it.
-        advance: Told how many bytes were read, as they are.
+        algorithm: A name that :mod:`hashlib` knows.
+        advance: Called with the number of bytes of each block read.
     """
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with open(path, 'rb') as file:
@@ -66,17 +66,17 @@ def check_space(folder: Path, needed: int, purpose: str):
     """Check for free disk space before the work starts.
 
     Args:
-        folder: Folder that will be written to; it exists.
+        folder: The folder to write to; it exists.
         needed: Bytes.
-        purpose: The work, as in 'to unpack UCF50.rar'.
+        purpose: The work, such as 'to unpack UCF50.rar'.
 
     Raises:
-        UserError: If less is free.
+        UserError: If fewer bytes are free.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f'{filesize.decimal(needed)} are needed {purpose}, but {folder} '
-            f'has {filesize.decimal(free)} free; free some space, or give a '
-            'folder on another disk'
+            f'{folder} has {filesize.decimal(free)} free, but '
+            f'{filesize.decimal(needed)} are needed {purpose}; free some '
+            'space, or give a folder on another disk'
         )

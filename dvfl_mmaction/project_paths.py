@@ -1,4 +1,4 @@
-"""Paths of the project's configs and tools, and commands that use them."""
+"""Paths of the project's configs and tools, and commands with them."""
 
 import re
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 from .errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
-# The current folder, a checkout, the resources of an installed wheel.
+# The current folder, a checkout, and the resources of an installed wheel.
 ROOTS = (Path(), PACKAGE.parent, PACKAGE / '.mim')
 
 
 def find_file(path: str) -> Path | None:
-    """Look a file up in the current folder, then in the project."""
+    """Look up a file in the current folder, then in the project."""
     return next(
         (root / path for root in ROOTS if (root / path).is_file()), None
     )
 
 
-def find_config(path: str, wanted_as: str = 'teacher.config') -> Path:
-    """Look a config up in the current folder, then in the project.
+def find_config(path: str, option: str = 'teacher.config') -> Path:
+    """Look up a config in the current folder, then in the project.
 
     Args:
-        path: As the user gave it.
-        wanted_as: The option that it was given as, for the error.
+        path: The user's path.
+        option: The option that gave the path, for the error.
 
     Raises:
         UserError: If it is not found.
@@ -30,7 +30,7 @@ def find_config(path: str, wanted_as: str = 'teacher.config') -> Path:
     if found := find_file(path):
         return found
     raise UserError(
-        f'{wanted_as} {path} was not found; give the config that the weights '
+        f'{option} {path} was not found; give the config that the weights '
         'were trained with, such as configs/videofocalnet_base_ucf101.py'
     )
 
@@ -42,11 +42,12 @@ def find_configs() -> list[Path]:
     return sorted(folder.glob('*.py')) if folder else []
 
 
-def as_typed_here(command: str) -> str:
+def localize_command(command: str) -> str:
     """Rewrite a command of the checkout for the current folder.
 
     Args:
-        command: With ``python tools/NAME.py`` and ``configs/NAME.py``.
+        command: May contain ``python tools/NAME.py`` and
+            ``configs/NAME.py``.
     """
 
     def tool(match):

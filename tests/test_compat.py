@@ -1,3 +1,5 @@
+"""The faults of MMAction2 and MMEngine are repaired where found."""
+
 import importlib
 import io
 import logging
@@ -14,12 +16,12 @@ from mmaction.structures import ActionDataSample
 from mmengine.logging import HistoryBuffer
 from torch.nn import functional as F
 
-import dvfl_mmaction  # noqa: F401  its import is what is tested
+import dvfl_mmaction  # noqa: F401, applies the repairs
 from dvfl_mmaction import compat
 
 
 def run_python(code, **env):
-    """Run code in a fresh interpreter and return what it printed."""
+    """Run code in a fresh interpreter; return the finished process."""
     return subprocess.run(
         [sys.executable, '-c', code],
         capture_output=True,
@@ -37,7 +39,7 @@ def write_package(folder, files):
 
 @pytest.fixture
 def meta_path():
-    """Remove the DRN finder and put the finders back afterwards."""
+    """The finders without the DRN finder; restored after the test."""
     before = list(sys.meta_path)
     sys.meta_path[:] = [f for f in before if f is not compat.DRNFinder]
     yield sys.meta_path
@@ -49,7 +51,7 @@ def test_import_is_silent_and_registers_the_stub_of_drn():
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 
-def test_each_repair_is_named_at_debug_level_and_made_once():
+def test_each_repair_is_logged_at_debug_level_and_made_once():
     done = run_python(
         'import logging\n'
         'logging.basicConfig(format="%(name)s:%(message)s")\n'
@@ -65,7 +67,7 @@ def test_each_repair_is_named_at_debug_level_and_made_once():
     assert any('half-precision logits' in line for line in lines)
 
 
-def test_mmaction_alone_shows_the_faults_that_are_repaired():
+def test_mmaction_alone_has_the_fault_that_is_repaired():
     fault = run_python('import mmaction.models')
     if fault.returncode == 0:
         pytest.skip('this MMAction2 has its DRN')
@@ -82,7 +84,7 @@ def test_drn_is_stubbed_last_when_the_wheel_lacks_it(
     assert meta_path.count(compat.DRNFinder) == 1
 
 
-def test_real_drn_is_left_alone_unless_it_needs_an_absent_torchvision(
+def test_real_drn_is_kept_unless_it_needs_an_absent_torchvision(
     tmp_path, monkeypatch, meta_path
 ):
     monkeypatch.setattr(compat, '_folder', lambda name: tmp_path)
@@ -96,7 +98,7 @@ def test_real_drn_is_left_alone_unless_it_needs_an_absent_torchvision(
     assert meta_path[0] is compat.DRNFinder
 
 
-def test_building_the_stub_of_drn_says_what_to_install():
+def test_building_the_stub_of_drn_names_what_to_install():
     if compat.DRNFinder not in sys.meta_path:
         pytest.skip('this MMAction2 has its DRN')
     importlib.import_module(f'{compat.DRN}.drn')
@@ -106,7 +108,7 @@ def test_building_the_stub_of_drn_says_what_to_install():
 
 @pytest.fixture
 def multimodal(tmp_path, monkeypatch):
-    """A MMAction2 whose multimodal models import from two fake packages."""
+    """An MMAction2 whose multimodal models import from two fake packages."""
     write_package(
         tmp_path,
         {
@@ -140,12 +142,12 @@ def multimodal(tmp_path, monkeypatch):
     return tmp_path, dependency
 
 
-def test_multimodal_models_that_import_stay(multimodal):
+def test_multimodal_models_stay_if_their_imports_exist(multimodal):
     compat.hide_multimodal()
     assert multimodal[1].WITH_MULTIMODAL
 
 
-def test_multimodal_models_are_hidden_when_a_name_or_package_is_gone(
+def test_multimodal_models_are_hidden_if_a_name_or_package_is_absent(
     multimodal, monkeypatch, caplog
 ):
     folder, dependency = multimodal
@@ -162,14 +164,14 @@ def test_multimodal_models_are_hidden_when_a_name_or_package_is_gone(
     assert 'modeling_utils.apply_chunking' in caplog.text
 
 
-@pytest.mark.parametrize(('wish', 'seen'), [('1', True), ('0', False)])
-def test_the_user_decides_about_multimodal_models(
-    multimodal, monkeypatch, wish, seen
+@pytest.mark.parametrize(('choice', 'visible'), [('1', True), ('0', False)])
+def test_the_variable_shows_or_hides_multimodal_models(
+    multimodal, monkeypatch, choice, visible
 ):
-    monkeypatch.setenv(compat.MULTIMODAL_VARIABLE, wish)
+    monkeypatch.setenv(compat.MULTIMODAL_VARIABLE, choice)
     (multimodal[0] / 'transformers/modeling_utils.py').unlink()
     compat.hide_multimodal()
-    assert multimodal[1].WITH_MULTIMODAL is seen
+    assert multimodal[1].WITH_MULTIMODAL is visible
 
 
 def test_history_buffer_is_refused_by_torch_until_it_is_allowed():
@@ -185,7 +187,7 @@ def test_history_buffer_is_refused_by_torch_until_it_is_allowed():
     assert run_python('import dvfl_mmaction\n' + code).stdout == '3.0\n'
 
 
-def test_history_buffer_comes_back_as_it_was_and_goes_on():
+def test_a_loaded_history_buffer_is_equal_and_can_be_updated():
     buffer = HistoryBuffer([1.0, 2.0], [1, 1])
     file = io.BytesIO()
     torch.save(buffer, file)
@@ -220,7 +222,7 @@ def samples():
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_head_takes_half_precision_logits_in_fp32(head, dtype):
+def test_the_head_casts_half_precision_logits_to_fp32(head, dtype):
     logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]])
     losses = head.loss_by_feat(logits.to(dtype), samples())
     wanted = F.cross_entropy(logits, torch.tensor([0, 2]))
@@ -234,7 +236,7 @@ def test_head_takes_half_precision_logits_in_fp32(head, dtype):
     torch.testing.assert_close(got, logits.softmax(-1))
 
 
-def test_head_leaves_fp64_logits_as_they_are(head):
+def test_the_head_keeps_fp64_logits(head):
     logits = torch.zeros(2, 3, dtype=torch.float64)
     assert head.loss_by_feat(logits, samples())['loss_cls'].dtype == (
         torch.float64
@@ -249,7 +251,7 @@ def test_a_head_that_takes_bfloat16_is_not_wrapped():
     assert compat.takes_bfloat16(Head)
 
 
-def test_a_head_that_hands_bfloat16_to_numpy_is_recognised():
+def test_a_head_that_passes_bfloat16_to_numpy_is_recognised():
     class Head:
         def loss_by_feat(self, cls_scores, data_samples):
             return cls_scores.numpy()

@@ -1,4 +1,4 @@
-"""Commands are printed as they can be typed in the current folder."""
+"""Configs, tools and commands are found from the current folder."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import pytest
 
 from dvfl_mmaction import UserError, project_paths
 from dvfl_mmaction.project_paths import (
-    as_typed_here,
     find_config,
     find_configs,
+    localize_command,
 )
 
 COMMAND = 'python tools/x.py data/x, or mim train mmaction2 configs/y.py'
@@ -16,7 +16,7 @@ COMMAND = 'python tools/x.py data/x, or mim train mmaction2 configs/y.py'
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """A package with its resources, in a folder that is not the checkout."""
+    """The path of a package outside a checkout."""
     package = tmp_path / 'site' / 'dvfl_mmaction'
     monkeypatch.setattr(project_paths, 'PACKAGE', package)
     roots = (Path(), package.parent, package / '.mim')
@@ -33,21 +33,21 @@ def put_project(root):
 
 def test_in_the_checkout_a_command_is_unchanged(installed):
     put_project(Path())
-    assert as_typed_here(COMMAND) == COMMAND
+    assert localize_command(COMMAND) == COMMAND
 
 
-def test_beside_a_checkout_its_path_is_given(installed):
+def test_outside_a_checkout_its_path_is_inserted(installed):
     put_project(installed.parent)
     root = installed.parent
-    assert as_typed_here(COMMAND) == (
+    assert localize_command(COMMAND) == (
         f'python {root}/tools/x.py data/x, or mim train mmaction2 '
         f'{root}/configs/y.py'
     )
 
 
-def test_with_a_wheel_mim_runs_the_tool(installed):
+def test_mim_runs_the_tools_of_a_wheel(installed):
     put_project(installed / '.mim')
-    assert as_typed_here(COMMAND) == (
+    assert localize_command(COMMAND) == (
         'mim run dvfl_mmaction x data/x, or mim train mmaction2 '
         f'{installed}/.mim/configs/y.py'
     )
@@ -55,7 +55,7 @@ def test_with_a_wheel_mim_runs_the_tool(installed):
 
 def test_paths_outside_the_project_are_unchanged(installed):
     for command in (COMMAND, 'python mine.py', 'mim train my/configs/y.py'):
-        assert as_typed_here(command) == command
+        assert localize_command(command) == command
 
 
 def test_a_config_is_looked_up_in_the_current_folder_first(installed):

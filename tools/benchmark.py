@@ -1,7 +1,7 @@
-"""Measure speed and memory of the models on this machine, side by side.
+"""Compare the speed and memory of the models on this machine.
 
-Writes benchmark.json, benchmark.md and benchmark.png to a folder. Models
-take turns, so that a slow moment of the machine meets all of them.
+Writes benchmark.json, benchmark.md and benchmark.png to a folder. The models
+are measured in turns, so that a slow moment of the machine affects each.
 
 Examples:
     python tools/benchmark.py --to benchmark
@@ -35,24 +35,55 @@ def parse_args():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--to', type=Path, required=True, help='folder')
-    parser.add_argument('--dataset', default='ucf101', help='of the configs')
+    parser.add_argument(
+        '--to',
+        type=Path,
+        required=True,
+        metavar='FOLDER',
+        help='folder to write to',
+    )
+    parser.add_argument(
+        '--dataset',
+        default='ucf101',
+        help='data set of the configs (default: ucf101)',
+    )
     parser.add_argument(
         '--models',
         nargs='+',
-        choices=[name for _, name, _ in MODELS],
-        help='only these',
+        choices=list(dict.fromkeys(name for _, name, _ in MODELS)),
+        help='models to measure (default: all)',
     )
     parser.add_argument(
-        '--peer', nargs='+', default=[], help='configs of other models'
+        '--peer',
+        nargs='+',
+        default=[],
+        metavar='CONFIG',
+        help='also measure the models of these configs',
     )
-    parser.add_argument('--device', default='cpu', choices=('cpu', 'cuda'))
-    parser.add_argument('--threads', type=int, default=1)
     parser.add_argument(
-        '--batch-size', type=int, default=1, help='clips of a training step'
+        '--device',
+        default='cpu',
+        choices=('cpu', 'cuda'),
+        help='default: cpu',
     )
-    parser.add_argument('--forwards', type=int, default=15)
-    parser.add_argument('--steps', type=int, default=5, help='0 for none')
+    parser.add_argument(
+        '--threads', type=int, default=1, help='CPU threads (default: 1)'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=1, help='clips per training step'
+    )
+    parser.add_argument(
+        '--forwards',
+        type=int,
+        default=15,
+        help='timed forward passes per model (default: 15)',
+    )
+    parser.add_argument(
+        '--steps',
+        type=int,
+        default=5,
+        help='timed training steps per model; 0 skips them (default: 5)',
+    )
     args = parser.parse_args()
     for name, least in (
         ('threads', 1),
@@ -60,10 +91,14 @@ def parse_args():
         ('forwards', 1),
         ('steps', 0),
     ):
-        if getattr(args, name) < least:
-            parser.error(f'--{name.replace("_", "-")} wants {least} or more')
+        value = getattr(args, name)
+        if value < least:
+            option = name.replace('_', '-')
+            parser.error(f'--{option} {value}; give {least} or more')
     if args.device == 'cuda' and not torch.cuda.is_available():
-        raise UserError('there is no CUDA device here; leave out --device')
+        raise UserError(
+            'no CUDA device found; leave out --device to run on the CPU'
+        )
     return args
 
 
@@ -83,7 +118,7 @@ def main():
         args.batch_size,
         args.forwards,
         args.steps,
-        tell=lambda line: print(line, flush=True),
+        report=lambda line: print(line, flush=True),
     )
     for model in results['models']:
         model['config'] = Path(model['config']).name
@@ -92,7 +127,7 @@ def main():
     text = markdown(results)
     (args.to / 'benchmark.md').write_text(text + '\n', encoding='utf-8')
     draw(results, args.to / 'benchmark.png')
-    print(f'\n{text}\n\nwritten to {args.to}')
+    print(f'\n{text}\n\nwrote {args.to}')
 
 
 if __name__ == '__main__':

@@ -1,10 +1,10 @@
 """Convert a checkpoint into one for this project's configs, or back.
 
 SRC is a released Video-FocalNet or DVFL-Net file, a released 2-D FocalNet
-(ImageNet) file, or the checkpoint of an MMAction2 recognizer; with or without
+(ImageNet) file, or the checkpoint of an MMAction2 recognizer. It may contain
 optimizer state, averaged (EMA) weights, and a "module." before every name.
-DST gets the weights alone; named *.safetensors, it is in that format. Every
-weight of SRC is accounted for, or nothing is written.
+DST receives the weights only; the suffix .safetensors selects that format.
+Every weight of SRC is accounted for, or nothing is written.
 
 Examples:
     python tools/convert_checkpoint.py video-focalnet_base_k400.pth \\
@@ -35,9 +35,9 @@ if __name__ == '__main__':
     parser.add_argument(
         '--to',
         metavar='CONFIG',
-        help='the config that DST is for, which SRC must match, or '
-        '"released" for the layout of the released files; by default the '
-        'architecture is read from the weights',
+        help='the config that DST is for (SRC must match it), or "released" '
+        'for the layout of the released files; by default the architecture '
+        'is read from the weights',
     )
     parser.add_argument(
         '--cfg-options',
@@ -47,10 +47,10 @@ if __name__ == '__main__':
         help='changes to CONFIG, such as model.cls_head.num_classes=400',
     )
     parser.add_argument(
-        '--keys', action='store_true', help='print every weight by its name'
+        '--keys', action='store_true', help='print one line per weight'
     )
     args = parser.parse_args()
-    # Told to end in any way, it takes along what it has half written.
+    # Every signal to stop removes a partly written file.
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(kind, signal.default_int_handler)
     try:

@@ -1,4 +1,4 @@
-# Sourced by the scripts in this folder: makes the Python environment.
+# Makes the Python environment; sourced by the scripts in this folder.
 #
 #   VENV    folder of the environment   (default: .venv in the repository)
 #   PYTHON  interpreter to make it with (default: the first Python >= 3.10)
@@ -23,7 +23,7 @@ version_of() {
     "$1" -c 'import sys; print(sys.version)' 2>/dev/null || true
 }
 
-# Tell whether $VENV has a Python that starts, and pip.
+# Succeed if $VENV has a Python that starts, and pip.
 environment_starts() {
     "$VENV/bin/python" -m pip --version >/dev/null 2>&1
 }
@@ -41,12 +41,12 @@ find_python() {
         fi
         found="${found:-$candidate is $("$candidate" --version 2>&1)}"
     done
-    fail "${found:-there is no ${PYTHON:-python3}}," \
-        'Python 3.10 or newer is wanted;' \
-        'install it, or name one: PYTHON=/path/to/python3'
+    fail "${found:-${PYTHON:-python3} not found};" \
+        'Python 3.10 or newer is required;' \
+        'install it, or pass its path: PYTHON=/path/to/python3'
 }
 
-# Print a hash of all that decides what the environment holds.
+# Print a hash of everything that determines the content of $VENV.
 hash_for() {
     "$1" - "$ROOT" <<'PY'
 import hashlib
@@ -64,12 +64,12 @@ PY
 make_environment() {
     local python="$1"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-        fail "$python has no venv module, which makes the environment;" \
+        fail "$python has no venv module;" \
             'install it (Debian and Ubuntu: apt install python3-venv)'
-    # Only what is empty or carries our stamp is ours to remove.
+    # Remove a folder only if it is empty or carries our stamp.
     if [ ! -f "$VENV/$STAMP_NAME" ] && [ -n "$(ls -A "$VENV" 2>&-)" ]; then
-        fail "$VENV is there, and is no environment that works;" \
-            'remove it, or name another folder: VENV=/path/to/folder'
+        fail "$VENV exists and is not a working environment;" \
+            'remove it, or pass another folder: VENV=/path/to/folder'
     fi
     printf 'Making a Python environment in %s\n' "$VENV" >&2
     rm -rf "$VENV"
@@ -83,8 +83,8 @@ ensure_environment() {
     VENV="${VENV:-$ROOT/.venv}"
     [ "${VENV:0:1}" = / ] || VENV="$PWD/$VENV"
 
-    # An interrupted run leaves no pip, or no hash; an interpreter that was
-    # removed leaves a Python that does not start.
+    # After an interruption pip or the hash is missing; if the interpreter was
+    # removed, the Python of $VENV does not start.
     if [ -z "${PYTHON:-}" ] && environment_starts &&
         is_recent_enough "$VENV/bin/python"; then
         python="$VENV/bin/python"
@@ -109,16 +109,16 @@ ensure_environment() {
         [ "$(version_of "$VENV/bin/python")" = "$(version_of "$python")" ] ||
         make_environment "$python"
     : >"$VENV/$STAMP_NAME"
-    printf 'Installing into %s: 2 GB or more, once\n' "$VENV" >&2
+    printf 'Installing into %s (2 GB or more, only once)\n' "$VENV" >&2
     extras="${extras# }"
     (cd "$ROOT" && "$VENV/bin/python" -m pip install \
         -c requirements/constraints.txt \
         -e ".${extras:+[${extras// /,}]}") >&2 ||
-        fail "the installation into $VENV stopped, its reason is above;" \
-            'run the same command again to continue it'
+        fail "the installation into $VENV failed for the reason above;" \
+            'rerun the command to resume'
     "$VENV/bin/python" -c 'import cv2' 2>/dev/null ||
-        fail 'OpenCV does not start: it wants system libraries that are' \
-            'missing here; install them (Debian and Ubuntu:' \
-            'apt install libgl1 libglib2.0-0) and run the same command again'
+        fail 'OpenCV does not start because system libraries are missing;' \
+            'install them (Debian and Ubuntu:' \
+            'apt install libgl1 libglib2.0-0) and rerun the command'
     printf '%s%s\n' "$hash" "${extras:+ $extras}" >"$VENV/$STAMP_NAME"
 }

@@ -22,9 +22,18 @@ def parse_args():
             default=count,
             help=f'{split} clips per class (default: {count})',
         )
-    parser.add_argument('--num-frames', type=int, default=32)
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--workers', type=int, help='default: one per core')
+    parser.add_argument(
+        '--num-frames',
+        type=int,
+        default=32,
+        help='frames per clip (default: 32)',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='random seed (default: 0)'
+    )
+    parser.add_argument(
+        '--workers', type=int, help='processes (default: one per core)'
+    )
     parser.add_argument(
         '--overwrite',
         action='store_true',
@@ -50,7 +59,7 @@ def main(args):
         report=lambda line: print(line, flush=True),
     )
     num_classes = len(motion_demo.CLASSES)
-    state = 'wrote' if new else 'already there:'
+    state = 'wrote' if new else 'found complete:'
     print(
         f'{state} {sum(counts.values()) * num_classes} clips of '
         f'{num_classes} classes in {args.root}'

@@ -14,6 +14,8 @@ Examples:
     python tools/prepare_dataset.py ucf101 --root data/ucf101 \\
         --pack data/ucf101_packed
     python tools/prepare_dataset.py custom --root data/mine --check
+    python tools/prepare_dataset.py k400 --root data/k400 --check \\
+        --scheduler tcp://host:8786
 """
 
 import argparse
@@ -68,11 +70,20 @@ def parse_args():
         help='also write a copy that is fast to train on',
     )
     parser.add_argument(
-        '--workers', type=int, help='processes for --check and --pack'
+        '--workers', type=int, help='local processes of --check and --pack'
+    )
+    parser.add_argument(
+        '--scheduler',
+        metavar='tcp://HOST:PORT',
+        help='run --check and --pack on the workers of this dask scheduler',
     )
     args = parser.parse_args()
     if args.workers is not None and args.workers < 1:
         parser.error(f'--workers {args.workers}; give 1 or more processes')
+    if args.scheduler and args.workers:
+        parser.error('give --workers or --scheduler, not both')
+    if args.scheduler and not (args.check or args.pack):
+        parser.error('--scheduler needs --check or --pack')
     if args.dataset == CUSTOM and not (args.check or args.pack):
         parser.error(f'{CUSTOM} needs --check or --pack')
     return args
@@ -97,9 +108,15 @@ def main(args):
             )
             print('\n'.join(prepared.lines))
         if args.check:
-            print('\n'.join(check_clips(args.root, args.workers).lines()))
+            checked = check_clips(args.root, args.workers, args.scheduler)
+            print('\n'.join(checked.lines()))
         if args.pack:
-            packed = pack_clips(args.root, args.pack, args.workers)
+            packed = pack_clips(
+                args.root,
+                args.pack,
+                args.workers,
+                scheduler=args.scheduler,
+            )
             print('\n'.join(packed.lines()))
     except OSError as error:  # a full disk, a folder without permission
         raise UserError(

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Distil a teacher into a student on this machine, from nothing but Python.
+# Distil a teacher into a student on a machine that has only Python.
 #
 #   bash tools/quickstart.sh
 #
 # Makes the environment and a small data set, trains a teacher, a student
-# alone and a distilled student, tests them, counts their multiply-adds and
-# prints a table. What is already there is reused; interrupted, run it again.
+# alone and a distilled student, tests them and prints a table. Finished steps
+# are skipped; rerun the command to resume.
 #
-#   WORK_DIR  where the runs go (default: work_dirs/quickstart); remove it to
+#   WORK_DIR  folder of the runs (default: work_dirs/quickstart); remove it to
 #             train again
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -24,25 +24,28 @@ step() {
     printf '\n[%3d s] %s\n' "$((SECONDS - started))" "$*"
 }
 
-# Run a command once: its output is shown and kept, $1 marks that it ended.
+# once MARK COMMAND...
+# Run a command unless MARK exists. Its output goes to MARK.log; when it
+# succeeds, MARK gets its duration in seconds.
 once() {
     local mark="$1" before=$SECONDS
     shift
     mkdir -p "$(dirname "$mark")"
-    [ ! -f "$mark" ] || { echo "there already: $mark"; return; }
+    [ ! -f "$mark" ] || { echo "skipped: $mark exists"; return; }
     "$@" 2>&1 | tee "$mark.log" | show_progress ||
-        fail "this step stopped, its whole output is in $mark.log;" \
-            'run the same command again to continue'
+        fail "this step failed; its whole output is in $mark.log;" \
+            'rerun the command to resume'
     echo "$((SECONDS - before))" >"$mark"
 }
 
-# Of a log, what a person watches: steps, accuracies, errors.
+# Print only the steps, accuracies and errors of a log.
 show_progress() {
     grep --line-buffered -oE \
-        '(Epoch\(|teacher: top|acc/top1|[Ee]rror:|Flops:|Params:|Abort).{0,150}' ||
+        '(Epoch\(|teacher: top|acc/top1|[Ee]rror:|Abort).{0,150}' ||
         true
 }
 
+# train NAME CONFIG
 train() {
     local name="$1" config="$2"
     step "train: $name ($config)"
@@ -61,13 +64,6 @@ test_views() {
         --cfg-options "test_views=$views"
 }
 
-count() {
-    local name="$1" config="$2"
-    step "count: $name"
-    once "$WORK_DIR/$name/counted" mim run mmaction2 get_flops "$config" \
-        --shape 1 3 8 32 32
-}
-
 step 'make the demo data set'
 python tools/make_demo_dataset.py data/demo
 
@@ -82,9 +78,6 @@ test_views teacher configs/videofocalnet_base_demo.py 1x1
 test_views alone configs/vflnet_demo.py 1x1
 test_views distilled configs/vflnet_demo.py 1x1
 test_views distilled configs/vflnet_demo.py 4x3
-
-count teacher configs/videofocalnet_base_demo.py
-count distilled configs/vflnet_demo.py
 
 step 'done'
 python tools/quickstart_table.py "$WORK_DIR"

@@ -1,4 +1,4 @@
-"""Print what came of ``tools/quickstart.sh``.
+"""Print the table of a finished ``tools/quickstart.sh``.
 
 Example:
     python tools/quickstart_table.py work_dirs/quickstart
@@ -16,5 +16,9 @@ if __name__ == '__main__':
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('work_dir', type=Path, help='folder of the runs')
+    parser.add_argument(
+        'work_dir',
+        type=Path,
+        help='folder of the runs, the WORK_DIR of tools/quickstart.sh',
+    )
     print(build_table(parser.parse_args().work_dir))

@@ -1,1 +1,1 @@
-"""The work behind ``tools/``: what came of a run, told."""
+"""Complexity, benchmarks and tables: the work behind ``tools/``."""

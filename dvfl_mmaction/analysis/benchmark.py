@@ -1,4 +1,4 @@
-"""Speed and memory of models, side by side, on this machine."""
+"""Compare the speed and memory of models on this machine."""
 
 import multiprocessing
 import os
@@ -34,10 +34,10 @@ class Entry:
     """A model to measure.
 
     Attributes:
-        name: For the tables.
-        config: Its config file.
-        teacher: None, ``'online'`` or ``'recorded'``: how a training step
-            gets the teacher's logits. The teacher is the config's own.
+        name: Name in the tables.
+        config: Path of the config file.
+        teacher: How a training step gets the logits of the config's teacher:
+            ``'online'``, ``'recorded'``, or None for no teacher.
     """
 
     name: str
@@ -47,15 +47,20 @@ class Entry:
 
 @dataclass
 class Measurement:
-    """What was measured of an entry; seconds, bytes, clips.
+    """Counts, times and memory of one model.
 
     Attributes:
-        forward_s: Of each forward pass (1 clip), in the order taken.
-        step_s: Of each training step.
-        step_clips: Clips of a training step.
-        inference_bytes: Peak memory of a forward pass above that of the
-            libraries, weights included.
-        training_bytes: Likewise, of a training step.
+        name: Name in the tables.
+        config: Path of the config file.
+        parameters: Parameters of backbone, neck and head.
+        macs: Multiply-adds per clip.
+        shape: Shape of the input, without the batch.
+        forward_s: Seconds per forward pass of 1 clip, in measured order.
+        step_s: Seconds per training step, in measured order.
+        step_clips: Clips per training step.
+        inference_bytes: Peak memory of a forward pass, weights included,
+            libraries excluded.
+        training_bytes: The same for a training step.
     """
 
     name: str
@@ -70,43 +75,43 @@ class Measurement:
     training_bytes: int | None = None
 
     def summary(self) -> dict:
-        """Medians, the 95th percentile and the quartiles."""
+        """Add medians, the 95th percentile and quartiles to the fields."""
         forward, step = sorted(self.forward_s), sorted(self.step_s)
-        found = asdict(self)
-        found['latency_ms'] = 1e3 * statistics.median(forward)
-        found['latency_p95_ms'] = 1e3 * quantile(forward, 0.95)
-        found['clips_per_s'] = 1 / statistics.median(forward)
+        summary = asdict(self)
+        summary['latency_ms'] = 1e3 * statistics.median(forward)
+        summary['latency_p95_ms'] = 1e3 * quantile(forward, 0.95)
+        summary['clips_per_s'] = 1 / statistics.median(forward)
         if step:
             median = statistics.median(step)
-            found['step_ms'] = 1e3 * median
-            found['step_quartiles_ms'] = [
+            summary['step_ms'] = 1e3 * median
+            summary['step_quartiles_ms'] = [
                 1e3 * quantile(step, q) for q in (0.25, 0.75)
             ]
-            found['ucf101_epoch_min'] = (
+            summary['ucf101_epoch_min'] = (
                 median / self.step_clips * UCF101_TRAINING_CLIPS / 60
             )
-        return found
+        return summary
 
 
-def quantile(ordered: list[float], share: float) -> float:
-    """Of sorted values, by linear interpolation."""
-    place = share * (len(ordered) - 1)
-    low = int(place)
+def quantile(ordered: list[float], fraction: float) -> float:
+    """Quantile of sorted values, by linear interpolation."""
+    position = fraction * (len(ordered) - 1)
+    low = int(position)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+    return ordered[low] + (position - low) * (ordered[high] - ordered[low])
 
 
-class Subject:
-    """A model, its input and its optimizer, ready to be timed."""
+class TimedModel:
+    """A model with its input and optimizer, ready to be timed."""
 
     def __init__(self, entry: Entry, batch_size: int, device: str):
         torch.manual_seed(0)
         cfg = load_config(entry.config)
         self.device = torch.device(device)
-        # Speed asks for no trained weights, and some models would fetch them.
+        # Speed does not depend on the weights: load no pretrained ones.
         self.model = build_model(cfg)
         self.model.to(self.device)
-        self.one = sample_batch(cfg, 1)
+        self.clip = sample_batch(cfg, 1)
         self.batch = sample_batch(cfg, batch_size)
         self.optimizer = OptimWrapper(
             torch.optim.SGD(
@@ -117,7 +122,7 @@ class Subject:
             self._add_teacher(cfg, entry.teacher, batch_size)
 
     def _add_teacher(self, cfg, kind: str, batch_size: int):
-        """The distiller's loss, under a teacher of random weights."""
+        """Train with the distiller's loss and a teacher of random weights."""
         settings = dict(cfg.model)
         settings['backbone'] = dict(settings['backbone'])
         if kind == 'recorded':
@@ -153,29 +158,29 @@ class Subject:
         )
 
     def forward(self):
-        """One clip, as tested: normalise, backbone, head."""
+        """Run one clip as in testing: normalization, backbone, head."""
         self.model.eval()
         with torch.no_grad():
-            data = self.model.data_preprocessor(self.one, training=False)
+            data = self.model.data_preprocessor(self.clip, training=False)
             feats, kwargs = self.model.extract_feat(
                 data['inputs'], test_mode=True
             )
             self.model.cls_head(feats, **kwargs)
 
     def step(self):
-        """One step of training: losses, gradients, update."""
+        """Run one training step: losses, gradients, update."""
         self.model.train()
         self.model.train_step(self.batch, self.optimizer)
 
     def timed(self, work: Callable) -> float:
-        """Seconds that ``work`` takes, on the device to its end."""
-        self._wait()
+        """Run ``work`` and return its seconds, kernels on a GPU included."""
+        self._synchronize()
         start = time.perf_counter()
         work()
-        self._wait()
+        self._synchronize()
         return time.perf_counter() - start
 
-    def _wait(self):
+    def _synchronize(self):
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
 
@@ -187,22 +192,22 @@ def run_benchmark(
     batch_size: int = 1,
     forwards: int = 15,
     steps: int = 5,
-    tell: Callable = print,
+    report: Callable[[str], None] = print,
 ) -> dict:
-    """Measure every entry, in turns, so that a slow moment meets all.
+    """Measure all models in turns, so that a slow moment affects each.
 
     Args:
-        entries: Models.
+        entries: Models to measure.
         device: ``'cpu'`` or ``'cuda'``.
-        threads: Of PyTorch, on the CPU.
-        batch_size: Clips of a training step.
-        forwards: Forward passes of each model, after one that is not
-            counted.
-        steps: Training steps of each model, likewise; 0 for none.
-        tell: Gets a line about each round.
+        threads: CPU threads of PyTorch.
+        batch_size: Clips per training step.
+        forwards: Timed forward passes per model, after one warm-up pass.
+        steps: Timed training steps per model, after one warm-up step; 0
+            skips training.
+        report: Called with one line per model and per round.
 
     Returns:
-        ``machine`` and ``models``, plain numbers and lists.
+        ``machine``, ``batch_size`` and ``models``, ready for JSON.
     """
     prepare_process(threads, device)
     configs = [load_config(entry.config) for entry in entries]
@@ -219,26 +224,26 @@ def run_benchmark(
                 step_clips=batch_size,
             )
         )
-        tell(f'{entry.name}: {counts.macs / 1e9:.1f} GMACs')
-        found = measurements[-1]
-        found.inference_bytes = peak_memory(
+        report(f'{entry.name}: {counts.macs / 1e9:.1f} GMACs')
+        measurement = measurements[-1]
+        measurement.inference_bytes = peak_memory(
             entry, 'forward', batch_size, device, threads
         )
         if steps:
-            found.training_bytes = peak_memory(
+            measurement.training_bytes = peak_memory(
                 entry, 'step', batch_size, device, threads
             )
-    subjects = [Subject(entry, batch_size, device) for entry in entries]
+    models = [TimedModel(entry, batch_size, device) for entry in entries]
     for work, rounds, name in (
-        (Subject.forward, forwards, 'forward_s'),
-        (Subject.step, steps, 'step_s'),
+        (TimedModel.forward, forwards, 'forward_s'),
+        (TimedModel.step, steps, 'step_s'),
     ):
         for number in range(rounds + 1 if rounds else 0):
-            for subject, found in zip(subjects, measurements, strict=True):
-                seconds = subject.timed(lambda s=subject, w=work: w(s))
+            for model, measurement in zip(models, measurements, strict=True):
+                seconds = model.timed(lambda m=model, w=work: w(m))
                 if number:  # the first one warms up
-                    getattr(found, name).append(seconds)
-            tell(f'{name.removesuffix("_s")}: round {number} of {rounds}')
+                    getattr(measurement, name).append(seconds)
+            report(f'{name.removesuffix("_s")}: round {number} of {rounds}')
     return dict(
         machine=describe_machine(device, threads),
         batch_size=batch_size,
@@ -247,7 +252,7 @@ def run_benchmark(
 
 
 def prepare_process(threads: int, device: str):
-    """As a run of MMAction2 with this package has it, but without its log."""
+    """Set threads and malloc as training does, and silence MMEngine's log."""
     torch.set_num_threads(threads)
     if device == 'cpu':
         keep_freed_memory()
@@ -255,9 +260,13 @@ def prepare_process(threads: int, device: str):
 
 
 def peak_memory(entry, work, batch_size, device, threads) -> int | None:
-    """Bytes that a model's work adds at its peak, in a process of its own.
+    """Measure the peak memory of a model's work in a separate process.
 
-    None where the process fails, as it does for want of memory.
+    Args:
+        work: ``'forward'`` or ``'step'``.
+
+    Returns:
+        Bytes, or None if the process fails, for example out of memory.
     """
     context = multiprocessing.get_context('spawn')
     receiver, sender = context.Pipe(duplex=False)
@@ -276,12 +285,12 @@ def peak_memory(entry, work, batch_size, device, threads) -> int | None:
 
 
 def measure_peak(entry, work, batch_size, device, threads, sender):
-    """Send the peak of one model's work; runs in a process of its own."""
+    """Send the peak memory of one model's work; runs in its own process."""
     prepare_process(threads, device)
     before = resident_peak()
-    subject = Subject(entry, batch_size, device)
+    model = TimedModel(entry, batch_size, device)
     for _ in range(2):
-        getattr(subject, work)()
+        getattr(model, work)()
     if device == 'cuda':
         sender.send(torch.cuda.max_memory_allocated())
     else:
@@ -289,10 +298,10 @@ def measure_peak(entry, work, batch_size, device, threads, sender):
 
 
 def resident_peak() -> int:
-    """Most memory that this program ever had, in bytes.
+    """Peak resident memory of this process, in bytes.
 
-    Not Linux's ``ru_maxrss``: that of a new process begins with its
-    parent's.
+    On Linux ``ru_maxrss`` does not serve: a new process inherits its
+    parent's value.
     """
     try:
         status = Path('/proc/self/status').read_text()
@@ -303,8 +312,8 @@ def resident_peak() -> int:
 
 
 def describe_machine(device: str, threads: int) -> dict:
-    """Processor or GPU, threads and versions."""
-    found = dict(
+    """Report processor or GPU, threads and versions."""
+    machine = dict(
         device=device,
         threads=threads,
         cores=os.cpu_count(),
@@ -313,11 +322,12 @@ def describe_machine(device: str, threads: int) -> dict:
         torch=torch.__version__,
     )
     if device == 'cuda':
-        found['gpu'] = torch.cuda.get_device_name()
-    return found
+        machine['gpu'] = torch.cuda.get_device_name()
+    return machine
 
 
 def processor_name() -> str:
+    """Name of the processor, as Linux reports it, or else Python."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""A benchmark as a Markdown table and as a picture."""
+"""Write the results of a benchmark as a Markdown table and a figure."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from matplotlib.ticker import MaxNLocator
 from .benchmark import MIB
 from .tables import align
 
-# DVFL-Net, Table XIV (batch 8, 8 frames) and Fig. 11 (UCF101), as published:
-# GMACs, minutes an epoch, MB of memory. Not measured here.
-PAPER = {
+# Published in DVFL-Net, Table XIV (batch 8, 8 frames) and Fig. 11 (UCF101):
+# GMACs, minutes per epoch, MB of memory. Not measured here.
+PUBLISHED = {
     'Video-FocalNet-T': (63, 2.63, 10238),
     'Video-FocalNet-S': (124, 2.87, 15767),
     'Video-FocalNet-B': (220, 2.89, 21950),
@@ -31,7 +31,7 @@ HEADER = (
 
 
 def markdown(results: dict) -> str:
-    """The machine in a line, then a row a model."""
+    """Describe the machine in one line; then tabulate one row per model."""
     machine = results['machine']
     where = machine.get('gpu') or machine['processor']
     rows = [HEADER]
@@ -43,51 +43,52 @@ def markdown(results: dict) -> str:
                 f'{model["macs"] / 1e9:.1f}',
                 f'{model["latency_ms"]:.0f} ({model["latency_p95_ms"]:.0f})',
                 f'{model["clips_per_s"]:.2f}',
-                number(model.get('step_ms'), 0),
-                number(model.get('ucf101_epoch_min'), 1),
-                f'{mib(model["inference_bytes"])} / '
-                f'{mib(model["training_bytes"])}',
-                paper(model['name']),
+                format_number(model.get('step_ms'), 0),
+                format_number(model.get('ucf101_epoch_min'), 1),
+                f'{format_mib(model["inference_bytes"])} / '
+                f'{format_mib(model["training_bytes"])}',
+                format_published(model['name']),
             )
         )
     return (
         f'{where}, {machine["device"]}, threads: {machine["threads"]}, '
-        f'torch {machine["torch"]}; forward of 1 clip, training step of '
-        f'{results["batch_size"]}; medians, all models in turns. The epoch is '
-        'the step times 9,537 clips, without reading them. The last column '
-        "is the paper's, of its own machine.\n\n" + align(rows)
+        f'torch {machine["torch"]}. Forward pass of 1 clip, training step of '
+        f'{results["batch_size"]}; medians, models measured in turns. The '
+        'epoch is the time per clip of a step times 9,537 clips, reading '
+        "excluded. The last column is the paper's, from its own machine.\n\n"
+        + align(rows)
     )
 
 
-def number(value: float | None, digits: int) -> str:
+def format_number(value: float | None, digits: int) -> str:
     return '-' if value is None else f'{value:.{digits}f}'
 
 
-def mib(value: int | None) -> str:
+def format_mib(value: int | None) -> str:
     return '-' if value is None else f'{value / MIB:.0f}'
 
 
-def paper(name: str) -> str:
-    if name not in PAPER:
+def format_published(name: str) -> str:
+    if name not in PUBLISHED:
         return '-'
-    macs, minutes, memory = PAPER[name]
+    macs, minutes, memory = PUBLISHED[name]
     return f'{macs}, {minutes}, {memory:,}'
 
 
 def draw(results: dict, path: Path):
-    """Latency and training step of every model, as bars, to a PNG."""
+    """Draw latency and step time of every model as bars, to a PNG file."""
     models = results['models'][::-1]
     names = [m['name'] for m in models]
     figure = Figure(
         figsize=(11, 1.5 + 0.45 * len(models)), layout='constrained'
     )
     FigureCanvasAgg(figure)
-    panels = [('latency_ms', 'forward of 1 clip, ms', 'latency_p95_ms')]
+    panels = [('latency_ms', 'forward pass of 1 clip, ms', 'latency_p95_ms')]
     if any('step_ms' in m for m in models):
         panels.append(
             (
                 'step_ms',
-                f'training step of {results["batch_size"]}, ms',
+                f'training step of {results["batch_size"]} clips, ms',
                 None,
             )
         )
@@ -110,7 +111,7 @@ def draw(results: dict, path: Path):
                 names,
                 '|',
                 color='black',
-                label='95 % are faster',
+                label='95th percentile',
             )
             axes.legend(loc='upper center')
         axes.set_xlabel(label)

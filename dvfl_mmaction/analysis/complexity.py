@@ -12,13 +12,13 @@ from .sample_input import sample_batch
 
 @dataclass
 class Complexity:
-    """Of one clip, all its views together.
+    """Counts of a recognizer for one clip, all its views together.
 
     Attributes:
-        parameters: Of backbone, neck and head.
-        macs: Multiply-adds of convolutions and matrix products, not FLOPs,
-            of which one has two.
-        shape: Of the input, without the batch.
+        parameters: Parameters of backbone, neck and head.
+        macs: Multiply-adds of convolutions and matrix products. One
+            multiply-add is two FLOPs.
+        shape: Shape of the input, without the batch.
     """
 
     parameters: int
@@ -27,35 +27,39 @@ class Complexity:
 
 
 def complexity(cfg: dict, num_classes: int | None = None) -> Complexity:
-    """Count a config's model, backbone and head, on the input of its test.
+    """Count the model of a config, head included, on its test input.
 
     Args:
         cfg: Any MMAction2 config that reads videos.
-        num_classes: Classes of the head; the config's own if None.
+        num_classes: Classes of the head; None keeps the config's.
     """
     model = build_model(cfg, num_classes).eval()
     batch = model.data_preprocessor(sample_batch(cfg, 1), training=False)
-    # Shapes alone, and the plain formulation: fast paths are for devices.
+    # Meta tensors carry shapes only, and take the plain formulation: the fast
+    # paths are for real devices.
     inputs, model = batch['inputs'].to('meta'), model.to('meta')
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         feats, kwargs = model.extract_feat(inputs, test_mode=True)
         model.cls_head(feats, **kwargs)
     return Complexity(
         sum(p.numel() for p in model.parameters()),
-        counter.get_total_flops() // 2,  # it counts two a multiply-add
+        counter.get_total_flops() // 2,  # two per multiply-add
         tuple(inputs.shape[1:]),
     )
 
 
 def build_model(cfg: dict, num_classes: int | None = None) -> nn.Module:
-    """The plain recognizer of a config, a distiller's student included."""
+    """Build a config's recognizer; of a distiller, the plain student.
+
+    It has random weights and no blending.
+    """
     model = dict(cfg['model'])
     for key in ('teacher', 'alpha', 'loss_kd'):
         model.pop(key, None)
     model['type'] = model['type'].replace('Distill', '')
     backbone = dict(model['backbone'])
     if 'pretrained' in backbone:
-        backbone['pretrained'] = None  # weights that nobody asks for
+        backbone['pretrained'] = None  # load no weights
     model['backbone'] = backbone
     if num_classes is not None:
         model['cls_head'] = dict(model['cls_head'], num_classes=num_classes)

@@ -1,4 +1,4 @@
-"""Configs that the tools are given."""
+"""Load the configs that are passed to the tools."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from ..errors import UserError
 
 
 def load_config(path: str) -> Config:
-    """A config file of a recognizer.
+    """Load the config file of a recognizer.
 
     Raises:
-        UserError: If it is not there, or no config of a recognizer.
+        UserError: If it is not found, or is not a recognizer's config.
     """
     if not Path(path).is_file():
-        raise UserError(f'{path} is not there; give a config file')
+        raise UserError(f'{path} not found; give a config file')
     cfg = Config.fromfile(path)
     if not isinstance(cfg.get('model'), dict) or 'backbone' not in cfg.model:
         raise UserError(

@@ -1,12 +1,19 @@
-"""The table that ``tools/quickstart.sh`` ends with."""
+"""The table that ``tools/quickstart.sh`` prints at the end."""
 
 import json
-import re
 from pathlib import Path
 
 from ..errors import UserError
+from ..project_paths import find_config
+from .complexity import complexity
+from .configs import load_config
 from .tables import align
 
+RUNS = (  # folder, name in the table, config
+    ('teacher', 'teacher', 'videofocalnet_base_demo'),
+    ('alone', 'student alone', 'vflnet_demo'),
+    ('distilled', 'distilled student', 'vflnet_kd_demo'),
+)
 HEADER = (
     'model',
     'top-1, 1x1',
@@ -18,72 +25,61 @@ HEADER = (
 
 
 def build_table(work_dir: Path) -> str:
-    """Put what the runs left behind into a Markdown table.
+    """Summarize the runs of the quickstart in a Markdown table.
+
+    Accuracies and times are read from the runs; parameters and MACs are
+    counted from their configs, one clip, backbone and head.
 
     Args:
         work_dir: Folder with ``teacher``, ``alone`` and ``distilled``.
 
     Raises:
-        UserError: If a run has not ended.
+        UserError: If a run is not finished.
     """
-    student = read_counts(work_dir / 'distilled' / 'counted.log')
-    counts = {
-        'teacher': read_counts(work_dir / 'teacher' / 'counted.log'),
-        'alone': student,
-        'distilled': student,
-    }
-    names = dict(
-        teacher='teacher',
-        alone='student alone',
-        distilled='distilled student',
-    )
     rows = [HEADER]
-    for run, name in names.items():
+    for run, name, config in RUNS:
         folder = work_dir / run
-        parameters, macs = counts[run]
+        path = find_config(f'configs/{config}.py', 'config')
+        counts = complexity(load_config(str(path)))
         rows.append(
             (
                 name,
                 read_accuracy(folder / 'test_1x1'),
                 read_accuracy(folder / 'test_4x3'),
-                parameters,
-                macs,
-                f'{read(folder / "trained").strip()} s',
+                f'{counts.parameters / 1e6:.3f} M',
+                f'{counts.macs / 1e6:.3f} M',
+                f'{read_seconds(folder / "trained")} s',
             )
         )
     return align(rows)
 
 
 def read_accuracy(work_dir: Path) -> str:
-    """Top-1 of the last test in ``work_dir``, in percent."""
+    """Top-1 of the latest test in ``work_dir``, in percent; '-' if untested.
+
+    Raises:
+        UserError: If a test started and left no result.
+    """
     if not work_dir.is_dir():
         return '-'
     results = sorted(work_dir.glob('*/results.json'))
     if not results:
         raise UserError(
-            f'there is no result in {work_dir}; remove {work_dir.parent} and '
-            'run tools/quickstart.sh again'
+            f'no result found in {work_dir}; remove {work_dir.parent} and '
+            'rerun tools/quickstart.sh'
         )
     return f'{100 * json.loads(results[-1].read_text())["top1"]:.1f} %'
 
 
-def read_counts(log: Path) -> tuple[str, str]:
-    """Parameters and MACs as MMAction2's ``get_flops`` printed them.
+def read_seconds(path: Path) -> str:
+    """Duration of a finished training.
 
-    It prints multiply-adds and calls them Flops.
+    Raises:
+        UserError: If the training is not finished.
     """
-    text = read(log)
-    macs = re.search(r'^Flops: ([\d.]+)(\w)', text, re.MULTILINE)
-    parameters = re.search(r'^Params: ([\d.]+)(\w)', text, re.MULTILINE)
-    if not macs or not parameters:
-        raise UserError(
-            f'{log} holds no counts; remove it and its mark '
-            f'{log.with_suffix("")}, and run tools/quickstart.sh again'
-        )
-    return f'{parameters[1]} {parameters[2]}', f'{macs[1]} {macs[2]}'
-
-
-def read(path: Path) -> str:
     if not path.is_file():
-        raise UserError(f'{path} is not there; run tools/quickstart.sh')
-    return path.read_text()
+        raise UserError(
+            f'{path} not found, so its training is not finished; run '
+            'tools/quickstart.sh'
+        )
+    return path.read_text().strip()

@@ -1,4 +1,4 @@
-"""A clip as a config's own test pipeline would make it, without a video."""
+"""Make the input of a config's test pipeline without reading a video."""
 
 import numpy as np
 from mmaction.registry import TRANSFORMS
@@ -6,33 +6,33 @@ from mmengine.dataset import pseudo_collate
 
 from ..errors import UserError
 
-FRAME = (256, 340, 3)  # of a Kinetics video, short side 256
+FRAME = (256, 340, 3)  # (H, W, C) of a Kinetics video, short side 256
 
 
 def sample_batch(cfg: dict, batch_size: int) -> dict:
-    """Random frames, taken through all that follows the decoding.
+    """Pass random frames through the steps that follow decoding.
 
-    The pipeline is that of validation; where there is none, that of testing,
-    of which one clip and the first crop are kept.
+    The steps are those of the validation pipeline. A config without one uses
+    its test pipeline, reduced to one clip and the first crop.
 
     Args:
         cfg: Any MMAction2 config that reads videos.
-        batch_size: Clips.
+        batch_size: Clips per batch.
 
     Returns:
-        What a data loader gives: ``inputs`` and ``data_samples``.
+        The batch of a data loader: ``inputs`` and ``data_samples``.
 
     Raises:
-        UserError: If the config has no such pipeline.
+        UserError: If the config has neither pipeline.
     """
-    steps = pipeline(cfg, 'val')
+    steps = find_pipeline(cfg, 'val')
     one_view = not steps
-    steps = steps or pipeline(cfg, 'test')
+    steps = steps or find_pipeline(cfg, 'test')
     sampling = next((s for s in steps if 'clip_len' in s), None)
     decoding = [i for i, s in enumerate(steps) if s['type'].endswith('Decode')]
     if sampling is None or not decoding:
         raise UserError(
-            'the config has no pipeline of validation or testing that samples '
+            'the config has no validation or test pipeline that samples '
             'frames (clip_len) and decodes them; give one that reads videos'
         )
     clip_len = sampling['clip_len']
@@ -61,7 +61,8 @@ def sample_batch(cfg: dict, batch_size: int) -> dict:
     return pseudo_collate(samples)
 
 
-def pipeline(cfg: dict, part: str) -> list[dict]:
+def find_pipeline(cfg: dict, part: str) -> list[dict]:
+    """Pipeline of ``'val'`` or ``'test'``; empty if the config has none."""
     loader = cfg.get(f'{part}_dataloader') or {}
     dataset = loader.get('dataset') or {}
     return dataset.get('pipeline') or cfg.get(f'{part}_pipeline') or []

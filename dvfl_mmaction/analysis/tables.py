@@ -2,7 +2,7 @@
 
 
 def align(rows: list[tuple[str, ...]]) -> str:
-    """Rows of cells as a Markdown table, the first row its header."""
+    """Format rows of cells as a Markdown table; the first is the header."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         '| ' + ' | '.join(map(str.ljust, row, widths)) + ' |' for row in rows

@@ -1,10 +1,10 @@
-"""Architectures: the published ones, and that of given weights."""
+"""The published architectures, and reading the architecture off weights."""
 
 import re
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 
-# Blocks per stage, width of the first stage, and the drop-path rate of the
+# Width of the first stage, blocks per stage, and the drop-path rate of the
 # papers' training (Video-FocalNets, Table 9; DVFL-Net, Sec. III).
 ARCHS = {
     'nano': dict(embed_dim=96, depths=(1, 1, 2, 1), drop_path_rate=0.2),
@@ -31,7 +31,7 @@ class Architecture:
         focal_levels: Focal levels per stage.
         focal_windows: Kernel size of the first level, per stage.
         tubelet_size: Frames per patch of the stem.
-        num_classes: Classes of the head; None without a head.
+        num_classes: Number of classes of the head; None without a head.
     """
 
     embed_dim: int
@@ -56,8 +56,8 @@ def read_architecture(shapes: dict) -> Architecture | None:
         shapes: Shapes by name.
 
     Returns:
-        None if there is no weight of the stem, (C, 3, 4, 4) or
-        (C, 3, t, 4, 4).
+        The architecture; None without a stem weight of shape (C, 3, 4, 4)
+        or (C, 3, t, 4, 4).
     """
     stem = tuple(shapes.get(STEM, ()))
     if len(stem) not in (4, 5):
@@ -89,26 +89,27 @@ def list_differences(
 
     Args:
         found: The architecture of the file's weights.
-        wanted: The architecture of the model that receives them.
-        initialise: Whether the weights only initialise the model. It may
-            then have another head, fewer blocks or stages, and a stem of
-            tubelets.
+        wanted: The architecture of the model.
+        initialise: Whether the weights only initialise the model. The model
+            may then have another head, fewer blocks or stages, and a stem
+            of tubelets.
     """
-    mine, yours = asdict(found), asdict(wanted)
+    compared, target = asdict(found), asdict(wanted)
     if found.num_classes is None or wanted.num_classes is None or initialise:
-        del mine['num_classes']
+        del compared['num_classes']
     if initialise:
         stages = len(wanted.depths)
         for name in ('depths', 'focal_levels', 'focal_windows'):
-            mine[name] = mine[name][:stages]
-        if len(mine['depths']) == stages and all(
-            mine['depths'][i] >= depth for i, depth in enumerate(wanted.depths)
+            compared[name] = compared[name][:stages]
+        depths = compared['depths']
+        if len(depths) == stages and all(
+            depths[i] >= depth for i, depth in enumerate(wanted.depths)
         ):
-            del mine['depths']
+            del compared['depths']
         if found.tubelet_size == 1:
-            del mine['tubelet_size']
+            del compared['tubelet_size']
     return [
-        f'{name} is {value} in the file, {yours[name]} wanted'
-        for name, value in mine.items()
-        if value != yours[name]
+        f'{name} is {value} in the file, wanted: {target[name]}'
+        for name, value in compared.items()
+        if value != target[name]
     ]

@@ -1,4 +1,4 @@
-"""Give a recognizer the weights of a file, and account for every one."""
+"""Rename a file's weights for a recognizer and account for every one."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from .source import SHOWN, Source, list_shapes
 
 
 @dataclass
-class Accounts:
-    """What became of every weight.
+class ConversionReport:
+    """Where every weight went.
 
     Args:
         mapped: Names in the file -> names in the recognizer.
         dropped: Names in the file that were dropped on purpose.
-        initial: Names in the recognizer that the file has no weight for.
+        initial: Names in the recognizer without a weight in the file.
         inflated: Names in the recognizer whose 2-D filter was spread over
             the frames of a tubelet.
     """
@@ -35,12 +35,12 @@ class Accounts:
         return (
             f'{len(self.mapped)} weights mapped{inflated}; '
             f'{len(self.dropped)} dropped on purpose: '
-            f'{summarise(self.dropped)}; {len(self.initial)} left at their '
+            f'{summarise(self.dropped)}; {len(self.initial)} keep their '
             f'initialisation: {summarise(self.initial)}'
         )
 
     def lines(self) -> list[str]:
-        """One line for each weight."""
+        """Return one line per weight."""
         return [
             *(f'mapped   {k} -> {v}' for k, v in self.mapped.items()),
             *(f'dropped  {name}' for name in self.dropped),
@@ -49,7 +49,7 @@ class Accounts:
 
 
 def summarise(names) -> str:
-    """``'layers.*.norm1.bias (12), head.bias'``; ``'none'`` for none."""
+    """Group names: ``'layers.*.norm1.bias (12), head.bias'``, or 'none'."""
     counts = Counter(template(name) for name in names)
     return (
         ', '.join(
@@ -63,55 +63,56 @@ def summarise(names) -> str:
 
 def convert(
     source: Source, shapes: dict, initialise: bool
-) -> tuple[dict[str, Tensor], Accounts]:
+) -> tuple[dict[str, Tensor], ConversionReport]:
     """Rename a file's weights for a recognizer.
 
     Args:
         source: The file.
-        shapes: Of the recognizer's weights, or of its backbone's, by name.
-        initialise: Whether the weights only initialise it. Parts that it
-            does not have (a head, blocks, stages) are then dropped, so a
-            shallower network takes each stage's first blocks, and a stem of
-            tubelets is inflated.
+        shapes: Shapes of the weights of the recognizer, or of its backbone,
+            by name.
+        initialise: Whether the weights only initialise the recognizer.
+            Parts that it lacks (a head, blocks, stages) are then dropped,
+            so a shallower network takes each stage's first blocks, and a
+            stem of tubelets is inflated.
 
     Returns:
-        The weights by the recognizer's names, and the account.
+        The weights by the recognizer's names, and the report.
 
     Raises:
-        UserError: If a weight is in neither map, is of another shape, is
-            wanted and missing, or is not finite.
+        UserError: If a weight is unknown, has another shape, is missing, or
+            is not finite.
     """
-    accounts, weights = Accounts(), {}
+    report, weights = ConversionReport(), {}
     unknown, misshapen = {}, {}
     parts = {match[0] for name in shapes if (match := PART.match(name))}
     for name, value in source.weights.items():
         renamed = rename(name, source.layout.keys)
         part = PART.match(renamed or '')
         if renamed is None or (initialise and part and part[0] not in parts):
-            accounts.dropped.append(name)
+            report.dropped.append(name)
             continue
         if renamed not in shapes:
             unknown[name] = value
             continue
         if initialise and value.dim() == 4 and len(shapes[renamed]) == 5:
             value = inflate(value, shapes[renamed][2])
-            accounts.inflated.append(renamed)
+            report.inflated.append(renamed)
         if tuple(value.shape) != tuple(shapes[renamed]):
             misshapen[name] = value
         weights[renamed] = value
-        accounts.mapped[name] = renamed
-    accounts.initial = [name for name in shapes if name not in weights]
+        report.mapped[name] = renamed
+    report.initial = [name for name in shapes if name not in weights]
     missing = {
         name: shapes[name]
-        for name in accounts.initial
+        for name in report.initial
         if template(name) not in source.layout.initial
     }
     problems = [
         f'{what}: {list_shapes(found)}'
         for what, found in (
-            ('the model has no place for', unknown),
-            ('of another shape than in the model', misshapen),
-            ('wanted and not there', missing),
+            ('not in the model', unknown),
+            ('shape differs from the model', misshapen),
+            ('missing', missing),
         )
         if found
     ]
@@ -119,11 +120,10 @@ def convert(
         raise UserError(
             f'{source.path} ({source.title}) does not fit: '
             + '; '.join(problems)
-            + '; give a checkpoint of this architecture, whole and as it was '
-            'saved'
+            + '; give a complete, unchanged checkpoint of this architecture'
         )
-    check_finite(source, accounts)
-    return weights, accounts
+    check_finite(source, report)
+    return weights, report
 
 
 def inflate(weight: Tensor, frames: int) -> Tensor:
@@ -131,7 +131,7 @@ def inflate(weight: Tensor, frames: int) -> Tensor:
 
     Args:
         weight: (C, C_in, h, w).
-        frames: Of a tubelet.
+        frames: Frames per tubelet.
 
     Returns:
         (C, C_in, frames, h, w); its sum over time is ``weight``.
@@ -139,30 +139,30 @@ def inflate(weight: Tensor, frames: int) -> Tensor:
     return (weight / frames).unsqueeze(2).repeat(1, 1, frames, 1, 1)
 
 
-def check_finite(source: Source, accounts: Accounts):
-    """Refuse weights that are not numbers.
+def check_finite(source: Source, report: ConversionReport):
+    """Check that the mapped weights are finite.
 
     Raises:
-        UserError: With the weights that have NaN or infinity in them.
+        UserError: With the weights that contain NaN or infinity.
     """
     bad = {
         name: value
         for name, value in source.weights.items()
-        if name in accounts.mapped and not is_finite(value)
+        if name in report.mapped and not is_finite(value)
     }
     if bad:
         raise UserError(
             f'{source.path} has NaN or infinite values in {len(bad)} of its '
-            f'weights: {list_shapes(bad, SHOWN)}; its training has '
-            'diverged or the file is damaged: give an earlier checkpoint'
+            f'weights: {list_shapes(bad, SHOWN)}; the training diverged or '
+            'the file is damaged; give an earlier checkpoint'
         )
 
 
 def is_finite(value: Tensor) -> bool:
-    """Tell whether there is neither NaN nor infinity in a tensor.
+    """Check that a tensor contains neither NaN nor infinity.
 
-    The sum tells, several times as fast as a look at each value; but a sum
-    may also overflow.
+    A finite sum is enough, and is several times as fast to compute as a test
+    of each value. A sum that is not finite may be an overflow.
     """
     total = torch.isfinite(value.sum())
     return bool(total) or bool(torch.isfinite(value).all())

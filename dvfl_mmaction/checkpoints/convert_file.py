@@ -30,42 +30,41 @@ def convert_file(
     """Convert a checkpoint, weights only.
 
     Args:
-        src: The checkpoint, of any layout that is known.
-        dst: What to write.
-        to: The config that it is for, or ``'released'`` for the layout of
-            the released files; by default a recognizer of the architecture
-            that the weights have.
+        src: The checkpoint, in any known layout.
+        dst: The file to write.
+        to: The target config, or ``'released'`` for the layout of the
+            released files; by default a recognizer with the architecture of
+            the weights.
         options: Changes to the config.
-        list_keys: Also give a line for every weight.
+        list_keys: Whether to add one line per weight.
 
     Returns:
-        Lines to print: what ``src`` is, and what became of every weight.
+        Lines to print: a description of ``src`` and the conversion report.
 
     Raises:
-        UserError: If ``src`` cannot be read, or a weight of it is not
-            accounted for, or it does not fit the config. Nothing is written
-            then.
+        UserError: If ``src`` cannot be read, does not fit the config, or
+            has a weight that is not accounted for. Nothing is written then.
     """
     check_paths(src, dst)
     if options and to in (None, RELEASED):
         raise UserError(
-            '--cfg-options came without a config to change; give it as --to'
+            '--cfg-options needs a config to change; give the config as --to'
         )
     source = read_source(src, mmap=True)
     found = source.architecture()
     from_image = source.layout is IMAGE_LAYOUT
     if from_image and to == RELEASED:
         raise UserError(
-            f'{src} is {source.title}: it has no temporal weights, which '
-            'the layout of the released video models wants; leave out --to '
+            f'{src} is {source.title} without temporal weights, which the '
+            'layout of the released video models requires; remove --to '
             'released'
         )
     if to in (None, RELEASED):
         shapes = own_shapes(source, found)
     else:
         shapes = config_shapes(to, options)
-        refuse_other(source, found, read_architecture(shapes), to)
-    weights, accounts = convert(source, shapes, initialise=from_image)
+        check_match(source, found, read_architecture(shapes), to)
+    weights, report = convert(source, shapes, initialise=from_image)
     converted = read_architecture(
         {k: tuple(v.shape) for k, v in weights.items()}
     )
@@ -88,99 +87,101 @@ def convert_file(
     if to == RELEASED:
         key = 'model'
         weights = {rename(k, TO_RELEASED): v for k, v in weights.items()}
-    # Before it is written: an interruption then means that it was not.
-    meant_for = with_options(to, options) if to else suggest_configs(converted)
+    # Writing comes last: an interruption before it leaves no output.
+    target = with_options(to, options) if to else suggest_configs(converted)
     if to == RELEASED:
-        meant_for = 'the released code'
+        target = 'the released code'
     write_checkpoint(dst, weights, key, meta)
     return [
-        *introduce(source, digest, found),
-        str(accounts),
-        *(accounts.lines() if list_keys else ()),
-        f'wrote {dst}, {Path(dst).stat().st_size / 1e6:.1f} MB, for '
-        f'{meant_for}',
+        *source_lines(source, digest, found),
+        str(report),
+        *(report.lines() if list_keys else ()),
+        f'wrote {dst}, {Path(dst).stat().st_size / 1e6:.1f} MB, for {target}',
     ]
 
 
 def check_paths(src: str, dst: str):
-    """Refuse to write over the source, or into a folder that is not there.
+    """Check that the output neither replaces the source nor lacks a folder.
 
     Raises:
         UserError: With the remedy.
     """
     if Path(dst).is_dir() or not Path(dst).absolute().parent.is_dir():
         raise UserError(
-            f'{dst} cannot be written: give a file name in a folder that is '
-            'there'
+            f'{dst} cannot be written; give a file name in an existing folder'
         )
     if Path(dst).exists() and not Path(dst).is_file():
         raise UserError(
-            f'{dst} is no ordinary file, and a file would take its place; '
-            'give another name'
+            f'{dst} is not a regular file and would be replaced; give '
+            'another name'
         )
     both = Path(dst).exists() and Path(src).exists()
     if both and Path(src).samefile(dst):
         raise UserError(
-            f'{dst} is the source itself; give another name, so that the '
-            'source is kept'
+            f'{dst} is the source itself and would be overwritten; give '
+            'another name'
         )
 
 
 def own_shapes(source: Source, found: Architecture) -> dict:
-    """Shapes of the recognizer that a file's own architecture makes.
+    """Shapes of the recognizer with the architecture of a file.
 
     Raises:
-        UserError: If there is none of such an architecture.
+        UserError: If no recognizer has that architecture.
     """
     try:
         return architecture_shapes(found)
     except ValueError as error:
         raise UserError(
-            f'{source.path} ({source.title}) is not whole: no network is '
-            f'made of {found} ({error}); give a whole checkpoint'
+            f'{source.path} ({source.title}) is incomplete: no network has '
+            f'{found} ({error}); give a complete checkpoint'
         ) from error
 
 
-def refuse_other(
+def check_match(
     source: Source, found: Architecture, wanted: Architecture, to: str
 ):
-    """Refuse a config of another architecture or class count.
+    """Check a config's architecture and number of classes against a file's.
 
     Raises:
-        UserError: With what differs and the configs that would match.
+        UserError: With the differences and the configs that match.
     """
     initialise = source.layout is IMAGE_LAYOUT
-    differ = list_differences(found, wanted, initialise)
-    if differ:
+    differences = list_differences(found, wanted, initialise)
+    if differences:
         raise UserError(
             f'{source.path} ({source.title}) does not match {to}: '
-            f'{"; ".join(differ)}; the config for it: {suggest_configs(found)}'
+            f'{"; ".join(differences)}; matching config: '
+            f'{suggest_configs(found)}'
             + (
-                '; or, to fine-tune with another head, give the file as '
-                f"{to}'s model.backbone.pretrained"
-                if all(d.startswith('num_classes') for d in differ)
+                '; to fine-tune with another head, set model.backbone.'
+                f'pretrained of {to} to the file'
+                if all(d.startswith('num_classes') for d in differences)
                 else ''
             )
         )
 
 
 def with_options(to: str, options: dict | None) -> str:
-    """A config and the changes to it, as they were typed."""
+    """A config and the changes to it, as on the command line."""
     if not options:
         return to
     changes = ' '.join(f'{key}={value}' for key, value in options.items())
     return f'{to} with --cfg-options {changes}'
 
 
-def introduce(source: Source, digest: str, found: Architecture) -> list[str]:
-    """Say what a file is and which of its weights are taken."""
-    place = f'its weights are under {source.container!r}'
+def source_lines(
+    source: Source, digest: str, found: Architecture
+) -> list[str]:
+    """Describe a file and which of its weights are used."""
+    weights = 'it holds only weights'
+    if source.container:
+        weights = f'weights taken from {source.container!r}'
     if source.averaged:
-        place += ', averaged over training (EMA), which are taken'
+        weights += ', averaged over training (EMA)'
     left_out = ', '.join(source.left_out) or 'nothing'
     return [
         f'{source.path} (SHA-256 {digest}) is {source.title}',
-        f'{place if source.container else "it is weights alone"}; left out '
-        f'of what else it holds: {left_out}',
+        f'{weights}; left out: {left_out}',
         f'architecture: {found}',
     ]

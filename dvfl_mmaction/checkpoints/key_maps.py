@@ -1,7 +1,7 @@
-"""What each layout calls the weights, and what a recognizer calls them.
+"""Names of the weights in each layout and in a recognizer.
 
-A map goes from a layout's names to those in an MMAction2 recognizer; ``{}``
-stands for an index, the same on both sides and in the same order. ``None``
+A map goes from a layout's names to those of an MMAction2 recognizer. ``{}``
+stands for an index; both sides have the same ones in the same order. ``None``
 means dropped on purpose. A name that is in no map is an error.
 """
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 INDEX = re.compile(r'(?<=\.)\d+(?=\.)')
 
-# Of the stem, the downsampling and the blocks; in the 2-D models as well.
 BLOCK_SPATIAL = (
     'norm1.weight',
     'norm1.bias',
@@ -35,6 +34,7 @@ BLOCK_TEMPORAL = (
     'modulation.h_temporal.bias',
     'modulation.focal_layers_temporal.{}.{}.weight',
 )
+# The 2-D models have these, too.
 SPATIAL = (
     'patch_embed.proj.weight',
     'patch_embed.proj.bias',
@@ -49,7 +49,7 @@ SPATIAL = (
     'norm.bias',
 )
 TEMPORAL = tuple('layers.{}.blocks.{}.' + name for name in BLOCK_TEMPORAL)
-# Of a backbone that gives the features of earlier stages too.
+# A backbone that returns the features of earlier stages has these.
 EXTRA_NORMS = tuple(
     f'norm{i}.{name}' for i in range(4) for name in ('weight', 'bias')
 )
@@ -60,35 +60,36 @@ HEAD = {
 }
 VIDEO = {name: f'backbone.{name}' for name in SPATIAL + TEMPORAL} | HEAD
 IMAGE = {name: f'backbone.{name}' for name in SPATIAL} | {
-    'head.weight': None,  # of ImageNet's classes
+    'head.weight': None,  # ImageNet's classes
     'head.bias': None,
 }
 RECOGNIZER = {name: name for name in VIDEO.values()} | {
     **{f'backbone.{name}': f'backbone.{name}' for name in EXTRA_NORMS},
-    'data_preprocessor.mean': None,  # the config's
+    'data_preprocessor.mean': None,  # set by the config
     'data_preprocessor.std': None,
 }
-# Our backbone's own names are those of the released video models.
+# This project's backbone has the names of the released video models.
 BACKBONE = VIDEO | {name: f'backbone.{name}' for name in EXTRA_NORMS}
 TO_RELEASED = {ours: released for released, ours in VIDEO.items()}
 
-# A whole part of a recognizer, which another one may lack.
+# A part of a recognizer that another recognizer may lack.
 PART = re.compile(
     r'backbone\.(layers\.\d+\.(blocks\.\d+|downsample)|norm\d*)\.|cls_head\.'
 )
-# May stand before every name in a file.
+# Prefixes that every name in a file may have.
 PREFIXES = ('module.', '_orig_mod.')
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A way to name weights.
+    """Names of the weights in one kind of file.
 
     Args:
-        title: What a file of it is.
-        keys: Its names, to a recognizer's; ``None``: dropped on purpose.
-        initial: The names in a recognizer that a file of it may not have:
-            they stay at their own initialisation.
+        title: Description of such a file.
+        keys: Names in the file -> names in a recognizer; ``None``: dropped
+            on purpose.
+        initial: Names in a recognizer that such a file may lack; these
+            weights keep their initialisation.
     """
 
     title: str
@@ -109,15 +110,15 @@ RECOGNIZER_LAYOUT = Layout('an MMAction2 recognizer', RECOGNIZER, OPTIONAL)
 
 
 def template(name: str) -> str:
-    """``'layers.0.blocks.1.norm1.bias'`` -> ``'layers.{}.blocks.{}...'``."""
+    """Replace indices: ``'layers.0.norm'`` -> ``'layers.{}.norm'``."""
     return INDEX.sub('{}', name)
 
 
 def rename(name: str, keys: dict) -> str | None:
-    """Look a name up in a map; None if it is dropped on purpose.
+    """Look up a name in a map; None if it is dropped on purpose.
 
     Raises:
-        KeyError: If the map does not have it.
+        KeyError: If the name is not in the map.
     """
     renamed = keys[template(name)]
     return renamed and renamed.format(*INDEX.findall(name))

@@ -1,4 +1,4 @@
-"""The shapes that a config needs, and the configs that fit given weights."""
+"""Shapes of a config's weights, and the configs that match given weights."""
 
 import inspect
 from dataclasses import replace
@@ -15,7 +15,7 @@ from .architecture import ARCHS, Architecture, read_architecture
 
 
 def model_shapes(model: dict) -> dict[str, tuple[int, ...]]:
-    """Shapes of a model's weights by name, without allocating them.
+    """Shapes of a model's weights by name, without memory for the weights.
 
     Args:
         model: A recognizer's config.
@@ -29,9 +29,9 @@ def model_shapes(model: dict) -> dict[str, tuple[int, ...]]:
 
 
 def architecture_shapes(architecture: Architecture) -> dict:
-    """Shapes of the recognizer of an architecture, by name.
+    """Shapes of a recognizer's weights by name, from its architecture.
 
-    Without a head: of the backbone alone, by a recognizer's names.
+    An architecture without a head gives the backbone's weights only.
     """
     stages = len(architecture.depths)
     backbone = dict(
@@ -58,11 +58,11 @@ def architecture_shapes(architecture: Architecture) -> dict:
 
 
 def config_shapes(path: str, options: dict | None = None) -> dict:
-    """Shapes of the weights that a config needs, by name.
+    """Shapes of a config's weights by name.
 
     Args:
-        path: The config; also looked for beside the installed package.
-        options: Changes to it, as MMAction2's ``--cfg-options`` has them.
+        path: The config; see :func:`find_config`.
+        options: Changes to it, as in MMAction2's ``--cfg-options``.
 
     Raises:
         UserError: If it is not found or has no Video-FocalNet.
@@ -79,13 +79,14 @@ def config_shapes(path: str, options: dict | None = None) -> dict:
 
 
 def config_architecture(model: dict) -> Architecture | None:
-    """Compute a recognizer's architecture from its config, unbuilt.
+    """Compute a recognizer's architecture without building it.
 
     Args:
         model: A recognizer's config.
 
     Returns:
-        None if its backbone has not the arguments of a Video-FocalNet.
+        The architecture; None if its backbone does not take the arguments
+        of a Video-FocalNet.
     """
     backbone = dict(model['backbone'])
     backbone = default_arguments(MODELS.get(backbone['type'])) | backbone
@@ -95,7 +96,7 @@ def config_architecture(model: dict) -> Architecture | None:
     if isinstance(arch, str):
         arch = ARCHS[arch]
     stages = len(arch['depths'])
-    # Stages after the last one that is asked for are not built.
+    # Stages after the last requested one are not built.
     built = max(i % stages for i in backbone['out_indices']) + 1
 
     def per_stage(value):
@@ -113,7 +114,7 @@ def config_architecture(model: dict) -> Architecture | None:
 
 
 def default_arguments(cls: type) -> dict:
-    """Defaults of a class's arguments, those of its base classes included."""
+    """Defaults of the arguments of a class and its base classes."""
     return {
         name: parameter.default
         for base in reversed(inspect.getmro(cls))
@@ -127,20 +128,20 @@ def suggest_configs(
 ) -> str:
     """Name the configs for an architecture, with the changes they need.
 
-    A config of another number of classes or tubelet size fits if changed.
+    Only the number of classes and the tubelet size of a config may change.
 
     Args:
-        architecture: Of the weights.
+        architecture: Architecture of the weights.
         paths: The configs to choose from; by default the project's.
     """
-    plain, distilled = {}, {}
+    undistilled, distilled = {}, {}
     for path in find_configs() if paths is None else paths:
         try:
             model = Config.fromfile(path).model
             wanted = config_architecture(model)
         except Exception:
-            # A config that a user is still writing may fail in any way; it
-            # is read only to be suggested.
+            # An unfinished config of the user may raise any error; it is
+            # not a candidate then.
             continue
         if wanted is None:
             continue
@@ -150,11 +151,11 @@ def suggest_configs(
             num_classes=architecture.num_classes,
         )
         if same == architecture:
-            group = distilled if 'teacher' in model else plain
+            group = distilled if 'teacher' in model else undistilled
             group[str(path)] = changed_options(wanted, architecture)
-    changes = plain | distilled
+    changes = undistilled | distilled
     if not changes:
-        return 'none here; write one with these values'
+        return 'not found; write a config with these values'
     fewest = min(map(len, changes.values()))
     names = [name for name, c in changes.items() if len(c) == fewest]
     if not fewest:

@@ -1,12 +1,12 @@
-"""What a checkpoint of MMEngine's may name beside tensors.
+"""Stand-ins for what MMEngine's checkpoints contain besides tensors.
 
-``torch.load(weights_only=True)`` calls nothing that is not on its list. A
-checkpoint written by MMEngine's runner also holds
+``torch.load(weights_only=True)`` calls only what its allow-list contains. A
+checkpoint of MMEngine's runner also contains
 :class:`~mmengine.logging.HistoryBuffer` objects and NumPy arrays, so torch
-2.6 and later refuse to resume from it. The names on MMEngine's side are
-mapped to the stand-ins below and not to the originals: ``getattr`` reaches
-every function there is, and ``dtype.__setstate__`` takes flags that make
-NumPy read numbers as addresses.
+2.6 and later refuse to resume from it. The names in such a file are mapped
+to the stand-ins below instead of the originals: ``getattr`` reaches every
+function, and ``dtype.__setstate__`` accepts flags that make NumPy read
+numbers as addresses.
 """
 
 import io
@@ -22,16 +22,16 @@ NUMERIC_KINDS = 'biufc'  # bool, int, unsigned int, float, complex
 
 
 def refuse(name: str):
-    """Stop the unpickling; the loader reads the name off the message."""
+    """Stop the unpickling; the loader reads the name from the message."""
     raise pickle.UnpicklingError(f'refused: {name}')
 
 
 class NumericDType:
-    """Stands for ``numpy.dtype``: numbers only, and only their byte order.
+    """Stands for ``numpy.dtype``; accepts numbers and their byte order only.
 
     Args:
-        spec: What NumPy writes for a plain type, such as 'f8'.
-        align: Written by NumPy, without a meaning for numbers.
+        spec: NumPy's string for a plain type, such as 'f8'.
+        align: Written by NumPy; meaningless for numbers.
         copy: Likewise.
     """
 
@@ -50,21 +50,21 @@ class NumericDType:
 
 
 def numeric(dtype) -> np.dtype:
-    """Take a type off a stand-in, or a real one that holds plain numbers.
+    """Return the dtype of a stand-in, or a real dtype of plain numbers.
 
-    A real one comes where another library has allowed ``numpy.dtype``.
+    A real one occurs if another library has allowed ``numpy.dtype``.
     """
     if isinstance(dtype, NumericDType):
         return dtype.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in NUMERIC_KINDS:
-        return np.dtype(dtype.str)  # without the flags that came along
+        return np.dtype(dtype.str)  # without the file's flags
     return refuse('numpy.dtype')
 
 
 class NumericArray(np.ndarray):
-    """Stands for ``numpy.ndarray``: filled with numbers from bytes only.
+    """Stands for ``numpy.ndarray``; filled with numbers from bytes only.
 
-    It pickles as the array that it is, without a trace of this package.
+    It pickles as a plain array, independent of this package.
     """
 
     def __new__(cls, *args, **kwargs):
@@ -83,14 +83,14 @@ class NumericArray(np.ndarray):
 
 
 def reconstruct(subtype, shape, typecode) -> np.ndarray:
-    """Stand for NumPy's ``_reconstruct``: an empty array to be filled."""
+    """Stand for NumPy's ``_reconstruct``: make an empty array to fill."""
     if subtype not in (NumericArray, np.ndarray) or tuple(shape) != (0,):
         refuse('numpy._core.multiarray._reconstruct')
     return np.ndarray.__new__(NumericArray, (0,), np.int8)
 
 
 def scalar(dtype, data: bytes) -> np.generic:
-    """Stand for NumPy's ``scalar``: one number from its bytes."""
+    """Stand for NumPy's ``scalar``: read one number from its bytes."""
     dtype = numeric(dtype)
     if not isinstance(data, bytes) or len(data) != dtype.itemsize:
         refuse('numpy._core.multiarray.scalar')
@@ -98,10 +98,10 @@ def scalar(dtype, data: bytes) -> np.generic:
 
 
 class PickledHistoryBuffer(HistoryBuffer):
-    """Stands for ``HistoryBuffer``, and is one as soon as it is filled.
+    """Stands for ``HistoryBuffer``, and becomes one when it is filled.
 
-    The original takes whatever callables the file brings into a dict that
-    all its instances share.
+    The original puts callables from the file into a dict that all its
+    instances share.
     """
 
     def __setstate__(self, state):
@@ -121,7 +121,7 @@ class PickledHistoryBuffer(HistoryBuffer):
 
 
 def statistic(owner, name: str):
-    """Stand for ``getattr``: of HistoryBuffer, its own statistics only."""
+    """Stand for ``getattr``: return a statistic of HistoryBuffer only."""
     if (
         owner not in (PickledHistoryBuffer, HistoryBuffer)
         or name not in STATISTICS
@@ -145,10 +145,10 @@ STAND_INS = [
 
 
 class PlainConfig:
-    """Stands for yacs' ``CfgNode``, which released checkpoints hold.
+    """Stands for yacs' ``CfgNode``, which released checkpoints contain.
 
-    What comes of it is a dict: torch fills no other type, and nothing of
-    yacs is imported or run.
+    It becomes a dict, the only such type that torch fills; yacs is neither
+    imported nor run.
     """
 
     def __new__(cls, *args):
@@ -161,7 +161,7 @@ RELEASED_CONFIG = 'yacs.config.CfgNode'
 
 
 def history_buffer_loads() -> bool:
-    """Tell whether torch takes a HistoryBuffer from a file as it is."""
+    """Check whether torch loads a HistoryBuffer without a stand-in."""
     file = io.BytesIO()
     torch.save(HistoryBuffer([1.0], [1]), file)
     file.seek(0)
@@ -173,10 +173,10 @@ def history_buffer_loads() -> bool:
 
 
 def allow_stand_ins():
-    """Have torch rebuild a HistoryBuffer and NumPy's numbers by stand-ins."""
+    """Make torch rebuild HistoryBuffer and NumPy objects by stand-ins."""
     torch.serialization.add_safe_globals(STAND_INS)
 
 
 def allow_released_configs():
-    """Have torch rebuild the config in a released checkpoint as a dict."""
+    """Make torch rebuild the config of a released checkpoint as a dict."""
     torch.serialization.add_safe_globals([(PlainConfig, RELEASED_CONFIG)])

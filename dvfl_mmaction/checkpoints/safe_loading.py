@@ -1,19 +1,15 @@
-"""Read checkpoints without running what they carry.
+"""Read checkpoints without running code from them.
 
-``weights_only`` is on for every file, and what cannot be read is refused in
-one line: the file, what is wrong with it, and the remedy.
+``weights_only`` is on for every file. A file that cannot be read is reported
+in one line: the file, the fault, and the remedy.
 """
 
 import functools
-import io
 import json
 import os
 import pickle
-import pickletools
-import re
 import warnings
 import zipfile
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from pathlib import Path
 
 import torch
@@ -23,53 +19,44 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import UserError
 from .safe_globals import allow_released_configs
+from .unsafe_names import unsafe_names
 
-# Where torch, or a stand-in of ours, names what it refused.
-REFUSALS = (
-    r'refused: (\S+)',
-    r'GLOBAL (\S+) (?:was not|whose module)',
-    r'unrecognized function <(?:function|class) \'?([^\s\'>]+)',
-    r'(?:build|create new object) .*but got <class \'([^\']+)\'>',
-    r'``([\w.]+)`` must be imported',
-)
-# Under it, a safetensors file of ours has its meta, as JSON.
+# The key of this project's metadata, JSON, in a safetensors file.
 SAFETENSORS_META = 'dvfl_mmaction'
-# What a file of plain weights names.
-WEIGHTS = r'torch\.\w+$|torch\._utils\.|torch\.storage\.|collections\.'
-ARCHIVE = b'PK\x03\x04'  # what a file that torch.save has written begins with
-# What torch says of a file that is none of its own, in a user's words; it
-# would advise to turn weights_only off.
-KINDS = {
+ARCHIVE = b'PK\x03\x04'  # the first bytes of a file of torch.save
+# Parts of torch's errors, and what to report instead: torch itself advises
+# to turn weights_only off.
+FAULTS = {
     'TorchScript': 'it is a TorchScript program',
-    'legacy .tar': 'it is no archive that torch.save writes now',
-    'Unsupported operand': 'it is not what torch.save writes',
+    'legacy .tar': 'torch.save does not write archives of this kind',
+    'Unsupported operand': 'torch.save does not write files of this kind',
 }
 
 
 class CheckpointError(UserError):
-    """A file was given as a checkpoint and cannot be read as one."""
+    """A file cannot be read as a checkpoint."""
 
 
 class UnsafeCheckpointError(CheckpointError):
-    """A checkpoint names code that loading it would run."""
+    """A checkpoint names code that an unsafe load would run."""
 
 
 class MissingCheckpointError(CheckpointError, FileNotFoundError):
-    """There is no file where a checkpoint was wanted."""
+    """A checkpoint was not found."""
 
 
 def load_checkpoint_file(path, mmap=False) -> dict:
-    """Load a checkpoint onto the CPU, never running code from it.
+    """Load a checkpoint onto the CPU without running code from it.
 
     Args:
-        path: A file, or an address that MMEngine can read.
-        mmap: As for :func:`load_from_local`; the path is a local file then.
+        path: A file, or a URL that MMEngine can read.
+        mmap: As for :func:`load_from_local`; requires a local file.
 
     Raises:
-        CheckpointError: If it is missing, damaged, no checkpoint, or carries
-            code.
+        CheckpointError: If the file is missing, damaged, not a checkpoint,
+            or holds code.
     """
-    install()
+    register_safe_loaders()
     if mmap:
         return load_from_local(path, 'cpu', mmap=True)
     return CheckpointLoader.load_checkpoint(
@@ -78,13 +65,12 @@ def load_checkpoint_file(path, mmap=False) -> dict:
 
 
 def load_from_local(filename, map_location=None, mmap=False) -> dict:
-    """Load a local file; MMEngine's loader of this name, made safe.
+    """Load a local file; the safe version of MMEngine's function.
 
     Args:
-        filename: Path of the file, torch's or safetensors; ``~`` is
-            expanded.
+        filename: Path of a torch or safetensors file; ``~`` is expanded.
         map_location: As for :func:`torch.load`.
-        mmap: Map the file instead of reading it, if its format allows.
+        mmap: Map the file instead of reading it, if its format allows it.
 
     Raises:
         CheckpointError: As for :func:`load_checkpoint_file`.
@@ -94,7 +80,7 @@ def load_from_local(filename, map_location=None, mmap=False) -> dict:
     if _is_safetensors(path):
         return _load_safetensors(path, map_location)
     with warnings.catch_warnings():
-        # Told in the error, where it matters.
+        # The error reports these.
         warnings.filterwarnings('ignore', 'Detected pickle protocol')
         warnings.filterwarnings('ignore', '.*looks like a TorchScript')
         try:
@@ -105,29 +91,29 @@ def load_from_local(filename, map_location=None, mmap=False) -> dict:
                 mmap=mmap and _begins(path) == ARCHIVE,
             )
         except pickle.UnpicklingError as error:
-            name = _refused_name(str(error), path)
-            if name is None:
+            names = unsafe_names(str(error), path)
+            if not names:
                 raise _unreadable(path, error) from None
-            if _breaks_off_within(path, name):
-                raise _unreadable(path, 'it breaks off') from None
-            raise _unsafe(path, name) from None
+            if _ends_within(path, names[0]):
+                raise _unreadable(path, 'it is truncated') from None
+            raise _unsafe(path, names) from None
         except (OSError, MemoryError, torch.OutOfMemoryError):
             raise
-        except Exception as error:  # a damaged file raises anything at all
+        except Exception as error:  # a damaged file may raise any error
             if 'Attempting to deserialize' in str(error):
-                raise  # the file is sound: its device is absent here
+                raise  # the file is sound, its device is absent
             raise _unreadable(path, error) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(
-            f'{path} holds a {type(checkpoint).__name__}, not a checkpoint: '
-            'a dict of weights, or one with them under state_dict, was '
-            'wanted; give a file that a training run has saved'
+            f'{path} holds a {type(checkpoint).__name__}, not a checkpoint; '
+            'wanted: a dict of weights, or a dict with weights under '
+            'state_dict; give a file that a training run saved'
         )
     return checkpoint
 
 
 def _is_safetensors(path):
-    """Tell by the suffix, or by a length of 8 bytes and then JSON."""
+    """Check the suffix, or for a length of 8 bytes followed by JSON."""
     with open(path, 'rb') as file:
         start = file.read(9)
     header = int.from_bytes(start[:8], 'little')
@@ -137,7 +123,7 @@ def _is_safetensors(path):
 
 
 def _load_safetensors(path, map_location):
-    """Load a file that has no code, in the form of MMEngine's."""
+    """Load weights and metadata, in the form of MMEngine's checkpoints."""
     device = map_location if isinstance(map_location, str) else 'cpu'
     try:
         with safe_open(path, 'pt', device=device) as file:
@@ -154,8 +140,8 @@ def _load_safetensors(path, map_location):
     return dict(state_dict=weights, meta=meta if type(meta) is dict else {})
 
 
-def install():
-    """Make MMEngine load local files and downloads by this module."""
+def register_safe_loaders():
+    """Make MMEngine load local files and downloads with this module."""
     allow_released_configs()
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     download = mmengine_checkpoint.load_url
@@ -164,7 +150,7 @@ def install():
 
 
 def _weights_only_download(download):
-    """Wrap torch's download function, which runs code unless told not to."""
+    """Wrap torch's download function, whose default runs code."""
 
     @functools.wraps(download)
     def load_url(url, *args, **kwargs):
@@ -172,34 +158,33 @@ def _weights_only_download(download):
         try:
             return download(url, *args, **kwargs)
         except pickle.UnpicklingError as error:
-            name = _refused_name(str(error)) or 'what is not weights'
-            raise _unsafe(url, name) from None
+            raise _unsafe(url, unsafe_names(str(error))) from None
 
     load_url.__module__ = __name__
     return load_url
 
 
 def _check_content(path):
-    """Refuse what is no checkpoint by its first and last bytes."""
+    """Reject a file whose first or last bytes are not a checkpoint's."""
     if path.is_dir():
         raise CheckpointError(
-            f'{path} is a folder, a checkpoint file was wanted; give one of '
-            'the .pth files'
+            f'{path} is a folder; wanted: a checkpoint file; give one of '
+            'its .pth files'
         )
     if not path.is_file():
         raise MissingCheckpointError(
-            f'there is no file {path}, a checkpoint was wanted; correct the '
-            'path, or train or convert the checkpoint first'
+            f'the checkpoint {path} was not found; correct the path, or '
+            'train or convert the checkpoint first'
         )
     start = _begins(path)
     if not start:
         raise CheckpointError(
-            f'{path} is empty (0 bytes), a checkpoint was wanted; copy or '
+            f'{path} is empty (0 bytes); wanted: a checkpoint; copy or '
             'download it again'
         )
     if start == ARCHIVE and not zipfile.is_zipfile(path):
         raise CheckpointError(
-            f'{path} is cut short after {path.stat().st_size} bytes; copy or '
+            f'{path} is truncated after {path.stat().st_size} bytes; copy or '
             'download it again'
         )
 
@@ -209,92 +194,35 @@ def _begins(path):
         return file.read(len(ARCHIVE))
 
 
-def _breaks_off_within(path, name):
-    """Tell whether a file ends inside a name, which then is none."""
+def _ends_within(path, name):
+    """Check whether a file ends inside a name, which is then incomplete."""
     last = name.rstrip('.').rpartition('.')[2].encode()
     with open(path, 'rb') as file:
         file.seek(max(0, path.stat().st_size - len(last) - 2))
         end = file.read().rstrip(b'\n')
-    # torch takes the last letter for the end of the line.
+    # torch drops the last letter in place of the end of the line.
     return end.endswith(last) or end[:-1].endswith(last)
 
 
-def _unsafe(source, name):
+def _unsafe(source, names):
     return UnsafeCheckpointError(
-        f'{source} carries code or a type that is not weights ({name}); it '
-        'was refused and nothing of it was run; ask its author for a file '
-        "that holds only {'state_dict': model.state_dict()}"
+        f'{source} contains code, or a type that is not weights '
+        f'({", ".join(names) or "without a name"}); it was refused, and none '
+        'of its code was run; ask its author for a file that holds only '
+        "{'state_dict': model.state_dict()}"
     )
 
 
 def _unreadable(path, error):
     detail = str(error).partition('WeightsUnpickler error:')[2] or str(error)
     detail = next(iter(detail.strip().splitlines()), type(error).__name__)
-    if isinstance(error, KeyError):  # its text is the key alone
-        detail = KINDS['Unsupported operand']
-    for mark, kind in KINDS.items():
-        if mark in detail:
-            detail = kind
+    if isinstance(error, KeyError):  # its text is only the key
+        detail = FAULTS['Unsupported operand']
+    for part, fault in FAULTS.items():
+        if part in detail:
+            detail = fault
     return CheckpointError(
-        f'{path} cannot be read as a checkpoint ({detail}): it is damaged, '
-        'or of another kind; copy it again, or give a file that torch.save '
-        'has written'
+        f'{path} cannot be read as a checkpoint ({detail}): the file is '
+        'damaged or of another kind; copy it again, or give a file that '
+        'torch.save wrote'
     )
-
-
-def _refused_name(message, path=None):
-    """Find which name of a file was refused; None if it was none."""
-    for pattern in REFUSALS:
-        if match := re.search(pattern, message):
-            name = match[1]
-            return _of_python3(name if '.' in name else f'builtins.{name}')
-    if path is None or 'Unsupported operand' not in message:
-        return None
-    # A pickle newer than torch's own: read its names off without running it.
-    for name in _pickled_names(path):
-        if not re.match(WEIGHTS, name):
-            return _of_python3(name)
-    return None
-
-
-def _of_python3(name):
-    """Translate a name that pickle has written as Python 2 called it."""
-    module, _, attribute = name.rpartition('.')
-    module, attribute = NAME_MAPPING.get(
-        (module, attribute), (IMPORT_MAPPING.get(module, module), attribute)
-    )
-    return f'{module}.{attribute}'
-
-
-def _pickled_names(path):
-    """List the functions and types that a file's pickles name, in order."""
-    data = path.read_bytes()
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            data = b''.join(
-                archive.read(name)
-                for name in archive.namelist()
-                if name.endswith('data.pkl')
-            )
-    stream, names = io.BytesIO(data), []
-    try:
-        while stream.tell() < len(data):  # the old format has several
-            names += _names_of_one_pickle(stream)
-    except ValueError:
-        pass  # past the last pickle, or damaged: these are the names
-    return names
-
-
-def _names_of_one_pickle(stream):
-    strings, memo = [], {}
-    for opcode, argument, _ in pickletools.genops(stream):
-        if opcode.name in ('GLOBAL', 'INST'):
-            yield argument.replace(' ', '.', 1)
-        elif opcode.name == 'STACK_GLOBAL':
-            yield '.'.join(strings[-2:])
-        elif opcode.name == 'MEMOIZE':
-            memo[len(memo)] = strings[-1] if strings else ''
-        elif opcode.name in ('BINGET', 'LONG_BINGET'):
-            strings.append(memo.get(argument, ''))
-        elif isinstance(argument, str):
-            strings.append(argument)

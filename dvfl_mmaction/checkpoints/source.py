@@ -1,4 +1,4 @@
-"""Recognise what a checkpoint file is, and take its weights out."""
+"""Recognise the layout of a checkpoint file and extract its weights."""
 
 import os
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ from .key_maps import (
 )
 from .safe_loading import CheckpointError, load_checkpoint_file
 
-# Where a file has its weights, the first that is there. Averaged weights
-# (EMA) come first: they are those that training reports its accuracy for.
+# Keys of the weights in a file; the first one found is used. Averaged weights
+# (EMA) come first: training reports the accuracy of these.
 CONTAINERS = ('model_ema', 'state_dict_ema', 'state_dict', 'model')
-SHOWN = 8  # weights in a message
+SHOWN = 8  # weights named in a message
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -34,11 +34,11 @@ class Source:
 
     Args:
         path: The file.
-        weights: By the names that the file's layout has for them.
-        layout: What the file is.
-        container: The key that they were under; '' for none.
-        averaged: Whether they are an average over training (EMA).
-        left_out: Keys of what else the file has.
+        weights: Weights by the names of the file's layout.
+        layout: Layout of the file.
+        container: Key of the weights in the file; '' if at the top level.
+        averaged: Whether the weights are an average over training (EMA).
+        left_out: The other keys of the file.
         meta: The file's own ``meta``, if it has one.
     """
 
@@ -52,14 +52,14 @@ class Source:
 
     @property
     def title(self) -> str:
-        """What the file is, in words."""
+        """Short description of the file."""
         converted = self.meta.get('dvfl_mmaction_version')
         return self.layout.title + (
             f', converted by dvfl_mmaction {converted}' if converted else ''
         )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes by a recognizer's names, of the weights that have one."""
+        """Shapes by a recognizer's names, without the dropped weights."""
         return {
             renamed: tuple(value.shape)
             for name, value in self.weights.items()
@@ -70,14 +70,14 @@ class Source:
         """Read the architecture off the weights.
 
         Raises:
-            CheckpointError: If the stem is not there.
+            CheckpointError: If the stem is missing.
         """
         found = read_architecture(self.shapes())
         if found is None:
             raise CheckpointError(
                 f'{self.path} looks like {self.layout.title} but has no '
-                'patch_embed.proj.weight of 4 or 5 dimensions, from which '
-                'the architecture is read; give a whole checkpoint'
+                'patch_embed.proj.weight of 4 or 5 dimensions, which the '
+                'architecture is read from; give a complete checkpoint'
             )
         return found
 
@@ -86,12 +86,12 @@ def read_source(path, mmap: bool = False) -> Source:
     """Load a checkpoint and recognise its layout.
 
     Args:
-        path: A file, or an address that MMEngine can read.
-        mmap: Map a local file instead of reading it: parts that nobody asks
-            for, such as an optimizer's state, then take no memory.
+        path: A file, or a URL that MMEngine can read.
+        mmap: Map a local file instead of reading it: unused parts, such as
+            the state of an optimizer, then take no memory.
 
     Raises:
-        CheckpointError: If it cannot be read, or is of no layout known here.
+        CheckpointError: If the file cannot be read or its layout is unknown.
     """
     path = os.fspath(path)
     checkpoint = load_checkpoint_file(path, mmap=mmap)
@@ -117,10 +117,10 @@ def read_source(path, mmap: bool = False) -> Source:
 
 
 def check_tensors(weights: Mapping, path: str, container: str):
-    """Refuse a dict that is not weights by their names.
+    """Check that a dict holds floating-point tensors by name.
 
     Raises:
-        CheckpointError: With what there is instead.
+        CheckpointError: With what it holds instead.
     """
     others = [
         f'{name} ({type(value).__name__})'
@@ -130,27 +130,27 @@ def check_tensors(weights: Mapping, path: str, container: str):
     if others or not weights:
         raise CheckpointError(
             f'{path} has {", ".join(others[:SHOWN]) or "nothing"} under '
-            f'{container or "its top level"} where weights by their names '
-            'were wanted; give a checkpoint with them at its top level or '
-            f'under {", ".join(CONTAINERS)}'
+            f'{container or "its top level"}; wanted: weights by name; give '
+            'a checkpoint with weights at its top level or under '
+            f'{", ".join(CONTAINERS)}'
         )
     others = [
-        f'{name} {tuple(value.shape)} ({describe_values(value)})'
+        f'{name} {tuple(value.shape)} ({non_float_kind(value)})'
         for name, value in weights.items()
-        if describe_values(value)
+        if non_float_kind(value)
     ]
     if others:
         more = len(others) - SHOWN
         raise CheckpointError(
-            f'{path} has weights that are no plain floating-point numbers: '
+            f'{path} has weights that are not plain floating-point numbers: '
             f'{", ".join(others[:SHOWN])}'
             + (f', and {more} more' if more > 0 else '')
-            + '; give a checkpoint as training has saved it'
+            + '; give a checkpoint as training saved it'
         )
 
 
-def describe_values(value: Tensor) -> str:
-    """What a tensor has instead of floating-point numbers; '' if nothing."""
+def non_float_kind(value: Tensor) -> str:
+    """Kind of a tensor that is not plain floating point; '' if it is."""
     if value.is_meta:
         return 'no values'
     if value.layout is not torch.strided:
@@ -159,7 +159,7 @@ def describe_values(value: Tensor) -> str:
 
 
 def strip_prefixes(weights: Mapping) -> dict[str, Tensor]:
-    """Drop what DataParallel and torch.compile put before every name."""
+    """Remove the prefixes that DataParallel and torch.compile add."""
     weights = dict(weights)
     while prefix := next(
         (p for p in PREFIXES if all(k.startswith(p) for k in weights)), None
@@ -169,10 +169,10 @@ def strip_prefixes(weights: Mapping) -> dict[str, Tensor]:
 
 
 def recognise(weights: Mapping, path: str) -> Layout:
-    """Tell a layout by the names in it.
+    """Recognise a layout by its names.
 
     Raises:
-        CheckpointError: If no name is of one that is known, or not all are.
+        CheckpointError: If the names fit no known layout, or not all fit.
     """
     names = {template(name) for name in weights}
     layout = None
@@ -191,19 +191,19 @@ def recognise(weights: Mapping, path: str) -> Layout:
         if not unknown:
             return layout
         raise CheckpointError(
-            f'{path} looks like {layout.title} but has weights that none has '
-            f'in Video-FocalNet or FocalNet (SRF, LRF): '
+            f'{path} looks like {layout.title} but has weights that '
+            'Video-FocalNet and FocalNet (SRF, LRF) do not have: '
             f'{list_shapes(unknown)}; give a checkpoint of one of these'
         )
     raise CheckpointError(
-        f'{path} is no FocalNet: not one of its {len(weights)} weights has a '
-        f'name of one ({list_shapes(weights, SHOWN)}); give a checkpoint of a '
-        'Video-FocalNet, a VFL-Net, or a 2-D FocalNet'
+        f'{path} is not a FocalNet: none of its {len(weights)} weights is '
+        f'named as in one ({list_shapes(weights, SHOWN)}); give a checkpoint '
+        'of a Video-FocalNet, a VFL-Net, or a 2-D FocalNet'
     )
 
 
 def list_shapes(weights: Mapping, limit: int | None = None) -> str:
-    """``'name (2, 3), ...'``; of more than ``limit`` the number of others."""
+    """Format as ``'name (2, 3), ...'``; count those beyond ``limit``."""
     shown = [
         f'{name} {tuple(value.shape if torch.is_tensor(value) else value)}'
         for name, value in list(weights.items())[:limit]

@@ -17,11 +17,11 @@ from .safe_loading import SAFETENSORS_META
 
 
 class ConcisePickle:
-    """A pickle module that keeps only the references that are used.
+    """A pickle module that writes only the memo entries that are used.
 
-    Unused ones are a third of what torch writes about tensors. Without them
-    the names, which are longer than the released ones, do not make a file
-    of weights grow.
+    Unused entries are a third of what torch writes about tensors. Without
+    them, a converted file is no larger than the released one, although its
+    names are longer.
     """
 
     class Pickler(pickle.Pickler):
@@ -38,26 +38,26 @@ class ConcisePickle:
 
 
 def write_checkpoint(path, weights: dict[str, Tensor], key: str, meta: dict):
-    """Write weights to a temporary name, then rename.
+    """Write weights to a temporary file, then rename it.
 
     Args:
-        path: What to write; with the suffix ``.safetensors`` in that format.
-        weights: By name.
-        key: The key to put them under; safetensors has none.
-        meta: Plain values, about the weights.
+        path: The file; the suffix ``.safetensors`` selects that format.
+        weights: Weights by name.
+        key: The key of the weights in the file; unused in safetensors.
+        meta: Plain values that describe the weights.
 
     Raises:
-        UserError: If the folder is not there or cannot be written to.
+        UserError: If the file cannot be written.
     """
     path = Path(path)
     weights = {name: compact(value) for name, value in weights.items()}
-    # torch puts the stem into the name of every record: keep it short.
+    # torch repeats the stem in the name of every record: keep it short.
     part = path.with_name(f'w.part{os.getpid()}')
     try:
         if path.suffix == '.safetensors':
-            about = {'format': 'pt', SAFETENSORS_META: json.dumps(meta)}
-            save_file(weights, part, about)
-            part.chmod(0o666 & ~current_umask())  # it has left 0600
+            metadata = {'format': 'pt', SAFETENSORS_META: json.dumps(meta)}
+            save_file(weights, part, metadata)
+            part.chmod(0o666 & ~current_umask())  # save_file sets 0600
         else:
             torch.save(
                 {key: weights, 'meta': meta},
@@ -67,33 +67,32 @@ def write_checkpoint(path, weights: dict[str, Tensor], key: str, meta: dict):
         os.replace(part, path)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f'{path} cannot be written ({explain(error)}); give a place in a '
-            'folder that can be written to and has room'
+            f'{path} cannot be written ({write_failure(error)}); give a path '
+            'in a writable folder with free space'
         ) from error
     finally:
-        # A folder that nothing can be written to has nothing to remove, and
-        # says so with an error of its own.
+        # In a read-only folder there is no file, and unlink() fails.
         with contextlib.suppress(OSError):
             part.unlink()
 
 
-def explain(error: Exception) -> str:
-    """Why a file could not be written, without where in torch it failed."""
+def write_failure(error: Exception) -> str:
+    """Reason why a file was not written, without torch's source location."""
     text = str(getattr(error, 'strerror', None) or error)
     if 'unexpected pos' in text:
-        return 'it was cut short: the disk, or a limit of file size, is full'
+        return 'truncated: the disk is full, or a file size limit is reached'
     return text.rpartition('strerror: ')[2]
 
 
 def current_umask() -> int:
-    """Permissions that new files do not get."""
+    """Permissions that are withheld from new files."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def compact(value: Tensor) -> Tensor:
-    """Copy a view of something larger, or one that is not contiguous."""
+    """Copy a tensor that is a view of a larger one or is not contiguous."""
     value = value.detach()
     own = value.numel() * value.element_size()
     if value.is_contiguous() and value.untyped_storage().nbytes() == own:

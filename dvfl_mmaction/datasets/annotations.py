@@ -1,4 +1,4 @@
-"""Lists of clips and labels, with a header that says what they are."""
+"""Lists of clips and labels, with an optional header."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ class Annotations:
     Attributes:
         clips: (name, label) of each clip. A name is a path relative to the
             data set's folder of videos, with ``/``; a label counts from 0.
-        header: What the file says of itself, such as ``dataset``, ``split``
+        header: Facts about the list, such as ``dataset``, ``split``
             (``official 1``, ``paper``) and ``part``; written in this order.
     """
 
@@ -23,24 +23,26 @@ class Annotations:
 
 
 def read_annotations(path: str | Path) -> Annotations:
-    """Read MMAction2's list of videos, a line ``name label`` a clip.
+    """Read MMAction2's list of videos, one line ``name label`` per clip.
 
     Lines of ``# key: value`` at the top are the header. A name may hold
     spaces: the label is what follows the last one. Empty lines are skipped.
 
     Raises:
-        UserError: If the file is not there, is no UTF-8 text or holds no
+        UserError: If the file is missing, is not UTF-8 text or holds no
             clip, or a line has no label of 0 or more.
     """
     path = Path(path)
     try:
         lines = path.read_text(encoding='utf-8').splitlines()
     except FileNotFoundError:
-        raise UserError(f'{path} is not there') from None
+        raise UserError(
+            f'{path} not found; give an existing list of clips'
+        ) from None
     except (UnicodeDecodeError, IsADirectoryError) as error:
         raise UserError(
-            f'{path} is no list of clips: {error}; give a text file in '
-            'UTF-8 with a line "path label" a clip'
+            f'{path} is not a list of clips: {error}; give a text file in '
+            'UTF-8 with one line "path label" per clip'
         ) from None
     clips, header = [], {}
     for number, line in enumerate(map(str.strip, lines), 1):
@@ -57,13 +59,13 @@ def read_annotations(path: str | Path) -> Annotations:
             clips.append((name.strip(), int(label)))
     if not clips:
         raise UserError(
-            f'{path} holds no clip; give a line "path label" a clip'
+            f'{path} holds no clip; give one line "path label" per clip'
         )
     return Annotations(clips, header)
 
 
 def write_annotations(path: Path, annotations: Annotations):
-    """Write what :func:`read_annotations` reads; all of it, or nothing."""
+    """Write a list for :func:`read_annotations`, atomically."""
     head = [f'# {key}: {value}' for key, value in annotations.header.items()]
     write_lines(
         path, head + [f'{n} {label}' for n, label in annotations.clips]
@@ -71,5 +73,5 @@ def write_annotations(path: Path, annotations: Annotations):
 
 
 def write_lines(path: Path, lines: list[str]):
-    """Write under another name, then rename: all of it, or nothing."""
+    """Write lines of text atomically."""
     write_whole(path, ''.join(f'{line}\n' for line in lines))

@@ -1,4 +1,4 @@
-"""MMAction2's video data set, for lists and clips as they come."""
+"""MMAction2's video data set, made robust against broken clips."""
 
 import os.path as osp
 from contextlib import nullcontext
@@ -18,37 +18,37 @@ try:
 except ImportError:  # no wheel for this platform; PyAV is the default
     DECORDError = BrokenClipError
 
-# What the decoders raise; anything else is a mistake in the pipeline.
+# Raised by the decoders; any other exception is a fault in the pipeline.
 READ_ERRORS = (BrokenClipError, DECORDError, OSError, RuntimeError)
 MAX_REPLACEMENTS = 100  # clips in a row that cannot be read
 
 
 @DATASETS.register_module()
 class ClipDataset(VideoDataset):
-    """A ``VideoDataset`` that goes on where a clip cannot be read.
+    """A ``VideoDataset`` that continues if a clip cannot be read.
 
-    In training, such a clip is replaced by another one of the data set,
-    with its label, drawn from the same stream. In testing, the sample keeps
-    its label and its place; its pixels are those of the next clip that can
-    be read, and it is marked, so that ``ClipMetric`` counts it as wrong
-    whatever the model says. A sample's meta information names what was
-    broken: ``broken``, a tuple of (file, reason), on the samples that met
-    any. ``BrokenClipsHook`` gathers and reports them.
+    In training, a broken clip is replaced by another clip of the data set
+    and its label, drawn from the same stream. In testing, the sample keeps
+    its label and its position; its pixels are those of the next readable
+    clip, and it is marked, so that ``ClipMetric`` counts it as wrong for any
+    prediction. The meta information of such a sample has ``broken``, a tuple
+    of (file, reason). ``BrokenClipsHook`` collects and reports them.
 
     With ``StreamSampler``, all random draws of the pipeline come from
     (seed, epoch, sample). With another sampler they come from the global
     generators, as in MMAction2.
 
-    Lists are those of :func:`read_annotations`: MMAction2's, that may have
-    a header and names with spaces. Arguments are ``VideoDataset``'s, of
-    which ``multi_class``, ``num_classes`` and ``delimiter`` are not used.
+    Lists are read by :func:`read_annotations`: MMAction2's format, with an
+    optional header; names may contain spaces. Arguments are those of
+    ``VideoDataset``; ``multi_class``, ``num_classes`` and ``delimiter`` are
+    not used.
 
     Attributes:
-        header: What the list says of itself (data set, split, part).
+        header: Header of the list (data set, split, part).
     """
 
     def load_data_list(self) -> list[dict]:
-        """Read the list; a clip is ``filename`` and ``label``."""
+        """Read the list; each clip has ``filename`` and ``label``."""
         annotations = read_annotations(self.ann_file)
         self.header = annotations.header
         folder = self.data_prefix.get('video') or ''
@@ -66,10 +66,10 @@ class ClipDataset(VideoDataset):
         return path.read_text(encoding='utf-8').splitlines()
 
     def __getitem__(self, idx: int) -> dict:
-        """The sample of a clip, or of the one that stands in for it."""
+        """The sample of a clip, or of its replacement if it is broken."""
         self.full_init()
         broken, index = [], int(idx)
-        others = self._others(idx)
+        replacements = self._replacements(idx)
         while True:
             draws = (
                 seeded(idx.generator(0, len(broken)))
@@ -86,13 +86,14 @@ class ClipDataset(VideoDataset):
             if len(broken) == MAX_REPLACEMENTS:
                 raise UserError(
                     f'{len(broken)} clips of {self.ann_file} in a row cannot '
-                    f'be read; the last is {name}: {broken[-1][1]}'
+                    f'be read; the last is {name}: {broken[-1][1]}; check the '
+                    'data set with tools/prepare_dataset.py --check'
                 )
-            index = next(others)
+            index = next(replacements)
         return self._mark(data, int(idx), broken)
 
-    def _others(self, idx):
-        """Clips to stand in for one: drawn in training, else the next."""
+    def _replacements(self, idx):
+        """Replacements of a clip: drawn in training, the next in testing."""
         if self.test_mode:
             while True:
                 idx = (int(idx) + 1) % len(self)
@@ -110,7 +111,7 @@ class ClipDataset(VideoDataset):
         sample = data['data_samples']
         meta = dict(sample_idx=idx, filename=info['filename'])
         if broken:
-            # In testing only the clip itself counts, not its stand-ins.
+            # In testing only the clip itself counts, not its replacements.
             meta['broken'] = tuple(broken[: 1 if self.test_mode else None])
             if self.test_mode:
                 sample.set_gt_label(info['label'])

@@ -1,4 +1,4 @@
-"""Colour augmentations that treat every frame of a clip alike."""
+"""Colour augmentations that change all frames of a clip in the same way."""
 
 import cv2
 import numpy as np
@@ -17,12 +17,12 @@ class ClipColorJitter(BaseTransform):
     """Change brightness, contrast, saturation and hue of a clip.
 
     The operations and their random order are those of torchvision's
-    ``ColorJitter``; what is drawn is drawn once a clip, so that colour does
-    not flicker where nothing moves. For the same reason the grey that
-    contrast is stretched about is the mean of the clip, not of each frame:
-    a pixel that stays the same from frame to frame stays the same here.
-    Values are rounded to nearest after each operation. Draws come from
-    NumPy's global generator, as those of MMAction2's transforms do.
+    ``ColorJitter``. Amounts are drawn once per clip, so that static pixels
+    do not flicker. For the same reason the centre of the contrast change is
+    the mean grey of the clip, not of each frame: a pixel that is constant
+    over the frames stays constant. Values are rounded to nearest after each
+    operation. Draws come from NumPy's global generator, as in MMAction2's
+    transforms.
 
     Required and modified key: ``imgs``, T frames, (H, W, 3) uint8 RGB; or,
     deferred, modified key: ``color_changes``, see :func:`defer`.
@@ -31,11 +31,11 @@ class ClipColorJitter(BaseTransform):
         prob: Probability that a clip is changed, in [0, 1].
         brightness: The pixels are multiplied by a factor drawn from
             [max(0, 1 - brightness), 1 + brightness]; >= 0.
-        contrast: Likewise, the distance from the clip's mean grey.
-        saturation: Likewise, the distance from the pixel's own grey.
-        hue: The hue is turned by an angle drawn from [-hue, hue], in turns
+        contrast: As brightness, for the distance from the clip's mean grey.
+        saturation: As brightness, for the distance from the pixel's grey.
+        hue: The hue is rotated by an angle drawn from [-hue, hue], in turns
             of the colour circle; in [0, 0.5].
-        deferred: Draw, and leave the work to ``ClipDataPreprocessor``.
+        deferred: Only draw; ``ClipDataPreprocessor`` applies the changes.
 
     Raises:
         UserError: If an argument is out of range, or, in use, if a frame is
@@ -59,7 +59,7 @@ class ClipColorJitter(BaseTransform):
         self.deferred = deferred
 
     def transform(self, results: dict) -> dict:
-        """Change ``results['imgs']``, as often as ``prob`` says."""
+        """Change ``results['imgs']`` with probability ``prob``."""
         if np.random.random() >= self.prob:
             return results
         order = np.random.permutation(4)
@@ -93,14 +93,14 @@ class ClipColorJitter(BaseTransform):
 
 @TRANSFORMS.register_module()
 class ClipGrayscale(BaseTransform):
-    """Turn a whole clip grey, with three equal channels.
+    """Convert a whole clip to grey, with three equal channels.
 
     Required and modified key: ``imgs``, T frames, (H, W, 3) uint8 RGB; or,
     deferred, modified key: ``color_changes``, see :func:`defer`.
 
     Args:
-        prob: Probability that a clip is turned grey, in [0, 1].
-        deferred: Draw, and leave the work to ``ClipDataPreprocessor``.
+        prob: Probability that a clip is converted, in [0, 1].
+        deferred: Only draw; ``ClipDataPreprocessor`` applies the changes.
 
     Raises:
         UserError: If ``prob`` is out of range, or, in use, if a frame is
@@ -112,7 +112,7 @@ class ClipGrayscale(BaseTransform):
         self.deferred = deferred
 
     def transform(self, results: dict) -> dict:
-        """Change ``results['imgs']``, as often as ``prob`` says."""
+        """Change ``results['imgs']`` with probability ``prob``."""
         if np.random.random() >= self.prob:
             return results
         if self.deferred:
@@ -129,20 +129,20 @@ class ClipGrayscale(BaseTransform):
 
 
 def defer(results: dict, changes: list) -> dict:
-    """Note what is to be done to a clip's colours, after what is noted.
+    """Append colour changes to those that are applied later.
 
-    ``results['color_changes']`` is a tuple of (operation, amount), from the
-    first to the last: 'brightness', 'contrast' or 'saturation' with its
-    factor, 'hue' with its turn. ``PackActionInputs`` has to be told to hand
-    it on: ``meta_keys=('color_changes',)``.
+    ``results['color_changes']`` is a tuple of (operation, amount) in order:
+    'brightness', 'contrast' or 'saturation' with its factor, 'hue' with its
+    turn. ``PackActionInputs`` needs ``meta_keys=('color_changes',)`` to pass
+    it on.
     """
     noted = results.get('color_changes', ())
     results['color_changes'] = (*noted, *changes)
     return results
 
 
-# An image below is (N, W, 3) uint8 RGB: the frames of a clip one under the
-# other, N = T * H, so that OpenCV takes a clip in one call.
+# An image below is (N, W, 3) uint8 RGB: the frames of a clip stacked
+# vertically, N = T * H, so that one call of OpenCV processes a clip.
 
 
 def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -157,7 +157,7 @@ def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def map_levels(image, gain, offset) -> np.ndarray:
-    """gain * image + offset, rounded and cut off at 0 and 255."""
+    """gain * image + offset, rounded and clipped to [0, 255]."""
     levels = gain * np.arange(256) + offset
     return cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
 
@@ -168,20 +168,21 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
-    """Turn the hue by ``turn`` in [-0.5, 0.5] of the colour circle.
+    """Rotate the hue by ``turn`` in [-0.5, 0.5] of the colour circle.
 
-    In float: OpenCV's 8-bit HSV has 180 hues and loses several levels of a
-    channel on the way there and back. In blocks of rows, whose floats fit
-    the processor's cache: a quarter of the time that a whole clip takes.
+    Computed in float, because OpenCV's 8-bit HSV has 180 hues and a round
+    trip changes a channel by several levels. Computed in blocks of rows,
+    whose floats fit the processor's cache: this takes a quarter of the time
+    of a whole clip.
     """
     turned = np.empty_like(image)
     rows = max(1, HUE_BLOCK // image.shape[1])
     for start in range(0, len(image), rows):
         block = image[start : start + rows].astype(np.float32)
         hsv = cv2.cvtColor(block, cv2.COLOR_RGB2HSV)
-        # In degrees. HSV2RGB takes hues of 360 and more, but none below 0.
+        # In degrees. HSV2RGB accepts hues of 360 and more, but none below 0.
         hsv[..., 0] += 360 * (turn % 1.0)
-        # Rounds and cuts off; there is no negative value to make positive.
+        # Rounds and clips; no value is negative, so abs changes nothing.
         cv2.convertScaleAbs(
             cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB),
             dst=turned[start : start + rows],
@@ -212,9 +213,9 @@ def stack_frames(frames, transform: BaseTransform) -> np.ndarray:
     for frame in frames:
         if frame.dtype != np.uint8 or frame.shape[2:] != (3,):
             raise UserError(
-                f'{type(transform).__name__} came upon a frame '
-                f'{frame.shape} of {frame.dtype}; it wants (height, width, '
-                '3) of uint8: put it after the decoding and before '
+                f'{type(transform).__name__} got a frame of shape '
+                f'{frame.shape} and type {frame.dtype}; it needs (height, '
+                'width, 3) and uint8: put it after decoding and before '
                 'FormatShape'
             )
     if isinstance(frames, np.ndarray):
@@ -223,13 +224,13 @@ def stack_frames(frames, transform: BaseTransform) -> np.ndarray:
 
 
 def split_frames(image: np.ndarray, like):
-    """Undo :func:`stack_frames`: a list, or an array where one came."""
+    """Undo :func:`stack_frames`; the type is that of ``like``."""
     clip = image.reshape(len(like), -1, *image.shape[1:])
     return clip if isinstance(like, np.ndarray) else list(clip)
 
 
 def check_range(name: str, value: float, high: float = np.inf) -> float:
-    """``value``, if it is a number in [0, high].
+    """Return ``value`` if it is a number in [0, high].
 
     Raises:
         UserError: If it is not.

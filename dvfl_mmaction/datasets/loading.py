@@ -1,4 +1,4 @@
-"""The first and the third step of a pipeline: open a video, decode it."""
+"""Pipeline steps that open a video and decode its frames."""
 
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
@@ -14,7 +14,7 @@ class ClipInit(BaseTransform):
     ``total_frames`` and ``avg_fps`` (frames per second, 0 if unknown).
 
     Raises:
-        BrokenClipError: In use, if the file is no video.
+        BrokenClipError: In use, if the file is not a video.
     """
 
     def transform(self, results: dict) -> dict:
@@ -33,7 +33,7 @@ class ClipDecode(BaseTransform):
     """Decode the sampled frames of a video that ``ClipInit`` opened.
 
     Required keys: ``video_reader`` and ``frame_inds``. Added keys: ``imgs``,
-    (H, W, 3) uint8 RGB a frame, ``original_shape`` and ``img_shape``,
+    (H, W, 3) uint8 RGB per frame, ``original_shape`` and ``img_shape``,
     (H, W).
 
     Raises:
@@ -42,7 +42,7 @@ class ClipDecode(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        # Closed whether or not it can be read: a file left open leaks.
+        # Closed even if it cannot be read: an open file leaks memory.
         with results.pop('video_reader') as reader:
             results['imgs'] = reader.read(results['frame_inds'].ravel())
         results['original_shape'] = results['imgs'][0].shape[:2]

@@ -1,4 +1,4 @@
-"""Which packets of a video must be decoded to have some of its frames."""
+"""Find the packets that must be decoded to read some frames of a video."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ import av
 from av.bitstream import BitStreamFilterContext
 
 VOP = b'\0\0\1\xb6'  # starts a picture of MPEG-4 part 2
-MAX_EMPTY_VOP = 19  # bytes: an MPEG-4 picture that says "as before"
+MAX_EMPTY_VOP = 19  # bytes: an MPEG-4 picture that repeats the last one
 I_VOP, B_VOP = 0, 2
 AVI_HEAD = 8  # bytes before a picture in AVI
 
 
 @dataclass
 class Picture:
-    """A packet that holds one picture, whole.
+    """A packet that holds exactly one picture.
 
     Attributes:
-        packet: What a decoder takes, with ``number`` for its time stamp,
-            which the decoder hands on to the frame; None if not read yet.
-        number: The frame's place in the order of display, from 0.
-        key: Decoding can start here: what is displayed from here on needs
-            nothing before.
-        reference: Other pictures may need this one.
+        packet: Input of a decoder. Its time stamp is ``number``, which the
+            decoder copies to the frame. None if not read yet.
+        number: The frame's position in display order, from 0.
+        key: Whether decoding can start here: nothing displayed from here
+            on needs an earlier picture.
+        reference: Whether other pictures may need this one.
     """
 
     packet: av.Packet | None
@@ -35,8 +35,8 @@ def index_stills(container, stream) -> list[Picture] | None:
     """The pictures of a Motion-JPEG AVI file, from its index alone.
 
     Returns:
-        Pictures to be read with :func:`read_still`; None where the file is
-        no such file, or its index is not whole.
+        Pictures to be read with :func:`read_still`; None if the file is
+        another format or its index is incomplete.
     """
     codec = stream.codec_context.name
     if codec != 'mjpeg' or container.format.name != 'avi':
@@ -51,10 +51,10 @@ def index_stills(container, stream) -> list[Picture] | None:
 
 
 def read_still(container, stream, number: int) -> av.Packet:
-    """A picture of a file that :func:`index_stills` knows.
+    """Read a picture of a file that :func:`index_stills` accepts.
 
     Raises:
-        ValueError: If there is another one in its place.
+        ValueError: If the index points to something else.
     """
     container.seek(number, stream=stream)
     packet = next(container.demux(stream), None)
@@ -67,24 +67,24 @@ def read_still(container, stream, number: int) -> av.Packet:
 
 
 def order_pictures(stream, packets: list) -> list[Picture] | None:
-    """What each packet holds, where that is certain.
+    """The picture in each packet, if that is certain.
 
     Args:
-        stream: The packets' stream, that is still open.
-        packets: All of the stream, in the order of the file.
+        stream: The stream of the packets; still open.
+        packets: All packets of the stream, in file order.
 
     Returns:
-        In the order of decoding; None where the codec is another one or
-        anything about the file leaves a doubt (lost, cut or joined
-        pictures, time stamps that are missing): decode all of it then.
+        Pictures in decoding order. None for another codec, or in any doubt
+        (lost, cut or joined pictures, missing time stamps): then everything
+        must be decoded.
     """
     packets = [packet for packet in packets if packet.size]
     if any(p.is_discard or p.is_corrupt for p in packets):
         return None
-    describe = dict(h264=order_h264, mpeg4=order_mpeg4, mjpeg=order_mjpeg).get(
+    order = dict(h264=order_h264, mpeg4=order_mpeg4, mjpeg=order_mjpeg).get(
         stream.codec_context.name
     )
-    pictures = describe(stream, packets) if describe else None
+    pictures = order(stream, packets) if order else None
     if pictures is None or len(pictures) != len(packets):
         return None
     for picture in pictures:
@@ -97,11 +97,11 @@ def order_mjpeg(stream, packets):
 
 
 def order_h264(stream, packets):
-    """Numbers from the time stamps; roles from the heads of the slices."""
+    """Numbers from time stamps; key and reference from slice headers."""
     extra = stream.codec_context.extradata or b''
     times = [packet.pts for packet in packets]
     if extra[:1] != b'\1' or len(extra) < 7 or None in times:
-        return None  # not as MP4 and Matroska hold it
+        return None  # not the form in MP4 and Matroska
     numbers = {time: i for i, time in enumerate(sorted(times))}
     if len(numbers) < len(times):
         return None
@@ -112,7 +112,7 @@ def order_h264(stream, packets):
         if not slices or {h & 31 for h in slices} - {1, 5}:
             return None  # cut off, or in data partitions
         key = all(h & 31 == 5 for h in slices)
-        # A packet that brings new parameters (7, 8) is never left out.
+        # A packet with new parameters (7, 8) is never skipped.
         reference = any(h & 0x60 or h & 31 in (7, 8) for h in heads)
         number = numbers[packet.pts]
         pictures.append(Picture(packet, number, key, reference))
@@ -124,7 +124,7 @@ def h264_heads(data: memoryview, length_size: int) -> Iterator[int]:
     at = 0
     while at + length_size < len(data):
         size = int.from_bytes(data[at : at + length_size], 'big')
-        if data[at + length_size] & 31 != 6:  # its rank says nothing
+        if data[at + length_size] & 31 != 6:  # its rank has no meaning
             yield data[at + length_size]
         at += length_size + size
 
@@ -132,12 +132,12 @@ def h264_heads(data: memoryview, length_size: int) -> Iterator[int]:
 def order_mpeg4(stream, packets):
     """Numbers from the kinds of the pictures.
 
-    A B-picture is displayed at once, another one when the next that is no
-    B-picture comes.
+    A B-picture is displayed at once; any other one is displayed when the
+    next one that is not a B-picture arrives.
     """
     kinds = mpeg4_kinds(packets)
     if kinds is None and are_packed(packets):
-        packets = take_apart(stream, packets)
+        packets = split_packed(stream, packets)
         kinds = mpeg4_kinds(packets)
     if kinds is None:
         return None
@@ -153,7 +153,7 @@ def order_mpeg4(stream, packets):
             if waiting:
                 waiting.number = number
             else:
-                number -= 1  # the first one waits, and nothing is displayed
+                number -= 1  # the first one waits; nothing is displayed
             waiting = picture
         number += 1
     waiting.number = number
@@ -161,14 +161,14 @@ def order_mpeg4(stream, packets):
 
 
 def are_packed(packets: list) -> bool:
-    """Whether the file is one as DivX and XviD make them.
+    """Whether B-pictures are packed as DivX and XviD do.
 
-    They put a picture and the first B-picture after it into one packet;
-    other B-pictures follow, then an empty one in the place that is left. In
-    any other file a second picture in a packet is damage, which is not
-    decoded to the same pixels each time once it is taken apart.
+    They put a picture and the B-picture after it into one packet. Other
+    B-pictures follow, then an empty picture fills the gap. In any other
+    file, a second picture in a packet is damage; split, it would not decode
+    to the same pixels each time.
     """
-    waiting = False  # for the empty one
+    waiting = False  # for the empty picture
     for packet in packets:
         _, *pictures = bytes(packet).split(VOP)
         kinds = [picture[0] >> 6 for picture in pictures if picture]
@@ -185,17 +185,19 @@ def are_packed(packets: list) -> bool:
     return True
 
 
-def take_apart(stream, packets: list) -> list:
-    """A picture a packet, of a file of which :func:`are_packed` is true."""
+def split_packed(stream, packets: list) -> list:
+    """One picture per packet, for a file that :func:`are_packed` accepts."""
     unpack = BitStreamFilterContext('mpeg4_unpack_bframes', stream)
     single = []
     for packet in packets:
-        single += unpack.filter(av.Packet(bytes(packet)))  # it empties them
+        single += unpack.filter(
+            av.Packet(bytes(packet))
+        )  # the filter empties its input
     return single + unpack.filter(None)
 
 
 def mpeg4_kinds(packets: list) -> list[int] | None:
-    """The kind of each, as :func:`mpeg4_kind`; None if one has none."""
+    """The kind of each packet; None if :func:`mpeg4_kind` is, for any."""
     kinds = []
     for packet in packets:
         kinds.append(mpeg4_kind(bytes(packet)))
@@ -205,7 +207,7 @@ def mpeg4_kinds(packets: list) -> list[int] | None:
 
 
 def mpeg4_kind(data: bytes) -> int | None:
-    """I, P, B or S (0 to 3); None if it is not one picture, or empty."""
+    """I, P, B or S (0 to 3); None unless it is one picture, not empty."""
     at = data.find(VOP) + len(VOP)
     single = len(VOP) <= at < len(data) and data.find(VOP, at) < 0
     return data[at] >> 6 if single and len(data) > MAX_EMPTY_VOP else None
@@ -214,16 +216,16 @@ def mpeg4_kind(data: bytes) -> int | None:
 def runs_for(
     pictures: list[Picture], wanted: Iterable[int]
 ) -> list[list[Picture]]:
-    """The pictures to decode, in runs that each start afresh.
+    """The pictures to decode, in runs that are decoded independently.
 
-    Each run begins with a key picture and holds what its wanted frames
-    need: every reference from there on, and they themselves.
+    Each run starts with a key picture. It holds the wanted frames, and all
+    references before the last of them.
     """
     missing, runs, run, pending = set(wanted), [], [], []
     for picture in pictures:
         if not missing:
             break
-        # Pictures may come after a key picture and be displayed before it.
+        # Pictures after a key picture may be displayed before it.
         if picture.key and min(missing) >= picture.number:
             if run and pending:
                 runs.append(run)

@@ -1,4 +1,4 @@
-"""Random draws that depend on the seed, the epoch and the sample alone."""
+"""Random draws that depend only on seed, epoch and sample."""
 
 import random
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from ..random_state import preserve_rng_state
 
 
 class StreamIndex(int):
-    """A sample's index that knows the seed and the epoch it is drawn in.
+    """A sample's index with the seed and the epoch of its draws.
 
-    An ``int`` to everything else. It travels to the worker with the batch,
-    where an epoch set on the data set would stay in the main process.
+    It is an ``int`` otherwise. It reaches the worker with the batch; an
+    epoch set on the data set would stay in the main process.
     """
 
     def __new__(cls, index: int, seed: int, epoch: int):
@@ -29,7 +29,7 @@ class StreamIndex(int):
         return int(self), self.seed, self.epoch
 
     def generator(self, *purpose: int) -> np.random.Generator:
-        """A generator of this sample in this epoch, for one ``purpose``."""
+        """A generator for this sample, this epoch and one ``purpose``."""
         return np.random.default_rng(
             [self.seed, self.epoch, int(self), *purpose]
         )
@@ -39,13 +39,13 @@ class StreamIndex(int):
 class StreamSampler(DefaultSampler):
     """MMEngine's ``DefaultSampler``, whose indices carry seed and epoch.
 
-    With a data set that draws from them (``ClipDataset``), a sample of an
-    epoch is the same for any number of workers and processes, and in a run
-    that was stopped and resumed. Arguments are those of ``DefaultSampler``.
+    With a data set that draws from them (``ClipDataset``), the samples of
+    an epoch are the same for any number of workers and processes, and in a
+    resumed run. Arguments are those of ``DefaultSampler``.
 
     Attributes:
-        skip: Indices of all processes to leave out at the start of an epoch,
-            because they were trained before a stop.
+        skip: Number of indices of all processes to skip at the start of an
+            epoch: an interrupted run trained on them.
     """
 
     skip = 0
@@ -67,8 +67,8 @@ class StreamSampler(DefaultSampler):
 def seeded(generator: np.random.Generator):
     """Seed Python's, NumPy's and PyTorch's (CPU) global generators.
 
-    Their states are put back at the end, so that what is drawn in between
-    leaves no trace: a loader without workers shares them with the model.
+    Their states are restored at the end: a loader without workers shares
+    the generators with the model.
     """
     words = [int(w) for w in generator.integers(0, 2**32, 3)]
     with preserve_rng_state(cuda=False):

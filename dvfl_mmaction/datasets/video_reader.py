@@ -1,4 +1,4 @@
-"""Frames of a video file, or the reason why there are none."""
+"""Read frames of a video file, or report why it cannot be read."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from .packet_index import (
     runs_for,
 )
 
-# libav's own lines name no file; who reads the clip tells what is wrong.
+# libav's log lines name no file; the errors below carry the reason.
 av.logging.set_level(None)
 
 
@@ -25,47 +25,48 @@ class BrokenClipError(Exception):
 class VideoReader:
     """The first video stream of a file.
 
-    A frame's number is its place in the order of display, from 0. Time
-    stamps are not looked at, so a variable frame rate changes nothing.
-    Pixels are to the bit those of decord and of FFmpeg's defaults, and a
-    rotation that the file asks for is made. One thread decodes.
+    A frame's number is its position in display order, from 0. Time stamps
+    are ignored, so a variable frame rate changes nothing. Pixels are
+    bit-identical to those of decord and of FFmpeg's defaults. A rotation in
+    the file's metadata is applied. One thread decodes.
 
-    Pictures that no wanted frame needs are not decoded, where it is certain
-    which these are: B-pictures that nothing refers to, and all between one
-    wanted frame and the last key picture before the next. Motion-JPEG in
-    AVI is not even read but for the frames wanted.
+    Pictures that no wanted frame needs are skipped if they can be identified
+    with certainty: unreferenced B-pictures, and all pictures between a
+    wanted frame and the last key picture before the next one. From
+    Motion-JPEG in AVI, only the wanted frames are read.
 
-    Use it as a context: the file is closed at the end, and its memory given
-    back.
+    Use it as a context manager, which closes the file and frees its memory.
 
     Args:
         path: A file of any container and codec that FFmpeg reads.
 
     Attributes:
-        num_frames: Packets of the stream: frames that can be asked for.
-        announced_frames: What the header says, without the frames that an
-            MP4 file's edit list cuts away and those that AVI leaves out as
-            repeats; 0 where it says nothing. More than ``num_frames`` where
-            the end of the file is missing.
-        avg_fps: Frames per second; 0 where the file does not say.
+        num_frames: Number of packets, and of frames that can be read.
+        announced_frames: Number in the header, without frames that an MP4
+            file's edit list hides and repeats that AVI does not store; 0 if
+            unknown. Larger than ``num_frames`` if the end of the file is
+            missing.
+        avg_fps: Frames per second; 0 if unknown.
         width, height: In pixels, before the rotation.
         codec, pixel_format: FFmpeg's names.
 
     Raises:
-        BrokenClipError: If the file is not there, is no video, or holds
-            nothing of its video stream.
+        BrokenClipError: If the file is missing, is not a video, or its
+            video stream is empty.
     """
 
     def __init__(self, path: str | os.PathLike):
         path = os.fspath(path)
         if not os.path.isfile(path):
-            raise BrokenClipError('there is no such file')
+            raise BrokenClipError('file not found')
         if not os.path.getsize(path):
             raise BrokenClipError('the file is empty')
         try:
             self._container = av.open(path, metadata_errors='ignore')
         except (av.FFmpegError, OSError) as error:
-            raise BrokenClipError(f'no video: {one_line(error)}') from None
+            raise BrokenClipError(
+                f'not a video: {decoder_reason(error)}'
+            ) from None
         try:
             self._read_packets()
         except BaseException:
@@ -94,49 +95,49 @@ class VideoReader:
 
     def _read_all_packets(self):
         try:
-            if self._pictures:  # it may have jumped about
+            if self._pictures:  # the position may have changed
                 self._container.seek(0, stream=self._stream)
             self._packets = list(self._container.demux(self._stream))
         except (av.FFmpegError, OSError) as error:
-            raise BrokenClipError(one_line(error)) from None
-        # The last packet is empty: it has the decoder give what it holds.
+            raise BrokenClipError(decoder_reason(error)) from None
+        # The last packet is empty; it flushes the decoder.
         self.num_frames = sum(packet.size > 0 for packet in self._packets)
         if not self.num_frames:
             raise BrokenClipError('the video stream is empty')
 
     def _announced(self, stream: av.video.stream.VideoStream) -> int:
-        """What the header says of the frames that are to be seen."""
+        """The number of visible frames according to the header."""
         packets = [packet for packet in self._packets if packet.size > 0]
         family = self._container.format.name
         if not packets:
-            return stream.frames  # :func:`index_stills` found as many
+            return stream.frames  # :func:`index_stills` checked it
         if stream.frames and family.startswith('mov'):
-            # The edit list has been applied to the index; frames that are
-            # decoded for others' sake only are still in it.
+            # The index follows the edit list, but also holds frames that
+            # are only decoded because others refer to them.
             unseen = sum(packet.is_discard for packet in packets)
             return len(stream.index_entries) - unseen
         if stream.frames and family == 'avi':
-            # A time stamp counts places, some of which are left empty.
-            places = 1 + max(packet.dts or 0 for packet in packets)
-            return stream.frames - max(0, places - len(packets))
+            # Time stamps are positions; repeats leave some of them empty.
+            positions = 1 + max(packet.dts or 0 for packet in packets)
+            return stream.frames - max(0, positions - len(packets))
         return stream.frames
 
     def read(self, indices: Iterable[int]) -> list[np.ndarray]:
-        """Frames by number, in the order given; one may be asked twice.
+        """Frames by number, in the given order; repeats are allowed.
 
-        Where the decoder gives fewer frames than there are packets, and no
-        error, the numbers are scaled to what it gives.
+        If the decoder returns fewer frames than packets without an error,
+        the numbers are scaled to the frames that it returns.
 
         Args:
             indices: Numbers in [0, ``num_frames``).
 
         Returns:
-            A frame a number, (H, W, 3) uint8 RGB. Frames that were asked
-            twice are the same array.
+            One frame per number, (H, W, 3) uint8 RGB. Repeated frames are
+            the same array.
 
         Raises:
-            BrokenClipError: If a frame up to the last one asked for cannot
-                be decoded, of those that have to be decoded for them.
+            BrokenClipError: If a frame cannot be decoded that is needed for
+                the wanted ones.
         """
         indices = [int(i) for i in indices]
         frames = self._decode_needed(set(indices))
@@ -150,13 +151,13 @@ class VideoReader:
         return [frames[i] for i in indices]
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """All frames, one at a time, in the order of display.
+        """All frames, one at a time, in display order.
 
-        They are as the decoder gives them: in their own pixel format, and
-        not yet turned. :meth:`to_rgb` does both.
+        They have the pixel format of the file and are not rotated;
+        :meth:`to_rgb` converts and rotates.
 
         Raises:
-            BrokenClipError: At the first that cannot be decoded.
+            BrokenClipError: At the first frame that cannot be decoded.
         """
         if not self._packets:
             self._read_all_packets()
@@ -169,13 +170,14 @@ class VideoReader:
                     count += 1
         except (av.FFmpegError, ValueError, OSError) as error:
             raise BrokenClipError(
-                f'{one_line(error)} after {count} of {self.num_frames} frames'
+                f'{decoder_reason(error)} after {count} of '
+                f'{self.num_frames} frames'
             ) from None
 
     def _decode_needed(self, wanted: set[int]) -> dict | None:
-        """The frames wanted, by number; None if it did not go as foreseen.
+        """The wanted frames, by number; None if the order is unexpected.
 
-        Every picture that goes in has to come out, in the order of display.
+        Every picture must leave the decoder, in display order.
         """
         if self._pictures is None:
             self._pictures = order_pictures(self._stream, self._packets)
@@ -184,16 +186,16 @@ class VideoReader:
             for run in runs_for(self._pictures or (), wanted):
                 self._decoder.flush_buffers()
                 last = max(p.number for p in run if p.number in wanted)
-                foreseen = iter(sorted(p.number for p in run))
+                expected = iter(sorted(p.number for p in run))
                 for frame in self._decode_run(run):
-                    if frame.pts != next(foreseen, None):
+                    if frame.pts != next(expected, None):
                         return None
                     if frame.pts in wanted:
                         frames[frame.pts] = self.to_rgb(frame)
                     if frame.pts == last:
                         break
         except (av.FFmpegError, ValueError, OSError):
-            return None  # decoding in turn will tell
+            return None  # decoding all frames reports the reason
         return frames if len(frames) == len(wanted) else None
 
     def _decode_run(self, run: list[Picture]):
@@ -205,7 +207,7 @@ class VideoReader:
         yield from self._decoder.decode(None)
 
     def _pick(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
-        """The frames wanted, by number, and how many there are up to them."""
+        """The wanted frames by number, and the number of frames decoded."""
         found, count = {}, 0
         for count, frame in enumerate(self.frames(), 1):
             if count - 1 in wanted:
@@ -215,7 +217,7 @@ class VideoReader:
         return found, count
 
     def to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, turned; of one size throughout the file.
+        """(H, W, 3) uint8 RGB, rotated; one size throughout the file.
 
         Raises:
             BrokenClipError: If its pixel format cannot be converted.
@@ -225,11 +227,11 @@ class VideoReader:
                 format='rgb24',
                 width=self.width,
                 height=self.height,
-                threads=1,  # else a pool of them is made for each frame
+                threads=1,  # otherwise each frame starts a pool
             )
         except (av.FFmpegError, ValueError, OSError) as error:
             raise BrokenClipError(
-                f'{one_line(error)}, from {frame.format.name} to RGB'
+                f'{decoder_reason(error)}, from {frame.format.name} to RGB'
             ) from None
         quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise
         if quarter_turns:
@@ -237,7 +239,7 @@ class VideoReader:
         return image
 
     def close(self):
-        """Close the file and let its packets go."""
+        """Close the file and release its packets."""
         self._packets, self._pictures = [], None
         self._decoder = self._stream = None
         self._container.close()
@@ -249,7 +251,7 @@ class VideoReader:
         self.close()
 
 
-def one_line(error: Exception) -> str:
-    """FFmpeg's reason without the file's name, which the teller adds."""
+def decoder_reason(error: Exception) -> str:
+    """FFmpeg's reason in one line, without the name of the file."""
     reason = getattr(error, 'strerror', None) or str(error)
     return ' '.join(reason.split()) or type(error).__name__

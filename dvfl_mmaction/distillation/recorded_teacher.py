@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..project_paths import as_typed_here
+from ..project_paths import localize_command
 from .fingerprint import check_fingerprints, fingerprint
 from .logit_recording import LogitRecording
 from .teacher import FrozenTeacher, Teacher
@@ -232,7 +232,7 @@ class RecordedTeacher(Teacher):
         """Check that the recording exists."""
         folder = self.recorded.folder
         if not self.recorded.file(0).is_file():
-            command = as_typed_here('python tools/record_teacher.py CONFIG')
+            command = localize_command('python tools/record_teacher.py CONFIG')
             raise UserError(
                 f'teacher.path {folder} holds no recording; record one: '
                 f'{command} --to {folder}'

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.safe_loading import load_checkpoint_file
 from ..errors import UserError
-from ..project_paths import as_typed_here, find_config
+from ..project_paths import find_config, localize_command
 
 
 class Teacher:
@@ -174,7 +174,7 @@ class FrozenTeacher(Teacher):
 
     def _missing_checkpoint(self) -> str:
         config = self.config if isinstance(self.config, str) else 'CONFIG'
-        return as_typed_here(
+        return localize_command(
             f'teacher.checkpoint {self.checkpoint} was not found; train one: '
             f'mim train mmaction2 {config}, or convert a released one: '
             f'python tools/convert_checkpoint.py RELEASED {self.checkpoint} '

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets.annotations import read_annotations
 from ..errors import UserError
-from ..project_paths import as_typed_here
+from ..project_paths import localize_command
 
 # Top-level keys that MMAction2's tools or CheckedRunner read.
 TOOL_KEYS = {
@@ -139,7 +139,7 @@ def check_batches(loader: DataLoader):
 def missing_data_error(loader, path: Path, prepare_command) -> UserError:
     """Name the missing path and the command that prepares the data set."""
     remedy = (
-        f'prepare it: {as_typed_here(prepare_command)}'
+        f'prepare it: {localize_command(prepare_command)}'
         if prepare_command
         else f'correct {loader}.dataset'
     )

@@ -1,18 +1,18 @@
-"""What a table of scores and labels says of a classifier."""
+"""Measures of a classifier from its scores and labels."""
 
 import numpy as np
 
 
 def rank_of_label(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes score as high as the label or higher.
+    """Count the other classes that score at least as high as the label.
 
     Args:
         scores: (N, K).
         labels: (N,), each in [0, K).
 
     Returns:
-        (N,) ranks in [0, K): 0 where the label alone is on top. A score that
-        is not a number ranks last.
+        (N,) ranks in [0, K): 0 if only the label has the highest score. NaN
+        ranks last.
     """
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     return np.sum(~(scores < own), axis=1) - 1
@@ -21,55 +21,55 @@ def rank_of_label(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def confusion_matrix(
     labels: np.ndarray, predicted: np.ndarray, num_classes: int
 ) -> np.ndarray:
-    """Counts by label and prediction.
+    """Count clips by label and prediction.
 
     Args:
         labels: (N,), each in [0, ``num_classes``).
-        predicted: (N,), likewise, or -1 where there is no prediction.
+        predicted: (N,), likewise, or -1 without a prediction.
 
     Returns:
-        (K, K) counts. Clips without prediction are in none.
+        (K, K) counts. Clips without a prediction are not counted.
     """
-    seen = predicted >= 0
+    valid = predicted >= 0
     counts = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(counts, (labels[seen], predicted[seen]), 1)
+    np.add.at(counts, (labels[valid], predicted[valid]), 1)
     return counts
 
 
 def calibration(
     scores: np.ndarray, ranks: np.ndarray, num_bins: int
 ) -> dict | None:
-    """Expected calibration error, and the bins that it is made of.
+    """Compute the expected calibration error and its bins.
 
     Guo et al., "On Calibration of Modern Neural Networks", eq. 5: the
-    distance of accuracy from mean confidence in each of ``num_bins`` bins
-    ((m - 1) / M, m / M] of confidence, weighted by the clips in it.
+    distance between accuracy and mean confidence in each of ``num_bins``
+    bins ((m - 1) / M, m / M] of confidence, weighted by the clips per bin.
 
     Args:
         scores: (N, K) probabilities.
-        ranks: (N,) of :func:`rank_of_label`.
+        ranks: (N,) from :func:`rank_of_label`.
         num_bins: M.
 
     Returns:
-        ``ece`` in [0, 1] and ``bins``; None where the scores are no
-        probabilities, or there are none.
+        ``ece`` in [0, 1] and ``bins``; None if the scores are empty or not
+        probabilities.
     """
     sums = scores.sum(1, dtype=np.float64)
     if not len(scores) or (scores < 0).any() or (abs(sums - 1) > 1e-2).any():
         return None
     confidence = scores.max(1).astype(np.float64)
-    right = ranks < 1
-    places = np.ceil(confidence * num_bins).astype(int) - 1
-    places = places.clip(0, num_bins - 1)
+    correct = ranks < 1
+    bin_of_clip = np.ceil(confidence * num_bins).astype(int) - 1
+    bin_of_clip = bin_of_clip.clip(0, num_bins - 1)
     bins, ece = [], 0.0
-    for place in range(num_bins):
-        inside = places == place
+    for index in range(num_bins):
+        inside = bin_of_clip == index
         clips = int(inside.sum())
         means = dict(confidence=None, accuracy=None)
         if clips:
             means['confidence'] = float(confidence[inside].mean())
-            means['accuracy'] = float(right[inside].mean())
+            means['accuracy'] = float(correct[inside].mean())
             gap = abs(means['accuracy'] - means['confidence'])
             ece += gap * clips / len(scores)
-        bins.append(dict(upper=(place + 1) / num_bins, clips=clips) | means)
+        bins.append(dict(upper=(index + 1) / num_bins, clips=clips) | means)
     return dict(ece=ece, bins=bins)

@@ -14,25 +14,25 @@ NUM_HARDEST = 10
 
 @METRICS.register_module()
 class ClipMetric(BaseMetric):
-    """Top-k accuracy, accuracy by class, confusion and calibration.
+    """Top-k accuracy, accuracy per class, confusion and calibration.
 
-    Logged are ``acc/top1`` and the other top-k, ``acc/mean1`` (the mean of
-    the classes' accuracies, as MMAction2 calls it) and ``acc/ece``. The rest
-    is in :attr:`report`, which ``ResultsHook`` writes. A clip that could not
-    be read counts as wrong. Where scores are equal the label loses, so that
-    a model that says nothing is right never.
+    It logs ``acc/top1`` and the other top-k, ``acc/mean1`` (MMAction2's name
+    of the mean of the accuracies per class) and ``acc/ece``. The rest is in
+    :attr:`report`, which ``ResultsHook`` writes. An unreadable clip counts
+    as wrong. Among equal scores the label ranks last, so a model with
+    constant scores is never right.
 
     Args:
-        top_k: Which top-k accuracies to give; each 1 or more.
-        num_bins: Bins of equal width of the calibration error.
+        top_k: The values of k; each 1 or more.
+        num_bins: Number of equally wide bins of the calibration error.
         collect_device: Where processes gather results: ``'cpu'``, ``'gpu'``.
 
     Attributes:
-        report: Of the last evaluation, made of plain numbers, lists and
-            dicts; None before.
+        report: Results of the last evaluation as plain numbers, lists and
+            dicts; None before the first one.
 
     Raises:
-        UserError: If an argument is out of range; in use, if the model gives
+        UserError: If an argument is out of range, or if the model returns
             no scores.
     """
 
@@ -46,20 +46,26 @@ class ClipMetric(BaseMetric):
     ):
         super().__init__(collect_device=collect_device)
         if not top_k or min(top_k) < 1:
-            raise UserError(f'top_k is {top_k!r}; give numbers from 1')
+            raise UserError(
+                f'top_k is {top_k!r}; wanted: one or more numbers of at '
+                'least 1; give, for example, (1, 5)'
+            )
         if num_bins < 1:
-            raise UserError(f'num_bins is {num_bins!r}; give 1 or more')
+            raise UserError(
+                f'num_bins is {num_bins!r}; wanted: at least 1; give, for '
+                'example, 15'
+            )
         self.top_k = tuple(top_k)
         self.num_bins = num_bins
         self.report = None
 
     def process(self, data_batch, data_samples: Sequence[dict]):
-        """Take scores (K,), label and state of each clip of a batch."""
+        """Store the scores (K,), label and faults of each clip of a batch."""
         for sample in data_samples:
             if 'pred_score' not in sample:
                 raise UserError(
-                    'the model gave no scores; ClipMetric is for '
-                    'recognizers with average_clips set in their head'
+                    'the model returned no scores; ClipMetric needs a '
+                    'recognizer with scores; set average_clips in its head'
                 )
             self.results.append(
                 dict(
@@ -71,13 +77,13 @@ class ClipMetric(BaseMetric):
             )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Fill :attr:`report`; give the numbers to log, in [0, 1]."""
+        """Fill :attr:`report` and return the numbers to log, in [0, 1]."""
         scores = np.stack([r['scores'] for r in results])  # (N, K)
         labels = np.array([r['label'] for r in results])
         readable = np.array([not r['broken'] for r in results])
-        # A model of 4 classes is always right among 5, but for these.
-        lost = max(*self.top_k, scores.shape[1])
-        ranks = np.where(readable, rank_of_label(scores, labels), lost)
+        # Unreadable clips are wrong even if k is the number of classes.
+        never = max(*self.top_k, scores.shape[1])
+        ranks = np.where(readable, rank_of_label(scores, labels), never)
         predicted = np.where(readable, scores.argmax(1), -1)
         confusion = confusion_matrix(labels, predicted, scores.shape[1])
         per_class = accuracy_by_class(ranks, labels, scores.shape[1])
@@ -105,7 +111,7 @@ class ClipMetric(BaseMetric):
 
 
 def accuracy_by_class(ranks, labels, num_classes: int) -> list[dict]:
-    """Clips and top-1 of each class; None where a class has no clip."""
+    """Clips and top-1 accuracy per class; None for a class without clips."""
     classes = []
     for label in range(num_classes):
         of_class = ranks[labels == label]
@@ -115,7 +121,7 @@ def accuracy_by_class(ranks, labels, num_classes: int) -> list[dict]:
 
 
 def hardest_pairs(confusion: np.ndarray) -> list[dict]:
-    """The classes most often taken for another one, worst share first.
+    """The pairs of classes that are confused most, worst share first.
 
     Args:
         confusion: (K, K) counts, label by prediction.

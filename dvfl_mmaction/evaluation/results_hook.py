@@ -1,4 +1,4 @@
-"""Write what a test found, and what it was a test of."""
+"""Write the results of a test and what was tested."""
 
 import importlib.metadata
 import os
@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 
 from ..files import hash_file, write_json
 from .clip_metric import ClipMetric
-from .confusion_figure import draw_confusion
+from .confusion_figure import save_confusion_figure
 
 PACKAGES = (
     'dvfl_mmaction',
@@ -28,16 +28,16 @@ PACKAGES = (
 class ResultsHook(Hook):
     """Write ``results.json`` and ``confusion.png`` after a test.
 
-    They lie in the folder of the run's log, which MMEngine names by the
-    time, so that no test writes over another. The JSON holds what
-    ``ClipMetric`` reports, and the config, the checkpoint with its SHA-256,
-    the list of clips with its split and SHA-256, the views of a clip and
+    They are written to the folder of the run's log, which MMEngine names by
+    the time, so tests do not overwrite each other. The JSON contains the
+    report of ``ClipMetric``, the config, the checkpoint with its SHA-256,
+    the annotation file with its split and SHA-256, the views per clip and
     the versions of the libraries. The same test of the same files gives the
-    same JSON. Without a ``ClipMetric`` in ``test_evaluator`` nothing is
-    written.
+    same JSON. Nothing is written without a ``ClipMetric`` in
+    ``test_evaluator``.
     """
 
-    priority = 'LOW'  # after the hooks that change what is tested
+    priority = 'LOW'  # after the hooks that change the tested model
 
     def before_test_epoch(self, runner):
         self.num_views = None
@@ -51,19 +51,20 @@ class ResultsHook(Hook):
     def after_test_epoch(self, runner, metrics=None):
         if not is_main_process():
             return
-        found = runner.test_loop.evaluator.metrics
-        reports = [m.report for m in found if isinstance(m, ClipMetric)]
+        used = runner.test_loop.evaluator.metrics
+        reports = [m.report for m in used if isinstance(m, ClipMetric)]
         if not reports:
             return
         dataset = runner.test_dataloader.dataset
         names = getattr(dataset, 'class_names', None)
-        results = describe_run(runner, self.num_views) | reports[0]
-        add_names(results, names)
+        results = run_facts(runner, self.num_views) | reports[0]
+        add_class_names(results, names)
         folder = Path(runner.log_dir)
         write_json(folder / 'results.json', results)
-        draw_confusion(
-            results['confusion_matrix'],
+        save_confusion_figure(
             folder / 'confusion.png',
+            results['confusion_matrix'],
+            results['hardest_pairs'],
             class_names=names,
             title=f'{Path(results["config"]).stem}, {results["views"]["form"]}'
             f': top-1 {100 * results["top1"]:.2f} %',
@@ -75,42 +76,43 @@ class ResultsHook(Hook):
         )
 
 
-def describe_run(runner, num_views: int) -> dict:
-    """Config, checkpoint, list, views and versions of a test."""
+def run_facts(runner, num_views: int) -> dict:
+    """Config, checkpoint, annotations, views and versions of a test."""
     dataset = runner.test_dataloader.dataset
     steps = runner.cfg.test_dataloader.dataset.get('pipeline', ())
     clips = max((step.get('num_clips', 1) for step in steps), default=1)
     crops = num_views // clips
     return dict(
         config=str(runner.cfg.filename or ''),
-        checkpoint=describe_file(getattr(runner, '_load_from', None)),
-        annotations=describe_file(getattr(dataset, 'ann_file', None)),
+        checkpoint=path_and_hash(getattr(runner, '_load_from', None)),
+        annotations=path_and_hash(getattr(dataset, 'ann_file', None)),
         split=getattr(dataset, 'header', {}).get('split', 'not stated'),
         dataset=dict(getattr(dataset, 'header', {})),
         views=dict(form=f'{clips}x{crops}', clips=clips, crops=crops),
-        versions=versions(),
+        versions=package_versions(),
     )
 
 
-def describe_file(path) -> dict | None:
-    """Path and SHA-256 of a file; None if there is none."""
+def path_and_hash(path) -> dict | None:
+    """Path and SHA-256 of a file; None if it does not exist."""
     if not path or not os.path.isfile(path):
         return None
     return dict(path=str(path), sha256=hash_file(path))
 
 
-def versions() -> dict[str, str]:
-    found = {'python': platform.python_version()}
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages."""
+    versions = {'python': platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue  # decord has no wheel for some platforms
-    return found
+    return versions
 
 
-def add_names(results: dict, names):
-    """Put the classes' names beside their numbers, where they are known."""
+def add_class_names(results: dict, names):
+    """Add the names of the classes to their numbers, if known."""
     if not names:
         return
     for row in results['per_class'] + results['hardest_pairs']:

@@ -1,11 +1,10 @@
 """Clips whose classes differ by motion only: the embedded demo data set.
 
 An object drifts in one of twelve headings over a cluttered, shaken
-background. Where it is half way is drawn about the centre whatever its
-heading, and so are its shape, angle, size, colour and speed: the middle frame
-has one distribution in all classes, and a frame at an unknown time tells
-little more (it may betray the line that the object moves on, not the
-direction).
+background. Its position half way, shape, angle, size, colour and speed are
+drawn independently of the heading. So the middle frame has the same
+distribution in all classes, and a frame at an unknown time may show the line
+on which the object moves, but not the direction.
 """
 
 import json
@@ -28,19 +27,19 @@ FPS = 16
 CLASSES = tuple(f'oclock_{hour:02d}' for hour in range(1, 13))
 SPLITS = ('train', 'val', 'test')
 MANIFEST = 'manifest.json'
-VERSION = 2  # of the drawing: raised when the same seed draws other clips
+VERSION = 2  # increased when the same seed draws other clips
 
 RADIUS = (36.0, 58.0)  # of the circle about an object, pixels
-CENTRE = (WIDTH / 2, HEIGHT / 2)  # pixels, about which objects pass
+CENTRE = (WIDTH / 2, HEIGHT / 2)  # pixels, mean position of objects half way
 DISTANCE = (150.0, 200.0)  # pixels an object moves in a clip
-SPREAD = 55.0  # pixels, standard deviation of the place half way
+SPREAD = 55.0  # pixels, standard deviation of the position half way
 HEADING_JITTER = 3.0  # degrees at most off the hour
 SHAKE = 4.0  # pixels the camera shakes, at most
 CLUTTER = (2, 5)  # still shapes in the background
-BACKGROUND = (36.0, 48.0)  # grey levels of the background, a channel
+BACKGROUND = (36.0, 48.0)  # grey levels of the background, per channel
 BACKGROUND_SPREAD = 3.0  # grey levels, of the smooth background
 CLUTTER_CONTRAST = 10.0  # grey levels off the background, at most
-OBJECT_CONTRAST = (110.0, 190.0)  # grey levels above it, a channel
+OBJECT_CONTRAST = (110.0, 190.0)  # grey levels above it, per channel
 PAD = int(np.ceil(SHAKE)) + 1  # pixels of background around the view
 
 # Outlines within a unit circle.
@@ -59,17 +58,17 @@ SHAPES = (
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One clip, before it is drawn.
+class MotionClip:
+    """One clip before rendering.
 
     Args:
         label: Index in :data:`CLASSES`.
-        places: Of the object in T frames, (T, 2), x and y in pixels.
+        places: Positions of the object, (T, 2), x and y in pixels.
         shape: Index in :data:`SHAPES`.
         angle: Radians, in [0, 2 pi).
         radius: Pixels, within RADIUS.
         colour: (3,), BGR in [0, 255].
-        shake: (T, 2), pixels the camera is off, at most SHAKE.
+        shake: Offset of the camera, (T, 2), at most SHAKE pixels.
         background: (HEIGHT + 2 * PAD, WIDTH + 2 * PAD, 3), uint8, BGR.
     """
 
@@ -83,11 +82,13 @@ class Clip:
     background: np.ndarray
 
 
-def draw_clip(seed: int, split: str, index: int, num_frames: int) -> Clip:
-    """Draw what clip ``index`` of a split shows, from (seed, split, index).
+def draw_clip(
+    seed: int, split: str, index: int, num_frames: int
+) -> MotionClip:
+    """Draw the content of a clip from (seed, split, index).
 
-    Classes take turns: the label is ``index % len(CLASSES)``. Nothing but
-    the direction of the motion depends on it.
+    The label is ``index % len(CLASSES)``. Only the direction of the motion
+    depends on it.
     """
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     label = index % len(CLASSES)
@@ -106,7 +107,7 @@ def draw_clip(seed: int, split: str, index: int, num_frames: int) -> Clip:
     )
     progress -= np.interp(0.5, time, progress)
     colour, background = _draw_colours(rng)
-    return Clip(
+    return MotionClip(
         label=label,
         places=half_way + progress[:, None] * step,
         shape=int(rng.integers(len(SHAPES))),
@@ -118,8 +119,8 @@ def draw_clip(seed: int, split: str, index: int, num_frames: int) -> Clip:
     )
 
 
-def render(clip: Clip) -> Iterator[np.ndarray]:
-    """Draw the frames, (HEIGHT, WIDTH, 3), uint8, BGR, one by one."""
+def render(clip: MotionClip) -> Iterator[np.ndarray]:
+    """Yield the frames, (HEIGHT, WIDTH, 3), uint8, BGR."""
     for place, shake in zip(clip.places, clip.shake, strict=True):
         camera = np.array([[1, 0, shake[0] - PAD], [0, 1, shake[1] - PAD]])
         frame = cv2.warpAffine(clip.background, camera, (WIDTH, HEIGHT))
@@ -135,7 +136,7 @@ def render(clip: Clip) -> Iterator[np.ndarray]:
 
 
 def _draw_shape(frame, shape, centre, angle, radius, colour):
-    """Draw one filled outline into a frame, or what meets it."""
+    """Draw a filled outline; parts outside the frame are cut off."""
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, sin], [-sin, cos]])
     points = np.array(SHAPES[shape]) @ turn * radius + centre
@@ -144,7 +145,7 @@ def _draw_shape(frame, shape, centre, angle, radius, colour):
 
 
 def _draw_shake(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
-    """A hand's tremor, (T, 2) pixels: two slow waves an axis."""
+    """A hand's tremor, (T, 2) pixels: two slow waves per axis."""
     amplitude = rng.uniform(0, SHAKE / 2, size=(2, 2))
     cycles = rng.uniform(0.5, 3.0, size=(2, 2))
     phase = rng.uniform(0, 2 * np.pi, size=(2, 2))
@@ -183,24 +184,23 @@ def make_demo_dataset(
 ) -> bool:
     """Write ``videos/<split>/*.mp4`` (MPEG-4), lists and ``classes.txt``.
 
-    A run that was stopped goes on where it stopped; one that is complete is
-    left alone.
+    An interrupted run is resumed; a complete data set is left unchanged.
 
     Args:
-        root: Folder, made where it is not there.
-        clips_per_class: Split -> clips of each class, 1 to 9999.
-        num_frames: Frames a clip, 8 to 1000, at 16 a second.
-        seed: Of every draw, >= 0.
-        workers: Threads; one a core by default.
-        overwrite: Replace a data set of other settings.
-        report: Called with a line about the progress now and then.
+        root: Folder; created if missing.
+        clips_per_class: Split -> clips per class, 1 to 9999.
+        num_frames: Frames per clip, 8 to 1000, at 16 frames/s.
+        seed: Seed of all draws, >= 0.
+        workers: Threads; one per core by default.
+        overwrite: Replace a data set with other settings.
+        report: Called with a line about the progress five times.
 
     Returns:
-        Whether anything had to be written.
+        Whether anything was written.
 
     Raises:
         UserError: If an argument is out of range, the folder holds a data
-            set of other settings, or a file cannot be written.
+            set with other settings, or a file cannot be written.
     """
     check_settings(clips_per_class, num_frames, seed, workers)
     settings = dict(
@@ -238,21 +238,21 @@ def make_demo_dataset(
     except OSError as error:
         raise UserError(
             f'cannot write the data set in {root}: {error}; give a folder '
-            'you may write to, with space left'
+            'with write permission and free space'
         ) from error
     return True
 
 
 def check_settings(clips_per_class, num_frames, seed, workers):
-    """Raise UserError unless every argument is in its range."""
+    """Raise UserError if an argument is out of range."""
     for split, count in clips_per_class.items():
         if split not in SPLITS or not 1 <= count <= 9999:
             raise UserError(
-                f'{count} {split} clips a class; give 1 to 9999 for each of '
+                f'{count} {split} clips per class; give 1 to 9999 for each of '
                 + ', '.join(SPLITS)
             )
     ranges = [
-        ('frames a clip', num_frames, 8, 1000),
+        ('frames per clip', num_frames, 8, 1000),
         ('the seed', seed, 0, 2**32 - 1),
         ('workers', workers or 1, 1, 256),
     ]
@@ -264,7 +264,7 @@ def check_settings(clips_per_class, num_frames, seed, workers):
 
 
 def _claim(root, settings, overwrite) -> dict:
-    """Read the manifest, or write one of a data set still to be made."""
+    """Read the manifest, or write one for an incomplete data set."""
     path = root / MANIFEST
     if path.is_file():
         try:
@@ -276,11 +276,11 @@ def _claim(root, settings, overwrite) -> dict:
             return manifest
         if not overwrite:
             raise UserError(
-                f'{root} holds a demo data set of other settings '
+                f'{root} holds a demo data set with other settings '
                 f'({manifest.get("settings", "unreadable")}), not {settings}; '
                 'pass --overwrite to replace it, or give another folder'
             )
-    # No manifest, or one that is to be replaced: no clip can be trusted.
+    # The manifest is missing or replaced: existing clips may differ.
     for split in SPLITS:
         folder = root / 'videos' / split
         folder.mkdir(parents=True, exist_ok=True)
@@ -295,9 +295,9 @@ def _claim(root, settings, overwrite) -> dict:
 def _write_clips(jobs, workers, report):
     """Write the clips in threads.
 
-    OpenCV draws and encodes outside Python's lock. Processes are no choice:
-    a fork of one that has used OpenCV hangs, and a spawned one would import
-    all of MMAction2 first.
+    OpenCV releases Python's lock to draw and encode. Processes do not work:
+    a forked one hangs if OpenCV was used before, and a spawned one first
+    imports all of MMAction2.
     """
     pool = ThreadPoolExecutor(workers)
     try:
@@ -311,7 +311,7 @@ def _write_clips(jobs, workers, report):
 
 
 def write_clip(path: Path, seed: int, split: str, index: int, num_frames: int):
-    """Encode one clip under another name, then rename it.
+    """Encode one clip under a temporary name, then rename it.
 
     Raises:
         UserError: If the encoder fails or frames are missing.
@@ -333,6 +333,6 @@ def write_clip(path: Path, seed: int, split: str, index: int, num_frames: int):
         part.unlink(missing_ok=True)
         raise UserError(
             f'{part} has {max(written, 0)} of {num_frames} frames; free '
-            'space on the disk, or let OpenCV write MPEG-4 there'
+            'some space, or install an OpenCV that writes MPEG-4'
         )
     os.replace(part, path)

@@ -1,14 +1,14 @@
-"""Training clips a second and worker, against MMAction2's own transforms.
+"""Time per training clip, compared with MMAction2's own transforms.
 
     python tests/benchmarks/data_path.py --clips mpeg4=a.avi h264=b.mp4 \
         --out data_path.json
 
-Each file is read by every variant in turn, round after round, in one
-process, one thread each; all draw the same frames and the same crops. A
-ratio is taken within a round; told are the median and the quartiles. Files
-named "packed" are the Motion-JPEG copies that ``--pack`` makes; their ratios
-are against the stock transforms on the file itself. The file's pages are
-dropped from the system's cache before every read, and ``--warm`` leaves them.
+Every round reads each file once per variant, in one process and one thread;
+all variants draw the same frames and crops. Ratios are taken within a round;
+the report has their median and quartiles. "packed" variants read the
+Motion-JPEG copy that ``--pack`` makes; their ratios are relative to the stock
+transforms on the source. The file's pages are dropped from the system's cache
+before each read, unless ``--warm`` is given.
 """
 
 import argparse
@@ -38,30 +38,30 @@ from dvfl_mmaction.preparation.clips.packed_video import write_packed
 
 LIBRARIES = ('torch', 'mmaction2', 'av', 'decord', 'opencv-python', 'numpy')
 COLOURS = dict(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)
-# MMAction2's own, that cannot turn a hue to the negative with NumPy 2.
+# MMAction2's own, which overflows with negative hues and NumPy 2.
 OWN_JITTER = dict(
     type='RandomApply',
     transforms=[dict(type='ColorJitter', **COLOURS | dict(hue=(0.0, 0.1)))],
     prob=0.8,
 )
-PACKED = dict(short_side=256, quality=3)  # as prepare_dataset.py --pack has it
+PACKED = dict(short_side=256, quality=3)  # defaults of --pack
 
 
 def steps(decord=False, lazy=True, deferred=True, jitter=None) -> list:
-    """The training pipeline of clips_8x224.py, in one of its forms."""
+    """A variant of the training pipeline of clips_8x224.py."""
     library = 'Decord' if decord else 'Clip'
     jitter = jitter or dict(
         type='ClipColorJitter', prob=0.8, deferred=deferred, **COLOURS
     )
-    note = dict(lazy=True) if lazy else {}
+    lazily = dict(lazy=True) if lazy else {}
     return [
         dict(type=f'{library}Init'),
         dict(type='UniformSample', clip_len=8),
         dict(type=f'{library}Decode'),
-        dict(type='Resize', scale=(-1, 256), **note),
-        dict(type='RandomResizedCrop', area_range=(0.08, 1.0), **note),
-        dict(type='Resize', scale=(224, 224), keep_ratio=False, **note),
-        dict(type='Flip', flip_ratio=0.5, **note),
+        dict(type='Resize', scale=(-1, 256), **lazily),
+        dict(type='RandomResizedCrop', area_range=(0.08, 1.0), **lazily),
+        dict(type='Resize', scale=(224, 224), keep_ratio=False, **lazily),
+        dict(type='Flip', flip_ratio=0.5, **lazily),
         *([dict(type='Fuse')] if lazy else []),
         jitter,
         dict(type='ClipGrayscale', prob=0.2, deferred=deferred),
@@ -71,12 +71,12 @@ def steps(decord=False, lazy=True, deferred=True, jitter=None) -> list:
 
 
 def decoding_in_turn():
-    """Every picture up to the last one wanted."""
+    """Decode every picture up to the last wanted one."""
     return mock.patch.object(VideoReader, '_decode_needed', lambda *_: None)
 
 
 def converting_with_a_pool():
-    """As many threads as PyAV makes if nothing is said."""
+    """Convert with PyAV's default number of threads."""
     convert = av.VideoFrame.to_ndarray
     return mock.patch.object(
         VideoReader,
@@ -85,8 +85,8 @@ def converting_with_a_pool():
     )
 
 
-# Name: the steps, whether on the packed copy, and what is patched. The second
-# is stock but for ClipColorJitter, that is faster than its own.
+# Name: the steps, whether to read the packed copy, and a patch. The second
+# is stock, but with ClipColorJitter, which is faster than ColorJitter.
 DEVICE, WORKER = 'colours on the device', 'colours in the worker'
 OUR_JITTER = 'stock, with ClipColorJitter'
 VARIANTS = {
@@ -96,7 +96,7 @@ VARIANTS = {
     DEVICE: (steps(), False, nullcontext),
     f'packed, {WORKER}': (steps(deferred=False), True, nullcontext),
     f'packed, {DEVICE}': (steps(), True, nullcontext),
-    # What is lost, from colours on the device, where one idea is taken out.
+    # Colours on the device, with one optimisation removed.
     'without the choice of pictures': (steps(), False, decoding_in_turn),
     'without one thread for RGB': (steps(), False, converting_with_a_pool),
     'without lazy transforms': (steps(lazy=False), False, nullcontext),
@@ -109,7 +109,7 @@ def drop_from_cache(path):
 
 
 def time_once(pipeline, path, seed, warm) -> tuple[float, float]:
-    """Milliseconds for one clip: of the clock, and of the processor."""
+    """Milliseconds per clip: wall clock and processor time."""
     random.seed(seed)
     np.random.seed(seed)
     if not warm:
@@ -168,8 +168,10 @@ def spread(values) -> dict:
 
 
 def measure_colours(rounds: int) -> dict:
-    """A batch's colours on this machine's CPU: the worker's way and the
-    device's, and how far their pixels lie apart."""
+    """Time a batch's colours on the CPU, by worker and by preprocessor.
+
+    The report has the difference of their pixels, too.
+    """
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (8, 8, 28, 28, 3), np.uint8)
     clips = [np.stack([cv2.resize(f, (224, 224)) for f in c]) for c in small]
@@ -238,7 +240,7 @@ def main():
         nargs='+',
         required=True,
         metavar='NAME=FILE',
-        help='video files, and what to call them in the table',
+        help='video files and their names in the table',
     )
     parser.add_argument('--rounds', type=int, default=40)
     parser.add_argument(

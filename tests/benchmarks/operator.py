@@ -1,9 +1,9 @@
-"""Time VFL-Net against the network written as the paper has it.
+"""Compare VFL-Net with the plain formulation of the released code.
 
-Both networks carry the same weights and take turns in one process, so that
-what else the machine does slows both; what counts is the ratio of a round,
-released / ours, and its median and quartiles over the rounds. One thread is
-timed by the processor time it took, two by the clock on the wall.
+Both networks have the same weights and are timed in turns in one process, so
+that other load on the machine slows both. The result is the ratio released /
+ours per round, its median and its quartiles over the rounds. Runs with one
+thread are timed in processor time, those with two in wall-clock time.
 
     python tests/benchmarks/operator.py --out docs/benchmarks/operator.json
     python tests/benchmarks/operator.py --only goals --rounds 9
@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 TESTS = Path(__file__).resolve().parents[1]
-# This folder has a file named as a module of Python's own.
+# This file has the name of a module of the standard library.
 sys.path[:] = [
     p for p in sys.path if Path(p).resolve() != TESTS / 'benchmarks'
 ]
@@ -42,7 +42,7 @@ GOALS = {
 
 
 def build(name: str) -> nn.Module:
-    """A network with its head: mean over time and space, then linear."""
+    """Build a network with a linear head."""
     torch.manual_seed(0)
     net = {'released': PlainNet, 'ours': VFLNetNano}[name]()
     head = nn.Linear(768, CLASSES)
@@ -53,13 +53,13 @@ def build(name: str) -> nn.Module:
 
 
 def forward(model: nn.Module, clips: torch.Tensor) -> torch.Tensor:
-    """Logits, nothing kept for a backward pass."""
+    """Compute the logits, without a graph for a backward pass."""
     with torch.no_grad():
         return model['head'](model['net'](clips).mean((2, 3, 4)))
 
 
 def forward_backward(model: nn.Module, clips: torch.Tensor):
-    """One step's gradients, drop-path off."""
+    """Compute the gradients of one step, without drop-path."""
     model.zero_grad()
     logits = model['head'](model['net'](clips).mean((2, 3, 4)))
     labels = torch.arange(len(clips)) % CLASSES
@@ -76,7 +76,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def compare(models, step, clips, rounds: int) -> dict:
-    """Times of both networks in turn, and released / ours, by round."""
+    """Time both networks in turns; report released / ours per round."""
     times = {name: [] for name in models}
     one = torch.get_num_threads() == 1
     clock = time.thread_time if one else time.perf_counter
@@ -99,15 +99,15 @@ def compare(models, step, clips, rounds: int) -> dict:
     )
 
 
-def draw(batch: int, frames: int, pixels: int) -> torch.Tensor:
-    """Clips, (B, 3, T, H, W), drawn from a normal distribution."""
+def random_clips(batch: int, frames: int, pixels: int) -> torch.Tensor:
+    """Draw clips, (B, 3, T, H, W), from a normal distribution."""
     generator = torch.Generator().manual_seed(0)
     shape = (batch, 3, frames, pixels, pixels)
     return torch.randn(shape, generator=generator)
 
 
 def status_mib(field: str) -> float:
-    """A line of /proc/self/status, in MiB."""
+    """Read a field of /proc/self/status, in MiB."""
     for line in Path('/proc/self/status').read_text().splitlines():
         if line.startswith(field + ':'):
             return int(line.split()[1]) / 1024
@@ -115,18 +115,21 @@ def status_mib(field: str) -> float:
 
 
 def measure_peak(name: str, batch: int):
-    """Print the memory of a forward pass of 8x224x224; own process."""
+    """Print the peak memory of a forward pass of 8x224x224.
+
+    Runs in its own process.
+    """
     torch.set_num_threads(1)
     before = status_mib('VmRSS')
-    model = build('released')  # no second network may raise the peak
+    model = build('released')  # a second network would raise the peak
     if name == 'ours':
         weights = model.state_dict()
         model['net'] = VFLNetNano().eval()
         model.load_state_dict(weights)
         del weights
-    clips = draw(batch, 8, 224)
+    clips = random_clips(batch, 8, 224)
     built = status_mib('VmRSS')
-    Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
+    Path('/proc/self/clear_refs').write_text('5')  # reset the peak
     for _ in range(3):
         forward(model, clips)
     peak = status_mib('VmHWM')
@@ -134,7 +137,7 @@ def measure_peak(name: str, batch: int):
 
 
 def compare_memory(batch: int) -> dict:
-    """Peaks of both networks in processes of their own, ours / released."""
+    """Compare the peak memory of both networks, each in its own process."""
     peaks = {}
     for name in ('released', 'ours'):
         command = [sys.executable, __file__, '--peak', name, str(batch)]
@@ -154,9 +157,9 @@ def compare_memory(batch: int) -> dict:
 
 
 def measure_goals(models, rounds: int):
-    """Yield name and result of each goal, at 8x224x224; 2 threads last."""
+    """Yield name and result of each goal at 8x224x224, 2 threads last."""
     for threads, batch in ((1, 1), (1, 4), (2, 1)):
-        clips = draw(batch, 8, 224)
+        clips = random_clips(batch, 8, 224)
         torch.set_num_threads(threads)
         for step in (forward, forward_backward):
             result = compare(models, step, clips, max(3, rounds // batch))
@@ -171,13 +174,14 @@ def measure_goals(models, rounds: int):
 
 
 def sweep(models, step, cap: float, rounds: int, threads: int):
-    """Every batch, length and size whose work is below ``cap``.
+    """Compare all combinations of batch, frames and pixels up to ``cap``.
 
     Args:
-        cap: In frames of 224 x 224; 130 of them want some 5 GB, 260 some 17.
+        cap: Most work per step, in frames of 224 x 224; 130 frames need about
+            5 GB, 260 about 17 GB.
 
     Yields:
-        What was found so far, after each point and at the end.
+        The results so far, after each point and at the end.
     """
     torch.set_num_threads(threads)
     found = dict(threads=threads, points=[], slower=[], skipped=[])
@@ -190,7 +194,9 @@ def sweep(models, step, cap: float, rounds: int, threads: int):
             found['skipped'].append(name)
             continue
         count = max(2, min(rounds, int(8 * rounds / work)))
-        result = compare(models, step, draw(batch, frames, pixels), count)
+        result = compare(
+            models, step, random_clips(batch, frames, pixels), count
+        )
         point = dict(batch=batch, frames=frames, pixels=pixels, **result)
         found['points'].append(point)
         if result['ratio']['median'] < 1:
@@ -201,7 +207,7 @@ def sweep(models, step, cap: float, rounds: int, threads: int):
 
 
 def report(name: str, result: dict):
-    """One line of a comparison."""
+    """Print one line per comparison."""
     ratio = result['ratio']
     low, high = ratio['quartiles']
     print(
@@ -212,7 +218,7 @@ def report(name: str, result: dict):
 
 
 def describe_machine() -> dict:
-    """What the figures were taken on."""
+    """Report the processor and the versions."""
     info = Path('/proc/cpuinfo').read_text().splitlines()
     fields = dict(
         line.replace('\t', '').split(':', 1) for line in info if ':' in line
@@ -223,7 +229,7 @@ def describe_machine() -> dict:
         cores=sum(line.startswith('processor') for line in info),
         torch=torch.__version__,
         python=platform.python_version(),
-        note='cores shared with other work; only the ratios hold',
+        note='cores shared with other work; only the ratios are reliable',
     )
 
 
@@ -232,12 +238,19 @@ def main():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--only', choices=['goals', 'sweep'])
-    parser.add_argument('--rounds', type=int, default=11)
-    parser.add_argument('--sweep-rounds', type=int, default=7)
-    parser.add_argument('--cap', type=float, default=130)
-    parser.add_argument('--train-cap', type=float, default=33)
-    parser.add_argument('--threads', type=int, default=1, help='of the sweep')
+    parser.add_argument(
+        '--only', choices=['goals', 'sweep'], help='run only this part'
+    )
+    for name, default, text in (
+        ('rounds', 11, 'rounds per goal'),
+        ('sweep-rounds', 7, 'rounds per point of the sweep'),
+        ('cap', 130.0, 'most work of a forward pass, in frames of 224 x 224'),
+        ('train-cap', 33.0, 'the same, of forward and backward'),
+        ('threads', 1, 'threads of the sweep'),
+    ):
+        parser.add_argument(
+            f'--{name}', type=type(default), default=default, help=text
+        )
     parser.add_argument('--out', type=Path, help='JSON file to write')
     parser.add_argument('--peak', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -245,9 +258,9 @@ def main():
         measure_peak(args.peak[0], int(args.peak[1]))
         return
 
-    keep_freed_memory()  # for both, as a run on a CPU does
+    keep_freed_memory()  # for both, as training on a CPU does
     models = {name: build(name) for name in ('released', 'ours')}
-    clips = draw(1, 8, 224)
+    clips = random_clips(1, 8, 224)
     a, b = (forward(models[name], clips) for name in models)
     results = dict(
         machine=describe_machine(),
@@ -272,7 +285,7 @@ def main():
 
 
 def save(results: dict, path: Path | None):
-    """Write what there is so far."""
+    """Write the results so far."""
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(results, indent=2) + '\n')

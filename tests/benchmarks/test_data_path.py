@@ -1,4 +1,4 @@
-"""The benchmark of the data path runs, and tells what it says it tells."""
+"""The benchmark of the data path runs and reports all variants."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from hostile_clips import write_video
 SCRIPT = Path(__file__).with_name('data_path.py')
 
 
-def test_every_variant_is_measured_and_set_against_stock(tmp_path):
+def test_every_variant_is_measured_and_compared_with_stock(tmp_path):
     clip = write_video(tmp_path / 'clip.avi', 24, codec='mpeg4')
     out = tmp_path / 'out.json'
     words = ['--clips', f'small={clip}', '--rounds', '3', '--out', str(out)]

@@ -1,4 +1,4 @@
-"""Which configs fit weights of a given architecture."""
+"""Configs that match weights of a given architecture."""
 
 from dataclasses import replace
 
@@ -66,7 +66,7 @@ def test_configs_are_suggested_with_the_fewest_changes():
         ' with --cfg-options model.backbone.tubelet_size=2 '
         'model.cls_head.num_classes=7'
     )
-    assert suggest_configs(replace(NANO, embed_dim=7)).startswith('none here')
+    assert suggest_configs(replace(NANO, embed_dim=7)).startswith('not found')
 
 
 def test_weights_without_a_head_need_no_number_of_classes():

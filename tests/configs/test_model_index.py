@@ -132,4 +132,5 @@ def test_a_distribution_contains_the_files_for_mim(tmp_path, kind):
     } - set(names)
     assert not missing
     assert 'dvfl_mmaction/.mim/model-index.yml' in names
-    assert not (ROOT / 'dvfl_mmaction' / '.mim').exists()
+    unpacked_sdist = (ROOT / 'PKG-INFO').is_file()
+    assert (ROOT / 'dvfl_mmaction' / '.mim').exists() == unpacked_sdist

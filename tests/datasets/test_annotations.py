@@ -1,4 +1,4 @@
-"""Lists of clips: what is written is read, and what is wrong is told."""
+"""Lists of clips are written and read; mistakes in them are errors."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_a_list_without_header_is_mmaction2s(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('text', 'told'),
+    ('text', 'message'),
     [
         ('a.avi 0\nb.avi\n', 'line 2'),
         ('a.avi -1\n', 'line 1'),
@@ -36,14 +36,14 @@ def test_a_list_without_header_is_mmaction2s(tmp_path):
         ('# split: 1\n', 'holds no clip'),
     ],
 )
-def test_a_line_without_label_is_told(tmp_path, text, told):
+def test_a_line_without_label_is_an_error(tmp_path, text, message):
     (tmp_path / 'list.txt').write_text(text)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_annotations(tmp_path / 'list.txt')
 
 
-def test_a_file_that_is_no_list_is_told(tmp_path):
+def test_a_file_that_is_not_a_list_is_an_error(tmp_path):
     (tmp_path / 'list.txt').write_bytes(b'\xff\xfe\x00')
     for name in ('list.txt', 'absent.txt', '.'):
-        with pytest.raises(UserError, match='is no list|is not there'):
+        with pytest.raises(UserError, match='is not a list|not found'):
             read_annotations(tmp_path / name)

@@ -119,7 +119,7 @@ def test_the_stream_is_the_same_for_any_number_of_workers(whole):
     assert same(alone, epochs(whole, 2))
 
 
-def test_so_is_that_of_clips_whose_colours_are_changed_later(whole):
+def test_deferred_colours_are_the_same_for_any_number_of_workers(whole):
     alone = epochs(whole, 0, pipeline=NOTED)
     changes = {sample[3] for epoch in alone for sample in epoch}
     assert len(changes) > 20  # of 32: most are changed, each in its own way
@@ -142,7 +142,7 @@ def test_epochs_and_seeds_draw_differently(whole):
         assert not torch.equal(clip, other_seed[index])
 
 
-def test_reading_leaves_the_global_generators_as_they_were(whole):
+def test_reading_keeps_the_state_of_the_global_generators(whole):
     dataset = build(whole)
     before = random.random(), np.random.random(), torch.rand(())
     random.seed(0)
@@ -153,13 +153,13 @@ def test_reading_leaves_the_global_generators_as_they_were(whole):
     assert before == after  # as conftest seeds them
 
 
-def test_an_index_survives_its_way_to_a_worker():
+def test_an_index_can_be_pickled():
     index = pickle.loads(pickle.dumps(StreamIndex(7, seed=3, epoch=4)))
     assert (index, index.seed, index.epoch) == (7, 3, 4)
     assert isinstance(index, int) and [0] * (index + 1) == [0] * 8
 
 
-def test_processes_share_an_epoch_out(whole, monkeypatch):
+def test_processes_divide_an_epoch(whole, monkeypatch):
     dataset, seen = build(whole), []
     for rank in range(3):
         monkeypatch.setattr(
@@ -224,7 +224,7 @@ def test_in_testing_a_broken_clip_keeps_its_place_and_label(mixed):
             assert sample.get('broken') is None
 
 
-def test_decords_faults_are_told_too(mixed):
+def test_decord_errors_are_reported_too(mixed):
     folder, clips, broken = mixed
     steps = [dict(type='DecordInit'), FIXED[1], dict(type='DecordDecode')]
     dataset = build(folder, steps + FIXED[3:], test_mode=True)
@@ -237,13 +237,13 @@ def test_decords_faults_are_told_too(mixed):
     assert broken <= marked <= broken | {'tiny.mp4', 'turned.mp4'}
 
 
-def test_a_mistake_in_the_pipeline_is_no_broken_clip(whole):
+def test_an_error_in_the_pipeline_is_not_a_broken_clip(whole):
     pipeline = [dict(type='ClipInit'), dict(type='ClipDecode')]
     with pytest.raises(KeyError, match='frame_inds'):
         build(whole, pipeline)[0]
 
 
-def test_a_data_set_of_which_nothing_can_be_read_is_told(tmp_path):
+def test_a_data_set_without_readable_clips_is_an_error(tmp_path):
     (tmp_path / 'list.txt').write_text('a.mp4 0\nb.mp4 1\n')
     for options in (dict(), dict(test_mode=True)):
         with pytest.raises(UserError, match='in a row cannot be read'):

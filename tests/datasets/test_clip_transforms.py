@@ -197,7 +197,7 @@ def test_factors_fill_their_ranges_and_order_varies(monkeypatch):
     assert len(orders) == 24
 
 
-def test_what_does_not_move_does_not_flicker():
+def test_static_pixels_do_not_flicker():
     # The right half changes from frame to frame, and with it the mean grey.
     clip = random_clip()
     for frame in clip:
@@ -247,7 +247,7 @@ def test_type_shape_and_source_frames_are_kept(kind):
     assert np.array_equal(array, np.stack(imgs))
 
 
-def test_no_change_is_asked_for_and_none_is_made():
+def test_zero_amounts_change_nothing():
     clip = random_clip()
     imgs = build_and_run(clip, type='ClipColorJitter', prob=1, **NOTHING)
     assert np.array_equal(np.stack(imgs), np.stack(clip))
@@ -286,7 +286,7 @@ def test_a_bad_argument_is_named_with_its_range(kind, name, value, wanted):
         TRANSFORMS.get(kind)(**{name: value})
 
 
-def test_frames_that_are_no_rgb_bytes_are_refused():
+def test_frames_that_are_not_rgb_bytes_are_rejected():
     cfg = dict(type='ClipColorJitter', prob=1)
     for frame in (np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.uint8)):
         with pytest.raises(ValueError, match='before FormatShape'):

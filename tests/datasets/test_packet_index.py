@@ -1,4 +1,4 @@
-"""What is decoded for a frame, and that it is enough."""
+"""Only the needed pictures are decoded, and they are enough."""
 
 import itertools
 
@@ -86,7 +86,7 @@ def pack_as_xvid_does(path, target):
     source = av.open(str(path))
     stream = source.streams.video[0]
     whole = [bytes(p) for p in source.demux(stream) if p.size]
-    # The empty picture: its time is not looked at, and it is not coded.
+    # The empty picture: not coded; its time is ignored.
     empty = b'\0\0\1\xb6' + bytes([0x40, 0, 0])
     joined, at = [], 0
     while at < len(whole):
@@ -137,11 +137,11 @@ def test_each_frame_alone_takes_few_pictures(clip):
     elif keys > 1:
         assert max(fed) <= 12
     else:
-        # Of four pictures three are B, two of them for nobody.
+        # Three of four pictures are B; two of these are unreferenced.
         assert fed[-1] <= 22
 
 
-def test_pictures_that_xvid_joined_are_taken_apart(tmp_path):
+def test_pictures_that_xvid_joined_are_split(tmp_path):
     plain = write_moving(
         tmp_path / 'plain.avi', 40, codec='mpeg4', options=dict(bf='2', g='15')
     )
@@ -156,7 +156,7 @@ def test_pictures_that_xvid_joined_are_taken_apart(tmp_path):
             assert np.array_equal(frame, everything[number])
 
 
-def test_display_numbers_are_worked_out_from_the_kinds(tmp_path):
+def test_display_numbers_follow_from_the_kinds(tmp_path):
     path = write_moving(
         tmp_path / 'b.avi', 8, codec='mpeg4', options=dict(bf='2', g='30')
     )
@@ -195,12 +195,12 @@ EMPTY = av.Packet(VOP + bytes([0x40, 0, 0]))
         ([[0], [], [1]], False),
     ],
 )
-def test_only_pictures_packed_as_xvid_does_are_taken_apart(packets, packed):
+def test_only_pictures_packed_as_xvid_does_are_split(packets, packed):
     made = [p if p is EMPTY else holding(*p) for p in packets]
     assert are_packed(made) == packed
 
 
-def test_a_second_picture_by_damage_is_read_as_it_always_is(tmp_path):
+def test_a_damaged_second_picture_is_decoded_in_turn(tmp_path):
     path = write_moving(
         tmp_path / 'p.avi', 40, codec='mpeg4', options=dict(bf='0', g='30')
     )
@@ -249,7 +249,7 @@ def test_a_run_has_what_its_frames_need(wanted, runs):
     assert names(runs_for(pictures, wanted)) == runs
 
 
-def test_all_is_decoded_in_turn_where_there_is_a_doubt(tmp_path):
+def test_everything_is_decoded_in_turn_in_case_of_doubt(tmp_path):
     vp9 = write_video(tmp_path / 'clip.webm', 10, codec='libvpx-vp9')
     stream_h264 = write_video(tmp_path / 'clip.ts', 10)
     for path in (vp9, stream_h264):
@@ -262,7 +262,7 @@ def test_all_is_decoded_in_turn_where_there_is_a_doubt(tmp_path):
         assert np.array_equal(frames, in_turn(path, [3, 9]))
 
 
-def test_time_stamps_given_twice_are_a_doubt(tmp_path):
+def test_repeated_time_stamps_are_a_doubt(tmp_path):
     path = write_video(tmp_path / 'clip.mp4', 10)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -271,14 +271,14 @@ def test_time_stamps_given_twice_are_a_doubt(tmp_path):
         assert order_pictures(stream, some) is None
 
 
-def test_a_motion_jpeg_index_that_lies_is_not_believed(tmp_path):
+def test_a_wrong_motion_jpeg_index_is_not_used(tmp_path):
     path = write_video(
         tmp_path / 'a.avi', 12, codec='mjpeg', pixels='yuvj420p'
     )
     whole = in_turn(path, range(12))
     content = bytearray(path.read_bytes())
     index = content.index(b'idx1') + 8
-    # Its fifth entry says that there is nothing.
+    # Its fifth entry has size 0.
     content[index + 4 * 16 + 12 : index + 5 * 16] = bytes(4)
     path.write_bytes(content)
     with VideoReader(path) as reader:
@@ -293,7 +293,7 @@ def test_a_motion_jpeg_index_that_lies_is_not_believed(tmp_path):
         assert np.array_equal(reader.read([2])[0], whole[2])
 
 
-def test_a_fault_in_a_picture_that_is_needed_is_told(tmp_path):
+def test_a_fault_in_a_needed_picture_is_an_error(tmp_path):
     path = write_video(
         tmp_path / 'a.avi', 12, codec='mjpeg', pixels='yuvj420p'
     )

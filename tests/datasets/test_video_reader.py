@@ -1,4 +1,4 @@
-"""Frames of files as they come, and the reason where there are none."""
+"""Frames of unusual files are read; unreadable files give a reason."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ def numbers(frames) -> list[int]:
         ('motion_jpeg.avi', dict(codec='mjpeg', pixels='yuvj420p')),
     ],
 )
-def test_a_frame_is_the_one_of_that_number_and_decords(
+def test_frames_have_the_wanted_numbers_and_match_decord(
     tmp_path, name, options
 ):
     path = write_video(tmp_path / name, 30, **options)
@@ -76,7 +76,7 @@ def test_unusual_files_are_read(tmp_path):
             assert numbers(frames) == list(range(len(frames))), name
 
 
-def test_a_turn_that_the_file_asks_for_is_made(tmp_path):
+def test_a_rotation_in_the_metadata_is_applied(tmp_path):
     path = write_video(tmp_path / 'turned.mp4', 3, size=(128, 64))
     (upright,) = read(path, [1])
     (turned,) = read(turn(path), [1])
@@ -91,14 +91,14 @@ def test_a_turn_that_the_file_asks_for_is_made(tmp_path):
     ('name', 'reason'),
     [
         ('empty.mp4', 'the file is empty'),
-        ('text.mp4', 'no video: Invalid data'),
+        ('text.mp4', 'not a video: Invalid data'),
         ('sound_only.mp4', 'has no video stream'),
         ('overwritten.mp4', r'after \d+ of 30 frames'),
-        ('absent.mp4', 'no such file'),
-        ('.', 'no such file'),
+        ('absent.mp4', 'file not found'),
+        ('.', 'file not found'),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(tmp_path, name, reason):
+def test_an_unreadable_file_gives_the_reason(tmp_path, name, reason):
     write_broken(tmp_path)
     with pytest.raises(BrokenClipError, match=reason) as caught:
         read(tmp_path / name, [29])
@@ -125,7 +125,7 @@ def test_fewer_frames_than_packets_scale_the_numbers(tmp_path):
         assert numbers(reader.read([0, 20, 38, 39])) == [0, 10, 19, 19]
 
 
-def test_a_change_of_size_on_the_way_keeps_the_first(tmp_path):
+def test_a_change_of_size_keeps_the_first_size(tmp_path):
     parts = [
         write_video(tmp_path / f'{size[0]}.ts', 4, size=size)
         for size in ((64, 48), (96, 80))
@@ -145,7 +145,7 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
-def test_reading_again_and_again_takes_no_more_memory(tmp_path):
+def test_repeated_reading_does_not_leak_memory(tmp_path):
     write_broken(tmp_path)
     whole = write_video(tmp_path / 'whole.mp4', 30, size=(320, 240))
 

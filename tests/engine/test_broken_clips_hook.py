@@ -1,7 +1,4 @@
-"""Broken clips are counted per mode, and too many stop the run.
-
-Tests of testing with broken clips are those of ResultsHook.
-"""
+"""Broken clips are counted and reported, and too many stop the run."""
 
 import json
 import logging
@@ -10,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from faulty_dataset import faulty_recipe, write_faulty_dataset
 from hostile_clips import write_broken
 from mmaction.structures import ActionDataSample
 from mmengine.logging import MMLogger
@@ -150,8 +148,39 @@ def test_exchanges_are_early_and_then_regular():
     assert exchanges == [0, 1, 3, 7, 15, 31, 49, 63, 99]
 
 
-def test_the_log_names_a_clip_at_its_first_occurrence(data, broken, tmp_path):
-    runner = run(config_of(data, tmp_path))
+@pytest.fixture(scope='module')
+def faulty_data(tmp_path_factory):
+    return write_faulty_dataset(tmp_path_factory.mktemp('faulty'))
+
+
+def test_training_continues_and_reports_broken_clips(faulty_data, tmp_path):
+    folder, whole, broken = faulty_data
+    runner = run(faulty_recipe(faulty_data, tmp_path), 'train')
+    report = json.loads((tmp_path / 'broken_clips.json').read_text())
+    for mode in ('train', 'val'):
+        assert {r['clip'] for r in report[mode]} == {
+            f'{folder}/{name}' for name, _ in broken
+        }
+        assert all(r['times'] >= 2 for r in report[mode])  # once per epoch
     log = next(Path(runner.log_dir).glob('*.log')).read_text()
-    for name in broken:
-        assert log.count(f'broken clip {name}:') == 1
+    for name, _ in broken:
+        assert log.count(f'broken clip {folder}/{name}:') == 1
+
+
+def test_a_run_with_too_many_broken_clips_stops(faulty_data, tmp_path):
+    config = faulty_recipe(faulty_data, tmp_path)
+    config['default_hooks'] = dict(
+        broken_clips=dict(type='BrokenClipsHook', max_share=0.05)
+    )
+    for mode in ('train', 'test'):
+        with pytest.raises(UserError, match=f'3 of .* clips of {mode}'):
+            run(config, mode)
+
+
+def test_a_share_out_of_range_is_reported(faulty_data, tmp_path):
+    config = faulty_recipe(faulty_data, tmp_path)
+    config['default_hooks'] = dict(
+        broken_clips=dict(type='BrokenClipsHook', max_share=20)
+    )
+    with pytest.raises(UserError, match='max_share is 20'):
+        run(config, 'test')

@@ -1,4 +1,4 @@
-"""Accuracy, confusion and calibration, against numbers worked out by hand."""
+"""Accuracy, confusion and calibration equal hand-computed numbers."""
 
 import numpy as np
 import pytest
@@ -29,16 +29,16 @@ def evaluate(scores, labels, broken=(), batch_size=4, **kwargs):
 
 HAND = [
     [0.7, 0.2, 0.1],  # 0, right
-    [0.3, 0.6, 0.1],  # 0, taken for 1
+    [0.3, 0.6, 0.1],  # 0, predicted 1
     [0.1, 0.8, 0.1],  # 1, right
-    [0.2, 0.3, 0.5],  # 1, taken for 2
+    [0.2, 0.3, 0.5],  # 1, predicted 2
     [0.4, 0.5, 0.1],  # 1, right
     [0.1, 0.1, 0.8],  # 2, right
 ]
 LABELS = [0, 0, 1, 1, 1, 2]
 
 
-def test_numbers_are_those_worked_out_by_hand():
+def test_numbers_equal_those_computed_by_hand():
     metrics, report = evaluate(HAND, LABELS, top_k=(1, 2), num_bins=2)
     assert metrics['acc/top1'] == pytest.approx(4 / 6)
     assert metrics['acc/top2'] == pytest.approx(6 / 6)
@@ -49,15 +49,15 @@ def test_numbers_are_those_worked_out_by_hand():
     ]
     assert [c['clips'] for c in report['per_class']] == [2, 3, 1]
     assert report['correct'] == dict(top1=4, top2=6)
-    # Confidence up to a half: 0.5 and 0.5, one of two right; above it 0.7,
-    # 0.6, 0.8, 0.8, mean 0.725, three of four right.
+    # Lower bin: confidences 0.5 and 0.5, one of two right. Upper bin: 0.7,
+    # 0.6, 0.8 and 0.8, mean 0.725, three of four right.
     lower, upper = report['calibration']['bins']
     assert (lower['clips'], lower['accuracy']) == (2, 0.5)
     assert upper['confidence'] == pytest.approx(0.725)
     assert metrics['acc/ece'] == pytest.approx(4 / 6 * 0.025, abs=1e-7)
 
 
-def test_the_pair_that_is_confused_most_comes_first():
+def test_the_most_confused_pair_comes_first():
     _, report = evaluate(HAND, LABELS)
     assert report['hardest_pairs'] == [
         dict(label=0, predicted=1, clips=1, share=0.5),
@@ -67,7 +67,7 @@ def test_the_pair_that_is_confused_most_comes_first():
     assert len(hardest_pairs(many)) == 10
 
 
-def test_a_broken_clip_is_wrong_whatever_the_model_says():
+def test_a_broken_clip_is_wrong_whatever_the_scores():
     metrics, report = evaluate(HAND, LABELS, broken={0, 3}, top_k=(1, 5))
     assert metrics['acc/top1'] == pytest.approx(3 / 6)
     assert metrics['acc/top5'] == pytest.approx(4 / 6)
@@ -82,7 +82,7 @@ def test_a_broken_clip_is_wrong_whatever_the_model_says():
 
 
 @pytest.mark.parametrize('batch_size', [1, 7, 200])
-def test_accuracy_is_mmaction2s(batch_size):
+def test_accuracy_equals_mmaction2s(batch_size):
     rng = np.random.default_rng(0)
     scores = rng.dirichlet(np.ones(12), 200)
     labels = rng.integers(0, 12, 200)
@@ -103,13 +103,13 @@ def test_accuracy_is_mmaction2s(batch_size):
         assert ours[key] == pytest.approx(value, abs=1e-12)
 
 
-def test_a_class_without_clips_is_left_out_of_the_mean():
+def test_a_class_without_clips_does_not_count_in_the_mean():
     metrics, report = evaluate(HAND[:2], [0, 0])
     assert metrics['acc/mean1'] == 0.5
     assert report['per_class'][1] == dict(label=1, clips=0, top1=None)
 
 
-def test_a_model_that_says_nothing_is_never_right():
+def test_a_model_with_constant_scores_is_never_right():
     metrics, _ = evaluate([[0.25] * 4] * 4, range(4), top_k=(1, 3, 4))
     assert metrics['acc/top1'] == metrics['acc/top3'] == 0
     assert metrics['acc/top4'] == 1
@@ -117,13 +117,13 @@ def test_a_model_that_says_nothing_is_never_right():
     assert rank_of_label(nan, np.array([0])) == 2
 
 
-def test_scores_that_are_no_probabilities_have_no_calibration():
+def test_scores_that_are_not_probabilities_have_no_calibration():
     metrics, report = evaluate([[3.0, -1.0], [0.0, 2.0]], [0, 1])
     assert 'acc/ece' not in metrics and report['calibration'] is None
     assert calibration(np.zeros((0, 3)), np.zeros(0), 15) is None
 
 
-def test_calibration_of_a_sure_and_right_model_is_perfect():
+def test_calibration_error_is_0_if_confident_and_right_1_if_wrong():
     metrics, _ = evaluate(np.eye(5).tolist(), range(5))
     assert metrics['acc/ece'] == 0
     metrics, _ = evaluate(np.eye(5).tolist(), [1, 2, 3, 4, 0])
@@ -133,12 +133,12 @@ def test_calibration_of_a_sure_and_right_model_is_perfect():
 @pytest.mark.parametrize(
     'wrong', [dict(top_k=()), dict(top_k=(0,)), dict(num_bins=0)]
 )
-def test_arguments_out_of_range_are_told(wrong):
+def test_an_argument_out_of_range_is_reported(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         METRICS.build(dict(type='ClipMetric', **wrong))
 
 
-def test_a_model_without_scores_is_told():
+def test_a_model_without_scores_is_reported():
     metric = METRICS.build(dict(type='ClipMetric'))
     with pytest.raises(UserError, match='no scores'):
         metric.process(None, [dict(gt_label=torch.tensor([0]))])

@@ -1,4 +1,4 @@
-"""Video files as they come: odd, short, turned, cut, and no video at all."""
+"""Unusual video files: odd, short, rotated, cut, and not videos at all."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 64, 48
 
 
 def grey_of(number: int) -> int:
-    """The grey of a frame: its number can be read off the picture."""
+    """The grey of a frame, which encodes its number."""
     return 20 + 5 * number
 
 
@@ -23,11 +23,11 @@ def write_video(
     times=None,
     options=None,
 ) -> Path:
-    """A file whose frame k is all of ``grey_of(k)``, its left edge black.
+    """Write frames of grey ``grey_of(k)`` with a black left edge.
 
     Args:
         size: (width, height).
-        times: Time of each frame in milliseconds; 40 apart if not given.
+        times: Time of each frame in ms; 40 ms apart by default.
     """
     width, height = size
     with av.open(str(path), 'w') as container:
@@ -47,13 +47,13 @@ def write_video(
 
 
 def packets(path: Path) -> list[av.Packet]:
-    """Of the video stream; ``pos`` is where in the file one starts."""
+    """Packets of the video stream; ``pos`` is the offset in the file."""
     with av.open(str(path)) as container:
         return [p for p in container.demux(video=0) if p.size]
 
 
 def turn(path: Path) -> Path:
-    """Have an MP4 file ask for a quarter turn, as telephones do."""
+    """Set a rotation by a quarter turn in an MP4 file, as telephones do."""
     content = bytearray(path.read_bytes())
     matrix = content.index(b'tkhd') + 4 + 40  # version 0: 40 bytes before it
     fixed = [0, 1 << 16, 0, -(1 << 16) % 2**32, 0, 0, 0, 0, 1 << 30]
@@ -65,7 +65,7 @@ def turn(path: Path) -> Path:
 
 
 def write_readable(folder: Path) -> list[str]:
-    """Files that are unusual and whole; their names."""
+    """Write unusual files that can be read; returns all names."""
     write_video(folder / 'one_frame.mp4', 1)
     write_video(folder / 'two_frames.avi', 2, codec='mpeg4')
     write_video(folder / 'seven_frames.mkv', 7)
@@ -85,7 +85,7 @@ def write_readable(folder: Path) -> list[str]:
 
 
 def write_broken(folder: Path) -> list[str]:
-    """Files that are no video, or whose frames cannot be decoded."""
+    """Write files that cannot be read; returns all names."""
     (folder / 'empty.mp4').write_bytes(b'')
     (folder / 'text.mp4').write_text('this is a text\n')
     with av.open(str(folder / 'sound_only.mp4'), 'w') as container:
@@ -101,7 +101,7 @@ def write_broken(folder: Path) -> list[str]:
     start = content.index(b'mdat') + 8
     noise = np.random.default_rng(0).integers(0, 256, len(content) - start)
     content[start:] = noise.astype(np.uint8).tobytes()
-    # The index of an MP4 file is at its end, and stays.
+    # The index at the end of the MP4 file is kept.
     index = whole.read_bytes().index(b'moov') - 4
     content[index:] = whole.read_bytes()[index:]
     whole.write_bytes(content)

@@ -90,7 +90,7 @@ def test_an_image_file_is_converted_for_a_config(tmp_path):
     assert len(accounted) == len(weights)
     assert Path(dst).stat().st_size <= Path(src).stat().st_size
     for to, message in (
-        ('released', 'it has no temporal weights'),
+        ('released', 'without temporal weights'),
         ('configs/videofocalnet_small_ucf101.py', 'depths is'),
     ):
         with pytest.raises(UserError, match=message):

@@ -245,7 +245,7 @@ def test_pretrained_of_another_network_is_refused(tmp_path):
     torch.save(dict(fc=torch.zeros(3)), tmp_path / 'other.pth')
     net = small(pretrained=str(tmp_path / 'other.pth'))
     with pytest.raises(
-        UserError, match=r'other.pth is no FocalNet.*fc \(3,\)'
+        UserError, match=r'other.pth is not a FocalNet.*fc \(3,\)'
     ):
         net.init_weights()
 

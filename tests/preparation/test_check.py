@@ -1,6 +1,7 @@
-"""Every frame of every clip is decoded, once, whatever happens."""
+"""Every frame of every clip is decoded once, despite crashes and Ctrl-C."""
 
 import csv
+import functools
 import json
 import os
 import signal
@@ -19,13 +20,12 @@ from interrupted import interrupt
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import read_annotations
-from dvfl_mmaction.preparation.clips import check
+from dvfl_mmaction.preparation.clips import check, runner
 from dvfl_mmaction.preparation.clips.check import check_clips
-from dvfl_mmaction.preparation.clips.jobs import run_jobs
 
 SLOW_CHECK = """
 import sys, time
-from dvfl_mmaction.preparation import check
+from dvfl_mmaction.preparation.clips import check, runner
 decode = check.decode_clip
 def slowly(videos, name):
     time.sleep(0.2)
@@ -33,22 +33,6 @@ def slowly(videos, name):
 check.decode_clip = slowly
 check.check_clips(sys.argv[1], workers=1)
 """
-
-
-@pytest.fixture
-def root(tmp_path) -> Path:
-    """A data set of three whole clips and an empty file, in two lists."""
-    videos = tmp_path / 'videos'
-    videos.mkdir()
-    for name in ('a.avi', 'b c.avi', 'd.avi'):
-        write_video(videos / name, 10, codec='mpeg4')
-    (videos / 'empty.avi').touch()
-    (tmp_path / 'train.txt').write_text(
-        '# dataset: small\na.avi 0\nb c.avi 1\nempty.avi 1\n'
-    )
-    (tmp_path / 'val.txt').write_text('a.avi 0\nd.avi 1\n')
-    (tmp_path / 'classes.txt').write_text('x\ny\n')
-    return tmp_path
 
 
 def table(root) -> dict[str, dict[str, str]]:
@@ -59,9 +43,10 @@ def table(root) -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 def decoded(tmp_path, monkeypatch) -> Path:
-    """A file that gets the name of every clip that is decoded."""
+    """A file with the name of every clip that is decoded."""
     real, path = check.decode_clip, tmp_path / 'decoded.log'
 
+    @functools.wraps(real)  # so that it can be pickled
     def counted(videos, name):
         with path.open('a') as file:
             file.write(f'{name}\n')
@@ -89,12 +74,12 @@ def test_statuses_and_reasons_are_those_of_the_files(tmp_path):
     assert fault[0] == 'broken' and fault[1].endswith('of 30 frames')
     held = found['truncated.avi'][1].split()[1]
     assert found == dict.fromkeys(readable, ('ok', '')) | {
-        'absent.mp4': ('broken', 'there is no such file'),
+        'absent.mp4': ('broken', 'file not found'),
         'empty.mp4': ('broken', 'the file is empty'),
         'one_frame.mp4': ('short', 'fewer than 8 frames: 1'),
         'seven_frames.mkv': ('short', 'fewer than 8 frames: 7'),
         'sound_only.mp4': ('broken', 'the file has no video stream'),
-        'text.mp4': ('broken', f'no video: {invalid}'),
+        'text.mp4': ('broken', f'not a video: {invalid}'),
         'truncated.avi': (
             'cut',
             f'holds {held} of the 30 frames that its header announces',
@@ -119,13 +104,13 @@ def test_statuses_and_reasons_are_those_of_the_files(tmp_path):
     )
 
 
-def test_frames_that_nobody_is_to_see_are_not_missed(tmp_path):
+def test_hidden_and_repeated_frames_do_not_count_as_missing(tmp_path):
     videos = tmp_path / 'videos'
     videos.mkdir()
-    # Places of repeats, which AVI counts and leaves empty.
+    # AVI counts repeated frames, and stores nothing for them.
     times = [0, 40, 80, 120, 400, *range(440, 1000, 40)]
     write_video(videos / 'repeats.avi', 19, codec='mpeg4', times=times)
-    # The first second is in the file, and its edit list hides it.
+    # The file holds the first second, but its edit list hides it.
     whole = write_video(tmp_path / 'whole.mp4', 45, options={'g': '10'})
     with (
         av.open(str(whole)) as source,
@@ -148,7 +133,7 @@ def test_frames_that_nobody_is_to_see_are_not_missed(tmp_path):
 
 
 @pytest.mark.parametrize(('end', 'status'), [(28, 'ok'), (26, 'cut')])
-def test_two_frames_too_few_are_no_cut(tmp_path, end, status):
+def test_two_missing_frames_are_tolerated(tmp_path, end, status):
     (tmp_path / 'videos').mkdir()
     clip = write_video(tmp_path / 'videos' / 'clip.avi', 30, codec='mpeg4')
     start = packets(clip)[end].pos
@@ -158,13 +143,13 @@ def test_two_frames_too_few_are_no_cut(tmp_path, end, status):
     assert table(tmp_path)['clip.avi']['status'] == status
 
 
-def test_lists_are_written_without_what_is_broken(root):
+def test_checked_lists_leave_out_broken_clips(root):
     lines = check_clips(root, workers=2).lines()
     checked = read_annotations(root / 'train_checked.txt')
-    assert checked.clips == [('a.avi', 0), ('b c.avi', 1)]
+    assert checked.clips == [('x/a.avi', 0), ('x/b c.avi', 1)]
     assert checked.header == dict(
         dataset='small',
-        checked='every frame was decoded; 1 broken clips taken out',
+        checked='every frame was decoded; 1 broken clips left out',
     )
     other = read_annotations(root / 'val_checked.txt')
     assert other.clips == read_annotations(root / 'val.txt').clips
@@ -173,25 +158,25 @@ def test_lists_are_written_without_what_is_broken(root):
     assert not list(root.glob('*_checked_checked.txt'))
 
 
-def test_a_second_run_decodes_what_is_new_or_changed(root, decoded):
+def test_a_second_run_decodes_new_and_changed_clips_only(root, decoded):
     assert check_clips(root, workers=2).decoded == 4
     first = (root / 'check.csv').read_text()
     # A clip that two lists name is decoded once.
     assert sorted(decoded.read_text().split('\n')) == sorted(
-        ['', 'a.avi', 'b c.avi', 'd.avi', 'empty.avi']
+        ['', 'x/a.avi', 'x/b c.avi', 'd.avi', 'empty.avi']
     )
     decoded.write_text('')
     assert check_clips(root, workers=2).decoded == 0
     assert decoded.read_text() == ''
     assert (root / 'check.csv').read_text() == first
-    os.utime(root / 'videos' / 'a.avi', (1, 1))
+    os.utime(root / 'videos' / 'x' / 'a.avi', (1, 1))
     write_video(root / 'videos' / 'd.avi', 3, codec='mpeg4')
     assert check_clips(root, workers=1).decoded == 2
-    assert sorted(decoded.read_text().split()) == ['a.avi', 'd.avi']
+    assert sorted(decoded.read_text().split()) == ['d.avi', 'x/a.avi']
     assert table(root)['d.avi']['status'] == 'short'
 
 
-def test_a_journal_cut_off_anywhere_goes_on(root, decoded):
+def test_a_truncated_journal_is_resumed(root, decoded):
     check_clips(root, workers=1)
     journal = root / 'check.jsonl'
     content = journal.read_bytes().splitlines(keepends=True)
@@ -201,16 +186,15 @@ def test_a_journal_cut_off_anywhere_goes_on(root, decoded):
 
 
 @pytest.mark.parametrize(
-    ('end', 'told'),
+    ('end', 'reason'),
     [(signal.SIGKILL, 'SIGKILL'), (3, 'exit code 3')],
 )
-def test_a_crash_of_the_decoder_costs_its_clip_alone(
-    root, monkeypatch, end, told
-):
+def test_a_decoder_crash_costs_one_clip(root, monkeypatch, end, reason):
     real = check.decode_clip
 
+    @functools.wraps(real)
     def crashing(videos, name):
-        if name == 'b c.avi':
+        if name == 'x/b c.avi':
             if isinstance(end, signal.Signals):
                 os.kill(os.getpid(), end)
             os._exit(end)
@@ -219,34 +203,24 @@ def test_a_crash_of_the_decoder_costs_its_clip_alone(
     with monkeypatch.context() as patch:
         patch.setattr(check, 'decode_clip', crashing)
         report = check_clips(root, workers=1)
-    assert report.facts['b c.avi'].verdict() == (
+    assert report.facts['x/b c.avi'].verdict() == (
         'broken',
-        f'the decoder crashed ({told})',
+        f'the decoder crashed ({reason})',
     )
-    assert report.named('ok') == ['a.avi', 'd.avi']
-    assert ('b c.avi', 1) not in read_annotations(
+    assert report.named('ok') == ['x/a.avi', 'd.avi']
+    assert ('x/b c.avi', 1) not in read_annotations(
         root / 'train_checked.txt'
     ).clips
-    # It may have been for want of memory.
+    # The next run tries it again: memory may have been short.
     report = check_clips(root, workers=1)
     assert report.decoded == 1
-    assert report.named('ok') == ['a.avi', 'b c.avi', 'd.avi']
+    assert report.named('ok') == ['x/a.avi', 'x/b c.avi', 'd.avi']
 
 
-def test_all_jobs_are_done_by_any_number_of_processes():
-    for workers in (1, 2, 5, 40):
-        outcomes = list(run_jobs(abs, list(range(-20, 0)), workers))
-        assert {o.job: o.value for o in outcomes} == {
-            -i: i for i in range(1, 21)
-        }
-    (failed,) = run_jobs(abs, ['text'], 1)
-    assert failed.error.startswith('TypeError: bad operand')
-
-
-def test_ctrl_c_keeps_what_was_done(root):
+def test_ctrl_c_keeps_finished_clips(root):
     names = [f'{i}.avi' for i in range(30)]
     for name in names:
-        (root / 'videos' / name).hardlink_to(root / 'videos' / 'a.avi')
+        (root / 'videos' / name).hardlink_to(root / 'videos' / 'x' / 'a.avi')
     (root / 'train.txt').write_text(''.join(f'{n} 0\n' for n in names))
     journal = root / 'check.jsonl'
     status, message = interrupt(
@@ -255,16 +229,16 @@ def test_ctrl_c_keeps_what_was_done(root):
         lambda: journal.exists() and journal.read_bytes().count(b'\n') >= 3,
     )
     assert status == 130
-    assert 'the same command goes on from there' in message
+    assert 'rerun the command to resume' in message
     assert 'Traceback' not in message
     noted = [json.loads(line) for line in journal.open()]
     assert not (root / 'check.csv').exists()
     assert check_clips(root, workers=2).decoded == 32 - len(noted)
 
 
-def test_a_root_without_lists_or_videos_is_told(root):
+def test_a_root_without_lists_or_videos_is_rejected(root):
     (root / 'videos').rename(root / 'clips')
-    with pytest.raises(UserError, match='videos is not there; put the clips'):
+    with pytest.raises(UserError, match='videos not found; put the clips'):
         check_clips(root)
     for path in root.glob('[tv]*.txt'):
         path.unlink()
@@ -274,13 +248,13 @@ def test_a_root_without_lists_or_videos_is_told(root):
 
 def test_the_estimate_comes_from_a_sample(root, monkeypatch, capsys):
     monkeypatch.setattr(
-        check, 'even_sample', lambda names: (names[::2], names[1::2])
+        runner, 'even_sample', lambda names: (names[::2], names[1::2])
     )
     turn(write_video(root / 'videos' / 'e.mp4', 9))
     with (root / 'val.txt').open('a') as file:
         file.write('e.mp4 1\n')
     check_clips(root, workers=2)
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == '5 clips, 5 of them to be decoded'
+    assert printed[0] == '5 clips, 5 to check'
     assert printed[1].startswith('sample of 3 clips: ')
     assert printed[1].endswith(' for the other 2')

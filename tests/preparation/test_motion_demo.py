@@ -112,7 +112,7 @@ def test_clips_are_mpeg4_videos_that_decord_reads(root):
     assert np.abs(frames - drawn).mean() < 6
 
 
-def test_a_second_run_reuses_and_mends_what_is_there(root):
+def test_a_second_run_keeps_clips_and_writes_missing_ones(root):
     def run():
         return demo.make_demo_dataset(root, COUNTS, 16, report=print)
 
@@ -124,7 +124,7 @@ def test_a_second_run_reuses_and_mends_what_is_there(root):
     assert path.read_bytes() == before
 
 
-def test_other_settings_are_refused_unless_overwritten(tmp_path):
+def test_other_settings_are_rejected_without_overwrite(tmp_path):
     counts = dict(train=1, val=1, test=1)
     demo.make_demo_dataset(tmp_path, counts, 8, report=lambda line: None)
     with pytest.raises(UserError, match='--overwrite'):
@@ -144,14 +144,14 @@ def test_other_settings_are_refused_unless_overwritten(tmp_path):
         dict(clips_per_class=dict(training=1)),
     ],
 )
-def test_arguments_out_of_range_are_refused(tmp_path, change):
+def test_arguments_out_of_range_are_rejected(tmp_path, change):
     with pytest.raises(UserError, match='give'):
         demo.make_demo_dataset(
             tmp_path, **{'clips_per_class': COUNTS, **change}
         )
 
 
-def test_the_tool_tells_a_file_in_the_way_in_one_line(tmp_path):
+def test_the_tool_reports_a_blocking_file_in_one_line(tmp_path):
     target = tmp_path / 'file'
     target.write_text('')
     done = subprocess.run(

@@ -1,6 +1,7 @@
-"""A packed copy has the same frames, and nothing in it is half done."""
+"""A packed copy has the same frames, and no unfinished files."""
 
 import errno
+import functools
 from pathlib import Path
 
 import av
@@ -14,38 +15,22 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets import ClipDataset
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.datasets.video_reader import VideoReader
-from dvfl_mmaction.preparation.clips import pack
+from dvfl_mmaction.preparation.clips import pack, runner
 from dvfl_mmaction.preparation.clips.pack import pack_clips
 from dvfl_mmaction.preparation.clips.packed_video import packed_size
 
-ENDLESS_PACK = """
+PAUSING_PACK = """
 import sys, time
-from dvfl_mmaction.preparation import pack
+from dvfl_mmaction.preparation.clips import pack, runner
 write = pack.write_packed
-def halfway(source, target, **make):
-    frames = write(source, target, **make)
+def pause_on_d(source, target, **settings):
+    frames = write(source, target, **settings)
     if source.name == 'd.avi':
         time.sleep(60)
     return frames
-pack.write_packed = halfway
+pack.write_packed = pause_on_d
 pack.pack_clips(sys.argv[1], sys.argv[2], workers=1)
 """
-
-
-@pytest.fixture
-def root(tmp_path) -> Path:
-    """A data set of three whole clips and an empty file, in two lists."""
-    root = tmp_path / 'data'
-    (root / 'videos' / 'x').mkdir(parents=True)
-    for name in ('x/a.avi', 'x/b c.avi', 'd.avi'):
-        write_video(root / 'videos' / name, 10, codec='mpeg4')
-    (root / 'videos' / 'empty.avi').touch()
-    (root / 'train.txt').write_text(
-        '# dataset: small\nx/a.avi 0\nx/b c.avi 1\nempty.avi 1\n'
-    )
-    (root / 'val.txt').write_text('d.avi 1\n')
-    (root / 'classes.txt').write_text('x\ny\n')
-    return root
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -91,7 +76,7 @@ def test_a_packed_clip_has_the_frames_of_its_source(tmp_path):
             assert len(container.streams) == 1
             packets = list(container.demux(video=0))[: len(source)]
             assert all(packet.is_keyframe for packet in packets)
-        # Of 16 and 48 pixels' width decord reads the source no better.
+        # decord cannot read widths of 16 and 48 pixels, in the source too.
         if name not in ('tiny.mp4', 'turned.mp4'):
             others = decord.VideoReader(str(path)).get_batch(wanted)
             assert np.array_equal(others.asnumpy(), packed[wanted]), name
@@ -120,7 +105,7 @@ def test_colours_are_kept(tmp_path, matrix):
     pack_clips(tmp_path / 'data', tmp_path / 'packed', workers=1)
     source = frames(path)
     packed = frames(tmp_path / 'packed' / 'videos' / 'colours.avi')
-    # Middles of the patches: at their edges colours are thinned out.
+    # Centres of the patches: edges suffer from chroma subsampling.
     offset = source[:, :, 8::16].astype(int) - packed[:, :, 8::16]
     assert np.abs(offset).max() <= 4
 
@@ -134,7 +119,7 @@ def test_large_clips_are_scaled_and_small_ones_are_not():
     assert packed_size(1, 1, 256) == (2, 2)
 
 
-def test_a_turned_clip_is_packed_upright_and_scaled(tmp_path):
+def test_a_rotated_clip_is_packed_upright_and_scaled(tmp_path):
     videos = tmp_path / 'data' / 'videos'
     videos.mkdir(parents=True)
     turn(write_video(videos / 'turned.mp4', 3, size=(128, 64)))
@@ -145,7 +130,7 @@ def test_a_turned_clip_is_packed_upright_and_scaled(tmp_path):
     assert packed[:, :12].max() < 25 < packed[:, 20:].min() + 10
 
 
-def test_the_copy_is_a_root_to_train_on(root, tmp_path):
+def test_the_copy_can_be_trained_on(root, tmp_path):
     target = tmp_path / 'packed'
     lines = pack_clips(root, target, workers=2).lines()
     train = read_annotations(target / 'train.txt')
@@ -155,7 +140,7 @@ def test_the_copy_is_a_root_to_train_on(root, tmp_path):
         packed=f'Motion-JPEG copy of {root}, short side at most 256 pixels, '
         'quality 3; 1 broken clips left out',
     )
-    assert 'cannot be read and were left out: empty.avi' in lines[-1]
+    assert 'cannot be read and are left out: empty.avi' in lines[-1]
     assert (target / 'classes.txt').read_text() == 'x\ny\n'
     assert sorted(files(target)) == [
         'classes.txt',
@@ -183,7 +168,7 @@ def test_the_copy_is_a_root_to_train_on(root, tmp_path):
     assert 'broken' not in sample['data_samples'].metainfo
 
 
-def test_a_second_run_packs_what_is_new_or_changed(root, tmp_path):
+def test_a_second_run_packs_new_and_changed_clips_only(root, tmp_path):
     target = tmp_path / 'packed'
     assert pack_clips(root, target, workers=2).packed == 3
     before = files(target / 'videos')
@@ -200,7 +185,7 @@ def test_a_second_run_packs_what_is_new_or_changed(root, tmp_path):
     assert pack_clips(root, target, 1, short_side=32).packed == 3
 
 
-def test_broken_sources_leave_nothing_behind(tmp_path):
+def test_broken_sources_leave_no_files(tmp_path):
     root, target = tmp_path / 'data', tmp_path / 'packed'
     (root / 'videos').mkdir(parents=True)
     names = write_broken(root / 'videos')
@@ -217,20 +202,21 @@ def test_broken_sources_leave_nothing_behind(tmp_path):
     ]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(
+def test_a_full_disk_is_one_error_and_leaves_no_unfinished_file(
     root, tmp_path, monkeypatch
 ):
     target = tmp_path / 'packed'
     real = pack.write_packed
 
-    def full(source, part, **make):
+    @functools.wraps(real)
+    def fail_on_d(source, part, **settings):
         if source.name == 'd.avi':
             part.write_bytes(b'half')
             raise OSError(errno.ENOSPC, 'No space left on device')
-        return real(source, part, **make)
+        return real(source, part, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pack, 'write_packed', full)
+        patch.setattr(pack, 'write_packed', fail_on_d)
         with pytest.raises(UserError, match='No space left') as caught:
             pack_clips(root, target, workers=1)
     assert '\n' not in str(caught.value)
@@ -242,7 +228,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(
     assert pack_clips(root, target, workers=1).packed == 1
 
 
-def test_too_little_room_is_told_after_the_sample(
+def test_too_little_space_is_an_error_after_the_sample(
     root, tmp_path, monkeypatch, capsys
 ):
     usage = type(pack.shutil.disk_usage(tmp_path))
@@ -250,20 +236,22 @@ def test_too_little_room_is_told_after_the_sample(
         pack.shutil, 'disk_usage', lambda path: usage(10**9, 10**9 - 9, 9)
     )
     monkeypatch.setattr(
-        pack, 'even_sample', lambda names: (names[:2], names[2:])
+        runner, 'even_sample', lambda names: (names[:2], names[2:])
     )
-    with pytest.raises(UserError, match='are needed, but .* make room'):
+    with pytest.raises(
+        UserError, match='are needed to pack .* free some space'
+    ):
         pack_clips(root, tmp_path / 'packed', workers=1)
     assert 'sample of 2 clips: ' in capsys.readouterr().out
     assert not (tmp_path / 'packed' / pack.PARTS).exists()
 
 
-def test_an_interruption_leaves_no_half_file(root, tmp_path):
+def test_ctrl_c_leaves_no_unfinished_file(root, tmp_path):
     target = tmp_path / 'packed'
     journal = target / 'pack.jsonl'
 
     def is_writing_the_fourth():
-        # d.avi is written under its other name and waits.
+        # d.avi is written under its temporary name, and waits.
         return (
             journal.exists()
             and journal.read_bytes().count(b'\n') >= 3
@@ -271,10 +259,10 @@ def test_an_interruption_leaves_no_half_file(root, tmp_path):
         )
 
     status, message = interrupt(
-        ENDLESS_PACK, [root, target], is_writing_the_fourth
+        PAUSING_PACK, [root, target], is_writing_the_fourth
     )
     assert status == 130
-    assert 'the same command goes on from there' in message
+    assert 'rerun the command to resume' in message
     assert sorted(files(target)) == [
         'pack.jsonl',
         'videos/x/a.avi',
@@ -284,7 +272,9 @@ def test_an_interruption_leaves_no_half_file(root, tmp_path):
     assert pack_clips(root, target, workers=1).packed == 1
 
 
-def test_what_would_collide_or_leave_the_folder_is_told(root, tmp_path):
+def test_colliding_names_and_names_outside_the_folder_are_rejected(
+    root, tmp_path
+):
     target = tmp_path / 'packed'
     (root / 'val.txt').write_text('x/a.mp4 1\n')
     with pytest.raises(

@@ -1,1 +1,1 @@
-"""Every clip of a data set checked or packed, in parallel."""
+"""Check or pack every clip of a data set, in parallel."""

@@ -1,54 +1,46 @@
-"""Which clips of a data set can be read, found out by decoding them all."""
+"""Find the clips of a data set that cannot be read, by decoding all."""
 
 import csv
 import io
 from collections import Counter
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from functools import partial
 from pathlib import Path
 
-from ...datasets.annotations import Annotations, write_annotations, write_lines
+from ...datasets.annotations import Annotations, write_lines
 from ...datasets.video_reader import BrokenClipError, VideoReader
 from .clip_lists import (
     CHECKED,
     VIDEOS,
     named_clips,
+    preview,
     read_lists,
-    some_names,
     stamp,
+    write_kept,
 )
-from .jobs import (
-    count_cores,
-    even_sample,
-    going_on_later,
-    in_words,
-    run_jobs,
-    speed,
-    with_progress,
-)
-from .journal import Journal
+from .runner import ClipTask, run_clips
 
 STATUSES = dict(
     ok='',
     short='usable, frames repeat',
-    cut='usable, as far as they go',
+    cut='usable; the end is missing',
     broken='left out of the checked lists',
 )
-SHORT = 8  # frames; what the models see of a clip
-# Frames, and seconds, that a header may announce too many: decoders keep
-# back one or two at the end or the start, and AVI counts repeats.
+SHORT = 8  # frames: the input of the models
+# How many more frames, and seconds, a header may announce: decoders drop one
+# or two at the start or the end, and AVI counts repeats.
 TOLERATED_FRAMES, TOLERATED_S = 2, 0.1
-FIRST_BROKEN = 10  # told with their reasons; all are in the table
+FIRST_BROKEN = 10  # printed with their reasons; the table has all
 
 
 @dataclass
 class ClipFacts:
-    """What decoding every frame of a clip brought.
+    """What was found by decoding every frame of a clip.
 
     Attributes:
         error: Why it cannot be read to the end; None if it can.
         frames: Frames decoded.
-        announced_frames: See :class:`VideoReader`, as for what follows.
+        announced_frames: This and the following: see :class:`VideoReader`.
         rotation: Degrees counter-clockwise that the file asks for.
     """
 
@@ -83,9 +75,9 @@ class CheckReport:
     """What :func:`check_clips` found.
 
     Attributes:
-        facts: By name of clip, in the order of the lists.
-        decoded: Clips that this run decoded; the others were known.
-        lists: The lists written, and how many clips each left out.
+        facts: By clip, in the order of the lists.
+        decoded: Number of clips that this run decoded.
+        lists: The lists written, and the number of clips left out of each.
         path: The table of all clips.
     """
 
@@ -102,13 +94,13 @@ class CheckReport:
         """The report for the user."""
         counts = Counter(f.verdict()[0] for f in self.facts.values())
         lines = [
-            f'{len(self.facts)} clips, {self.decoded} of them decoded now; '
-            f'all of them are in {self.path}'
+            f'{len(self.facts)} clips, {self.decoded} decoded in this run; '
+            f'{self.path} lists all'
         ]
         for status, meaning in STATUSES.items():
             line = f'{status:>6}: {counts[status]}'
             if counts[status] and meaning:
-                line += f' ({meaning}): {some_names(self.named(status))}'
+                line += f' ({meaning}): {preview(self.named(status))}'
             lines.append(line)
         for name in self.named('broken')[:FIRST_BROKEN]:
             lines.append(f'        {name}: {self.facts[name].error}')
@@ -117,80 +109,54 @@ class CheckReport:
         return lines
 
 
-def check_clips(root: str | Path, workers: int | None = None) -> CheckReport:
+def check_clips(
+    root: str | Path, workers: int | None = None, scheduler: str | None = None
+) -> CheckReport:
     """Decode every frame of every clip that the lists of a root name.
 
-    Written to the root: ``check.csv``, a row a clip; for every list
-    ``X.txt`` an ``X_checked.txt`` without the clips that are broken; and
-    ``check.jsonl``, the results so far: a clip that has neither changed in
-    size nor in time is not decoded again. A clip whose decoder crashed is
-    broken, but tried again by the next run, as it may have been for want
-    of memory.
+    Written to the root: ``check.csv``, one row per clip; for every list
+    ``X.txt`` an ``X_checked.txt`` without the broken clips; and
+    ``check.jsonl``, the journal: clips whose size and time are unchanged
+    are not decoded again. A clip whose decoder crashed is broken, but the
+    next run tries it again, since lack of memory may be the cause.
 
-    Status ``cut`` is for clips of which more than 2 frames, and more than
-    a tenth of a second, are missing of what the header announces.
+    Status ``cut`` means that more than 2 frames, and more than a tenth of a
+    second, are missing of what the header announces.
 
     Args:
         root: Holds ``videos/`` and lists ``*.txt``.
-        workers: Processes; one a core if not given.
+        workers: Local processes; one per core by default.
+        scheduler: Address of a dask scheduler to use instead; all of its
+            workers see the root under the same path.
 
     Raises:
-        UserError: If the root holds no lists or no ``videos/``.
-        SystemExit: After Ctrl-C, which is told; what was done is kept.
+        UserError: If the root holds no lists or no ``videos/``, or the
+            scheduler cannot be used.
+        SystemExit: After Ctrl-C, with one line; finished clips are kept.
     """
-    root, workers = Path(root), workers or count_cores()
+    root = Path(root)
     lists = read_lists(root)
-    stamps = {n: stamp(root / VIDEOS / n) for n in named_clips(lists)}
-    with Journal(root / 'check.jsonl') as journal, going_on_later():
-        facts = {n: recall(journal.find(n, stamps[n])) for n in stamps}
-        pending = [name for name, known in facts.items() if known is None]
-        print(f'{len(facts)} clips, {len(pending)} of them to be decoded')
-        if pending:
-            for outcome in decode_all(root / VIDEOS, pending, workers):
-                name = outcome.job
-                facts[name] = outcome.value or ClipFacts(outcome.error)
-                if outcome.value:
-                    journal.note(name, stamps[name], asdict(facts[name]))
+    videos = (root / VIDEOS).absolute()
+    task = ClipTask(
+        title='check',
+        function=partial(decode_clip, videos),
+        result_type=ClipFacts,
+        stamps={name: stamp(videos / name) for name in named_clips(lists)},
+        journal=root / 'check.jsonl',
+        folders=(videos,),
+    )
+    facts, decoded = run_clips(task, workers, scheduler)
     path = root / 'check.csv'
     write_table(path, facts)
     written = {
         path.with_stem(path.stem + CHECKED): write_checked(path, part, facts)
         for path, part in lists.items()
     }
-    return CheckReport(facts, len(pending), written, path)
-
-
-def recall(noted: dict | None) -> ClipFacts | None:
-    """Facts from the journal; None if there are none of this version."""
-    names = {field.name for field in fields(ClipFacts)}
-    return ClipFacts(**noted) if noted and set(noted) == names else None
-
-
-def decode_all(videos: Path, names: list[str], workers: int):
-    """Outcomes, a sample's first and then, after an estimate, the rest's."""
-    function = partial(decode_clip, videos)
-    sample, rest = even_sample(names)
-    tried = []
-    for outcome in with_progress(
-        run_jobs(function, sample, workers), len(sample), 'sample'
-    ):
-        tried.append(outcome)
-        yield outcome
-    if rest:
-        rate = speed(tried, workers)
-        print(
-            f'sample of {len(sample)} clips: {rate:.1f} clips/s in {workers} '
-            f'processes, {in_words(len(rest) / rate)} for the other '
-            f'{len(rest)}',
-            flush=True,
-        )
-        yield from with_progress(
-            run_jobs(function, rest, workers), len(rest), 'check'
-        )
+    return CheckReport(facts, len(decoded), written, path)
 
 
 def decode_clip(videos: Path, name: str) -> ClipFacts:
-    """Decode all frames of a clip; what cannot be read is told."""
+    """Decode all frames of a clip; a fault becomes its ``error``."""
     facts = ClipFacts()
     try:
         with VideoReader(videos / name) as reader:
@@ -202,7 +168,7 @@ def decode_clip(videos: Path, name: str) -> ClipFacts:
             for frame in reader.frames():
                 if not facts.frames:
                     facts.rotation = int(frame.rotation)
-                    reader.to_rgb(frame)  # it is no use if this fails
+                    reader.to_rgb(frame)  # training needs it
                 facts.frames += 1
         if not facts.frames:
             facts.error = 'no frame can be decoded'
@@ -212,7 +178,7 @@ def decode_clip(videos: Path, name: str) -> ClipFacts:
 
 
 def write_table(path: Path, facts: dict[str, ClipFacts]):
-    """``check.csv``: name, status, reason, and the facts."""
+    """Write ``check.csv``: name, status, reason and facts per clip."""
     names = [field.name for field in fields(ClipFacts)][1:]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
@@ -225,17 +191,12 @@ def write_table(path: Path, facts: dict[str, ClipFacts]):
 def write_checked(
     path: Path, annotations: Annotations, facts: dict[str, ClipFacts]
 ) -> int:
-    """A list without what is broken; the number of clips taken out."""
-    kept = [
-        (name, label)
-        for name, label in annotations.clips
-        if not facts[name].error
-    ]
-    removed = len(annotations.clips) - len(kept)
-    header = annotations.header | dict(
-        checked=f'every frame was decoded; {removed} broken clips taken out'
+    """Write a list without its broken clips; returns their number."""
+    return write_kept(
+        path.with_stem(path.stem + CHECKED),
+        annotations,
+        {name: name for name, clip in facts.items() if not clip.error},
+        lambda removed: dict(
+            checked=f'every frame was decoded; {removed} broken clips left out'
+        ),
     )
-    write_annotations(
-        path.with_stem(path.stem + CHECKED), Annotations(kept, header)
-    )
-    return removed

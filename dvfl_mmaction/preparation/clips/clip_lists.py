@@ -1,8 +1,13 @@
 """The lists of a data set's root, and the clips that they name."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from ...datasets.annotations import Annotations, read_annotations
+from ...datasets.annotations import (
+    Annotations,
+    read_annotations,
+    write_annotations,
+)
 from ...errors import UserError
 
 CHECKED = '_checked'  # ends the stem of a list that check_clips wrote
@@ -15,11 +20,11 @@ def read_lists(root: Path, checked: bool = False) -> dict[Path, Annotations]:
 
     Args:
         root: Holds the lists, ``classes.txt`` and ``videos/``.
-        checked: Whether to take ``X_checked.txt`` as well.
+        checked: Whether to include ``X_checked.txt``.
 
     Raises:
         UserError: If there is no list or no ``videos/``, or a text file is
-            no list.
+            not a list.
     """
     paths = [
         path
@@ -34,7 +39,7 @@ def read_lists(root: Path, checked: bool = False) -> dict[Path, Annotations]:
         )
     if not (root / VIDEOS).is_dir():
         raise UserError(
-            f'{root / VIDEOS} is not there; put the clips that the lists of '
+            f'{root / VIDEOS} not found; put the clips that the lists of '
             f'{root} name in it'
         )
     return {path: read_annotations(path) for path in paths}
@@ -46,10 +51,39 @@ def named_clips(lists: dict[Path, Annotations]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def stamp(path: Path) -> dict:
-    """Size and time of a file: another stamp means another content.
+def write_kept(
+    path: Path,
+    annotations: Annotations,
+    kept: dict[str, str],
+    describe_removed: Callable[[int], dict[str, str]],
+) -> int:
+    """Write a list with the clips in ``kept`` only, under their new names.
 
-    A file that is not there has a stamp too, which no file has.
+    Args:
+        path: The new list.
+        annotations: The list to copy.
+        kept: New name of each clip that is kept, by its name.
+        describe_removed: Returns what to add to the header; gets the number
+            of clips that are left out.
+
+    Returns:
+        The number of clips left out.
+    """
+    clips = [
+        (kept[name], label)
+        for name, label in annotations.clips
+        if name in kept
+    ]
+    removed = len(annotations.clips) - len(clips)
+    header = annotations.header | describe_removed(removed)
+    write_annotations(path, Annotations(clips, header))
+    return removed
+
+
+def stamp(path: Path) -> dict:
+    """Size and time of a file: a changed file has another stamp.
+
+    A missing file has a stamp as well, which no file has.
     """
     try:
         status = path.stat()
@@ -58,7 +92,7 @@ def stamp(path: Path) -> dict:
     return dict(size=status.st_size, mtime_ns=status.st_mtime_ns)
 
 
-def some_names(names: list[str], shown: int = 3) -> str:
-    """The first few names, and how many more there are."""
+def preview(names: list[str], shown: int = 3) -> str:
+    """The first few names, and the number of the others."""
     more = f' and {len(names) - shown} more' if len(names) > shown else ''
     return ', '.join(names[:shown]) + more

@@ -1,35 +1,30 @@
-"""Work on many clips, by processes of which any may die."""
+"""Run a function on many clips; a crash costs one clip, not the run."""
 
-import multiprocessing
-import os
-import signal
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError
 from dataclasses import dataclass
-from datetime import timedelta
-from multiprocessing.connection import wait
+from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from ...errors import UserError
+from .pools import DaskPool, ProcessPool
 
-SAMPLE = 16  # clips that an estimate is made from
-QUIET_S = 30  # between lines where there is no terminal for a bar
+CHECK_INTERVAL_S = 60
 
 
 @dataclass
 class Outcome:
-    """What came of one job.
+    """The outcome of one job.
 
     Attributes:
         job: The job.
-        value: What the function returned, if it did.
-        error: Why it did not, one line: an exception that was not expected,
-            or the end of its process.
-        seconds: Time that it took, waiting not counted.
+        value: What the function returned; None if it failed.
+        error: Why it failed, one line: an unexpected exception, or the
+            crash of its process.
+        seconds: Time in the worker, without waiting.
     """
 
     job: Any
@@ -39,186 +34,111 @@ class Outcome:
 
 
 def run_jobs(
-    function: Callable, jobs: list, workers: int
+    function: Callable,
+    jobs: list,
+    pool: ProcessPool | DaskPool,
+    folders: tuple[Path, ...] = (),
 ) -> Iterator[Outcome]:
-    """``function(job)`` for each job, in processes; in order of completion.
+    """``function(job)`` for each job, in order of completion.
 
-    A job that ends its process, as a fault in a decoder's C code does, is
-    one failed outcome: another process takes its place. Ctrl-C reaches the
-    caller alone. The processes end when the iterator is closed.
+    A fault in a decoder's C code ends its process, and a pool of processes
+    does not report which job caused it. All jobs in flight are therefore
+    run again, one at a time; the one that crashes again is a failed
+    outcome. Closing the iterator stops the work.
 
     Args:
-        function: Can be pickled, as what it returns can.
+        function: Can be pickled, as its results can.
         jobs: Can be pickled.
-        workers: Processes.
+        pool: Where they run.
+        folders: Must exist where a job runs.
+
+    Raises:
+        UserError: If a worker cannot run jobs at all.
     """
-    # Fork starts in milliseconds; elsewhere than on Linux it is not safe.
-    context = multiprocessing.get_context(
-        'fork' if sys.platform == 'linux' else 'spawn'
-    )
-    waiting, busy = deque(jobs), {}
-
-    def hire():
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=work, args=(function, theirs, ours), daemon=True
+    waiting = deque(jobs)
+    while waiting:
+        suspects = yield from _run_until_crash(
+            function, waiting, pool, folders
         )
-        process.start()
-        theirs.close()  # so that the end of the process ends the pipe
-        give(ours, process)
+        for job in suspects:
+            start = time.monotonic()
+            crashed = yield from _run_until_crash(
+                function, deque([job]), pool, folders, alone=True
+            )
+            if crashed:
+                error = f'the decoder crashed ({pool.crash_reason()})'
+                seconds = time.monotonic() - start
+                yield Outcome(job, error=error, seconds=seconds)
 
-    def give(connection, process):
-        job = waiting.popleft()
-        busy[connection] = process, job, time.monotonic()
-        with suppress(OSError):  # it has died already, which recv will tell
-            connection.send(job)
 
-    try:
-        for _ in range(min(workers, len(jobs))):
-            hire()
-        while busy:
-            for connection in wait(list(busy)):
-                process, job, start = busy.pop(connection)
+def _run_until_crash(
+    function, waiting: deque, pool, folders, alone: bool = False
+) -> Generator[Outcome, None, list]:
+    """Outcomes until the end or a crash; returns jobs that may have crashed.
+
+    Jobs that were not started stay in ``waiting``.
+    """
+    suspects, running, finished = [], {}, SimpleQueue()
+    with pool.open(alone) as executor:
+        while running or (waiting and not suspects):
+            while waiting and not suspects and len(running) < pool.in_flight:
                 try:
-                    outcome = Outcome(job, *connection.recv())
-                except (EOFError, OSError):
-                    connection.close()
-                    process.join()
-                    outcome = Outcome(
-                        job,
-                        error=f'the decoder crashed ({end_of(process)})',
-                        seconds=time.monotonic() - start,
+                    future = executor.submit(
+                        run_timed, function, folders, waiting[0]
                     )
-                    if waiting:
-                        hire()
-                else:
-                    if waiting:
-                        give(connection, process)
-                    else:
-                        # Closing it is no word to go: processes that were
-                        # forked later hold a copy of our end.
-                        with suppress(OSError):
-                            connection.send(None)
-                        connection.close()
-                        process.join()
-                yield outcome
-    finally:
-        for process, _, _ in busy.values():
-            process.kill()
-        for connection, (process, _, _) in busy.items():
-            process.join()
-            connection.close()
+                except BrokenExecutor:
+                    break
+                running[future] = waiting.popleft()
+                future.add_done_callback(finished.put)
+            if not running:  # the pool broke while it was idle
+                break
+            future = next_finished(finished, pool)
+            job = running.pop(future)
+            try:
+                yield Outcome(job, *result_of(future))
+            except pool.crash:
+                suspects.append(job)
+    return suspects
 
 
-def work(function: Callable, connection, others_end):
-    """What a process does: jobs from the connection, until None comes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    others_end.close()  # or the parent's death would not be noticed
+def next_finished(finished: SimpleQueue, pool):
+    """The next future; now and then, checks that the pool has workers."""
     while True:
         try:
-            job = connection.recv()
-        except EOFError:  # the parent has died
-            return
-        if job is None:
-            return
-        start = time.monotonic()
-        value = error = None
-        try:
-            value = function(job)
-        except Exception as caught:
-            reason = f'{type(caught).__name__}: {caught}'
-            error = ' '.join(reason.split())
-        try:
-            connection.send((value, error, time.monotonic() - start))
-        except OSError:  # the parent has died
-            return
+            return finished.get(timeout=CHECK_INTERVAL_S)
+        except Empty:
+            pool.require_workers()
 
 
-def end_of(process) -> str:
-    """How a process ended, in words: SIGSEGV, exit code 3."""
-    code = process.exitcode
+def run_timed(
+    function: Callable, folders: tuple[Path, ...], job
+) -> tuple[Any, str | None, float]:
+    """What a worker does: value, error and seconds of a job."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f'{folder} not found on a worker')
+    start = time.monotonic()
+    value = error = None
     try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f'exit code {code}'
+        value = function(job)
+    except Exception as caught:
+        reason = f'{type(caught).__name__}: {caught}'
+        error = ' '.join(reason.split())
+    return value, error, time.monotonic() - start
 
 
-def with_progress(
-    outcomes: Iterator[Outcome], total: int, title: str
-) -> Iterator[Outcome]:
-    """Pass outcomes on, and show their number, speed and the time left.
-
-    A bar on standard error; where that is no terminal, a line now and then.
-    The outcomes' iterator is closed with this one.
-    """
-    console, start, done = Console(stderr=True), time.monotonic(), 0
-    shown = start
-    # Refreshed from here: no thread is to hold a lock while one forks.
-    with (
-        closing(outcomes),
-        Progress(
-            TextColumn('{task.description}'),
-            BarColumn(),
-            TextColumn('{task.fields[state]}'),
-            console=console,
-            auto_refresh=False,
-            disable=not console.is_terminal,
-        ) as bar,
-    ):
-        task = bar.add_task(title, total=total, state='')
-        for outcome in outcomes:
-            yield outcome
-            done += 1
-            now = time.monotonic()
-            quiet = 0.2 if console.is_terminal else QUIET_S
-            if now - shown < quiet and done < total:
-                continue
-            shown, rate = now, done / max(now - start, 1e-9)
-            left = in_words((total - done) / rate)
-            state = f'{done}/{total} clips, {rate:.1f} clips/s, {left} left'
-            bar.update(task, completed=done, state=state, refresh=True)
-            if not console.is_terminal:
-                print(f'{title}: {state}', file=sys.stderr, flush=True)
-
-
-def even_sample(jobs: list, size: int = SAMPLE) -> tuple[list, list]:
-    """Some of the jobs, evenly spaced, and the others."""
-    size = min(size, len(jobs))
-    chosen = {i * len(jobs) // size for i in range(size)}
-    return (
-        [job for i, job in enumerate(jobs) if i in chosen],
-        [job for i, job in enumerate(jobs) if i not in chosen],
-    )
-
-
-def speed(outcomes: list[Outcome], workers: int) -> float:
-    """Clips a second that so many processes make, after a sample."""
-    seconds = sum(outcome.seconds for outcome in outcomes)
-    return workers * len(outcomes) / max(seconds, 1e-9)
-
-
-def in_words(seconds: float) -> str:
-    """A time as hours, minutes and seconds: 1:02:03."""
-    return str(timedelta(seconds=round(seconds)))
-
-
-def count_cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def going_on_later():
-    """On Ctrl-C, one line that nothing is lost, and exit status 130."""
+def result_of(future) -> tuple[Any, str | None, float]:
+    """The result of :func:`run_timed`, or why a worker cannot run it."""
     try:
-        yield
-    except KeyboardInterrupt:
-        print(
-            '\nstopped; what was done is kept, and the same command goes on '
-            'from there',
-            file=sys.stderr,
-            flush=True,
-        )
-        raise SystemExit(130) from None
+        return future.result()
+    except CancelledError:
+        raise UserError(
+            'the scheduler dropped the work; check that it runs, and rerun '
+            'the command to resume'
+        ) from None
+    except (ImportError, AttributeError, FileNotFoundError) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(
+            f'a worker cannot process clips: {reason}; every worker needs '
+            'the same version of dvfl_mmaction and the same folders'
+        ) from error

@@ -1,18 +1,17 @@
-"""Results that outlive the run which found them."""
+"""Results that are kept between runs."""
 
 import json
 from pathlib import Path
 
 
 class Journal:
-    """Results by clip, a JSON line each, written as they come.
+    """Results by clip, one JSON line each, written as they arrive.
 
-    A run that is stopped loses nothing that was noted. A line that was cut
-    off, as by a full disk or a power failure, is as if it had not been
-    written.
+    An interrupted run keeps every result that was appended. A line that was
+    cut off, for example by a full disk or a power failure, is ignored.
 
     Args:
-        path: The file; made at the first result.
+        path: The file; created by the first result.
     """
 
     def __init__(self, path: Path):
@@ -21,26 +20,26 @@ class Journal:
         self._file = None
         if path.is_file():
             for line in path.read_bytes().splitlines():
-                self._read(line)
+                self._read_line(line)
 
-    def _read(self, line: bytes):
+    def _read_line(self, line: bytes):
         try:
             entry = json.loads(line)
             self._entries[entry['name']] = entry['stamp'], entry['result']
         except (ValueError, TypeError, KeyError):
             return
 
-    def find(self, name: str, stamp: dict) -> dict | None:
-        """The result of a clip, if one was noted under the same stamp."""
-        noted, result = self._entries.get(name, (None, None))
-        return result if noted == stamp else None
+    def lookup(self, name: str, stamp: dict) -> dict | None:
+        """The result of a clip; None if there is none with this stamp."""
+        known, result = self._entries.get(name, (None, None))
+        return result if known == stamp else None
 
-    def note(self, name: str, stamp: dict, result: dict):
-        """Write a result; it is on its way to the disk on return."""
+    def append(self, name: str, stamp: dict, result: dict):
+        """Write a result and flush it to the operating system."""
         if self._file is None:
             self._file = self.path.open('ab')
             if self._file.tell():
-                # Ends a line that was cut off; an empty one is skipped.
+                # Ends a line that was cut off; an empty line is ignored.
                 self._file.write(b'\n')
         entry = dict(name=name, stamp=stamp, result=result)
         self._file.write(json.dumps(entry).encode() + b'\n')

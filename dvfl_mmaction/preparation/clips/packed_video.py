@@ -1,4 +1,4 @@
-"""One clip as Motion-JPEG in AVI: any frame is decoded by itself."""
+"""Write a clip as Motion-JPEG in AVI, where each frame decodes alone."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +13,12 @@ def write_packed(
 ) -> int:
     """Encode a clip again, every frame as a JPEG picture.
 
-    The frames are those that :class:`VideoReader` gives, turned, as many and
-    in the same order; never enlarged. Sound and time stamps are left out:
-    the frame rate is the source's average.
+    Number and order of the frames are those of :class:`VideoReader`. Frames
+    are rotated as the file asks, and never enlarged. Sound and time stamps
+    are dropped: the frame rate is the source's average.
 
     Args:
-        source: A clip of any kind.
+        source: Any clip that VideoReader reads.
         target: The AVI file to write.
         short_side: Pixels, if the source has more; made even.
         quality: libavcodec's scale, 2 (best) to 31.
@@ -40,8 +40,8 @@ def write_packed(
             if stream is None:
                 size = packed_size(picture.width, picture.height, short_side)
                 stream = add_stream(packed, size, quality, reader.avg_fps)
-            # Not by way of RGB, which would thin the colours out twice. A
-            # JPEG picture is BT.601 whatever its source was.
+            # Directly, since a step in RGB would subsample colours twice.
+            # A JPEG picture is BT.601, whatever its source is.
             picture = picture.reformat(
                 *size,
                 format='yuvj420p',
@@ -70,12 +70,12 @@ def add_stream(packed, size: tuple[int, int], quality: int, avg_fps: float):
 
 
 def packed_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Even width and height; the short side as asked, or what there is.
+    """Even width and height, with a short side of at most ``short_side``.
 
-    The ratio of the sides is kept to within the rounding.
+    The aspect ratio is kept, except for rounding.
     """
     scale = min(1, short_side / min(width, height))
-    rounding = round if scale < 1 else int  # of an odd side a row goes
+    rounding = round if scale < 1 else int  # an odd side loses one pixel
     return tuple(
         max(2, 2 * rounding(side * scale / 2)) for side in (width, height)
     )

@@ -1,4 +1,4 @@
-"""What is written is whole, or is not there."""
+"""A checkpoint is written whole or not at all."""
 
 import os
 import resource
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_recognizers import as_released, narrow
+from small_recognizers import NUM_CLASSES, as_released, narrow
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.checkpoints.convert_file import convert_file
@@ -20,16 +20,9 @@ TOOL = [sys.executable, ROOT / 'tools/convert_checkpoint.py']
 ENVIRONMENT = os.environ | {'PYTHONPATH': str(ROOT)}
 
 
-@pytest.fixture
-def src(tmp_path):
-    path = tmp_path / 'src.pth'
-    torch.save({'model': as_released(narrow().state_dict())}, path)
-    return path
-
-
-def test_nothing_half_written_is_left(tmp_path, monkeypatch):
-    torch.save({'model': as_released(narrow().state_dict())}, tmp_path / 's')
-    (tmp_path / 'dst.pth').write_bytes(b'older')
+def test_a_failed_write_keeps_the_older_file(src, monkeypatch):
+    dst = src.with_name('dst.pth')
+    dst.write_bytes(b'older')
 
     def fill_the_disk(obj, path, **kwargs):
         Path(path).write_bytes(b'half')
@@ -37,24 +30,22 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, 'save', fill_the_disk)
     with pytest.raises(UserError, match='No space left on device'):
-        convert_file(str(tmp_path / 's'), str(tmp_path / 'dst.pth'))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ['dst.pth', 's']
-    assert (tmp_path / 'dst.pth').read_bytes() == b'older'
+        convert_file(str(src), str(dst))
+    assert sorted(src.parent.iterdir()) == [dst, src]
+    assert dst.read_bytes() == b'older'
 
 
-def test_the_source_is_never_overwritten(tmp_path):
-    path = tmp_path / 'src.pth'
-    torch.save({'model': as_released(narrow().state_dict())}, path)
-    before = path.read_bytes()
+def test_the_source_is_never_overwritten(src):
+    before = src.read_bytes()
     with pytest.raises(UserError, match='is the source itself'):
-        convert_file(str(path), str(path))
-    with pytest.raises(UserError, match='in a folder that is there'):
-        convert_file(str(path), str(tmp_path / 'absent' / 'dst.pth'))
-    assert path.read_bytes() == before
+        convert_file(str(src), str(src))
+    with pytest.raises(UserError, match='in an existing folder'):
+        convert_file(str(src), str(src.parent / 'absent' / 'dst.pth'))
+    assert src.read_bytes() == before
 
 
 @pytest.mark.parametrize('name', ['dst.pth', 'dst.safetensors'])
-def test_a_limit_of_file_size_is_one_line_and_leaves_nothing(src, name):
+def test_a_file_size_limit_gives_one_line_and_no_output(src, name):
     limit = src.stat().st_size // 2
     done = subprocess.run(
         [*TOOL, src, src.with_name(name)],
@@ -66,26 +57,26 @@ def test_a_limit_of_file_size_is_one_line_and_leaves_nothing(src, name):
         ),
     )
     assert done.returncode == 1
-    assert done.stderr.startswith('error: ')
-    assert done.stderr.count('\n') == 1
-    assert 'file size' in done.stderr or 'File too large' in done.stderr
+    assert done.stderr.startswith('\nerror: ')
+    assert done.stderr.strip().count('\n') == 0
+    assert 'file size limit' in done.stderr or 'File too large' in done.stderr
     assert list(src.parent.iterdir()) == [src]
 
 
-def test_a_folder_that_cannot_be_written_to_is_one_line(src, monkeypatch):
+def test_a_read_only_folder_is_reported(src, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError(30, 'Read-only file system')
 
     monkeypatch.setattr(torch, 'save', refuse)
-    monkeypatch.setattr(Path, 'unlink', refuse)  # as it is there
+    monkeypatch.setattr(Path, 'unlink', refuse)
     with pytest.raises(UserError, match=r'\(Read-only file system\)'):
         convert_file(str(src), str(src.with_name('dst.pth')))
 
 
-def test_what_is_no_file_is_not_replaced_by_one(src):
+def test_a_fifo_is_not_replaced(src):
     fifo = src.with_name('fifo')
     os.mkfifo(fifo)
-    with pytest.raises(UserError, match='is no ordinary file'):
+    with pytest.raises(UserError, match='is not a regular file'):
         convert_file(str(src), str(fifo))
     assert fifo.is_fifo()
 
@@ -95,7 +86,7 @@ import runpy, sys, time, torch
 save = torch.save
 def slow(obj, path, **kwargs):
     save(obj, path, **kwargs)
-    if isinstance(path, str):  # not what an import tries in memory
+    if isinstance(path, str):  # not the probe in memory at import
         time.sleep(60)
 torch.save = slow
 sys.argv = sys.argv[1:]
@@ -104,7 +95,7 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 
 
 @pytest.mark.parametrize('kind', ['SIGINT', 'SIGTERM', 'SIGHUP'])
-def test_an_interruption_leaves_nothing_half_written(src, kind):
+def test_an_interruption_leaves_no_partial_file(src, kind):
     dst = src.with_name('dst.pth')
     dst.write_bytes(b'older')
     process = subprocess.Popen(
@@ -121,3 +112,15 @@ def test_an_interruption_leaves_nothing_half_written(src, kind):
     assert stderr == f'interrupted; {dst} was not written\n'
     assert sorted(src.parent.iterdir()) == [dst, src]
     assert dst.read_bytes() == b'older'
+
+
+def test_a_view_is_written_without_the_rest_of_its_storage(tmp_path):
+    weights = as_released(narrow().state_dict())
+    whole = torch.ones(1000, 64)
+    weights['head.weight'] = whole[:NUM_CLASSES]
+    weights['layers.0.blocks.0.mlp.fc1.weight'] = torch.ones(8, 32).T
+    torch.save({'model': weights}, tmp_path / 'src.pth')
+    for name in ('dst.pth', 'dst.safetensors'):
+        convert_file(str(tmp_path / 'src.pth'), str(tmp_path / name))
+        size = (tmp_path / name).stat().st_size
+        assert size < (tmp_path / 'src.pth').stat().st_size - whole.nbytes / 2

@@ -1,0 +1,41 @@
+"""Checkpoints are recognised however they were saved."""
+
+import pytest
+import torch
+from small_recognizers import as_released, assert_same, narrow, weights_of
+
+from dvfl_mmaction.checkpoints.convert_file import convert_file
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.', 'module._orig_mod.'])
+@pytest.mark.parametrize('container', ['', 'model', 'state_dict'])
+@pytest.mark.parametrize('names', [dict, as_released])
+def test_every_container_and_prefix_is_recognised(
+    tmp_path, prefix, container, names
+):
+    weights = narrow().state_dict()
+    saved = {prefix + k: v for k, v in names(weights).items()}
+    if container:
+        saved = {container: saved, 'optimizer': {'state': {0: torch.ones(9)}}}
+    torch.save(saved, tmp_path / 'src.pth')
+    lines = convert_file(str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth'))
+    assert_same(weights_of(tmp_path / 'dst.pth'), weights)
+    assert ('optimizer' in lines[1]) == bool(container)
+
+
+@pytest.mark.parametrize('saver', ['mmengine', 'timm', 'released'])
+def test_averaged_weights_are_used_and_reported(tmp_path, saver):
+    average, last = narrow().state_dict(), narrow().state_dict()
+    raw = {f'module.{k}': v for k, v in last.items()}
+    saved = dict(
+        mmengine=dict(
+            state_dict=average,  # MMEngine swaps the two as it saves
+            ema_state_dict=raw | {'steps': torch.tensor(3)},
+        ),
+        timm=dict(state_dict=last, state_dict_ema=average),
+        released=dict(model=as_released(last), model_ema=as_released(average)),
+    )[saver]
+    torch.save(saved, tmp_path / 'src.pth')
+    lines = convert_file(str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth'))
+    assert_same(weights_of(tmp_path / 'dst.pth'), average)
+    assert 'averaged over training (EMA)' in lines[1]

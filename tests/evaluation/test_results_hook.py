@@ -1,0 +1,112 @@
+"""Results are reproducible and name what was tested."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+from faulty_dataset import faulty_recipe, write_faulty_dataset
+from mmengine.config import Config
+from small_recipe import run, run_in_two_processes
+
+from dvfl_mmaction.datasets.annotations import Annotations, write_annotations
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write_faulty_dataset(tmp_path_factory.mktemp('data'))
+
+
+def results_of(config) -> dict:
+    """Contents of ``results.json`` after a test."""
+    runner = run(config, 'test')
+    return json.loads(Path(runner.log_dir, 'results.json').read_text())
+
+
+def test_results_do_not_depend_on_batch_size_or_workers(data, tmp_path):
+    results = [
+        results_of(faulty_recipe(data, tmp_path / str(i), **loader))
+        for i, loader in enumerate(
+            [
+                dict(batch_size=4),
+                dict(batch_size=4),
+                dict(batch_size=1),
+                dict(batch_size=7, num_workers=2),
+            ]
+        )
+    ]
+    first, second, *others = results
+    assert first == second  # bit for bit
+    for other in others:
+        assert other.pop('calibration')['ece'] == pytest.approx(
+            first['calibration']['ece'], abs=1e-6
+        )
+        assert other.pop('ece') == pytest.approx(first['ece'], abs=1e-6)
+        wanted = {k: first[k] for k in other}
+        assert other == wanted
+
+
+def test_two_processes_count_every_clip_once(data, tmp_path):
+    folder, whole, broken = data
+    total = len(whole) + len(broken)
+    if total % 2 == 0:
+        whole = whole[:-1]  # odd: the sampler would repeat one clip
+    clips = whole[:6] + broken + whole[6:]
+    write_annotations(folder / 'odd.txt', Annotations(clips))
+    alone = results_of(faulty_recipe(data, tmp_path / 'one', 'odd.txt'))
+    config = faulty_recipe(data, tmp_path / 'two', 'odd.txt')
+    run_in_two_processes(config, tmp_path, 'test')
+    (path,) = (tmp_path / 'two').glob('*/results.json')
+    together = json.loads(path.read_text())
+    together['config'] = alone['config']
+    assert together == alone and together['clips'] == len(clips)
+    reports = [
+        json.loads((tmp_path / name / 'broken_clips.json').read_text())
+        for name in ('one', 'two')
+    ]
+    assert reports[0] == reports[1]
+
+
+def test_broken_clips_count_as_wrong_and_are_named(data, tmp_path):
+    folder, whole, broken = data
+    found = results_of(faulty_recipe(data, tmp_path / 'mixed'))
+    alone = results_of(faulty_recipe(data, tmp_path / 'alone', 'list.txt'))
+    assert found['clips'] == len(whole) + len(broken)
+    assert found['correct'] == alone['correct']
+    assert found['confusion_matrix'] == alone['confusion_matrix']
+    assert found['correct']['top1'] > 0
+    assert {b['clip'] for b in found['broken']} == {
+        f'{folder}/{name}' for name, _ in broken
+    }
+    report = json.loads((tmp_path / 'mixed/broken_clips.json').read_text())
+    assert [(r['clip'], r['reason']) for r in report['test']] == sorted(
+        (b['clip'], b['reason']) for b in found['broken']
+    )
+    assert not (tmp_path / 'alone/broken_clips.json').exists()
+
+
+def test_results_name_what_was_tested(data, tmp_path):
+    folder, *_ = data
+    (tmp_path / 'named.py').write_text(
+        Config(faulty_recipe(data, tmp_path / 'work')).pretty_text
+    )
+    found = results_of(Config.fromfile(tmp_path / 'named.py'))
+    assert found['config'] == str(tmp_path / 'named.py')
+    assert found['checkpoint']['path'] == str(folder / 'model.pth')
+    assert len(found['checkpoint']['sha256']) == 64
+    assert found['annotations']['path'] == str(folder / 'mixed.txt')
+    assert found['split'] == 'paper'
+    assert found['dataset'] == dict(dataset='mine', split='paper')
+    assert found['views'] == dict(form='1x1', clips=1, crops=1)
+    assert {'torch', 'mmaction2', 'av'} <= set(found['versions'])
+    assert found['per_class'][3]['label_name'] == 'down it goes'
+    (results,) = (tmp_path / 'work').glob('2*/results.json')
+    picture = cv2.imread(str(results.with_name('confusion.png')))
+    assert min(picture.shape[:2]) > 300 and picture.std() > 5
+
+
+def test_without_a_header_the_split_is_not_stated(data, tmp_path):
+    folder, whole, _ = data
+    write_annotations(folder / 'plain.txt', Annotations(whole))
+    found = results_of(faulty_recipe(data, tmp_path, 'plain.txt'))
+    assert found['split'] == 'not stated' and found['dataset'] == {}

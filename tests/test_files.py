@@ -1,0 +1,76 @@
+"""Files are written whole, hashed exactly, and need free space."""
+
+import os
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.files import check_space, hash_file, write_json, write_whole
+
+
+@pytest.mark.parametrize('content', ['größer\n', b'\x00\xff'])
+def test_a_file_is_replaced_by_the_new_content(tmp_path, content):
+    path = tmp_path / 'file'
+    path.write_bytes(b'older and longer')
+    write_whole(path, content)
+    wanted = content.encode() if isinstance(content, str) else content
+    assert path.read_bytes() == wanted
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupted_write_keeps_the_older_content(tmp_path, monkeypatch):
+    path = tmp_path / 'file'
+    path.write_bytes(b'older')
+
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, 'replace', fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, b'newer')
+    assert path.read_bytes() == b'older'
+
+
+def test_json_is_readable_text(tmp_path):
+    write_json(tmp_path / 'file.json', dict(name='größer', values=[1]))
+    assert (tmp_path / 'file.json').read_text(encoding='utf-8') == (
+        '{\n "name": "größer",\n "values": [\n  1\n ]\n}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ('algorithm', 'digest'),
+    [
+        (
+            'sha256',
+            'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+        ),
+        ('md5', '900150983cd24fb0d6963f7d28e17f72'),
+    ],
+)
+def test_hashes_equal_the_published_ones(tmp_path, algorithm, digest):
+    # The hash of 'abc' in FIPS 180-2 and in RFC 1321.
+    (tmp_path / 'file').write_bytes(b'abc')
+    assert hash_file(tmp_path / 'file', algorithm) == digest
+
+
+def test_hashing_reports_every_byte_once(tmp_path):
+    size = (1 << 22) + 5
+    (tmp_path / 'file').write_bytes(bytes(size))
+    counts = []
+    hash_file(tmp_path / 'file', advance=counts.append)
+    assert counts == [1 << 22, 5]
+
+
+def test_too_little_space_is_an_error(tmp_path, monkeypatch):
+    usage = SimpleNamespace(free=1000)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda folder: usage)
+    check_space(tmp_path, 1000, 'to unpack it')
+    with pytest.raises(UserError) as caught:
+        check_space(tmp_path, 1001, 'to unpack it')
+    assert str(caught.value) == (
+        f'{tmp_path} has 1.0 kB free, but 1.0 kB are needed to unpack it; '
+        'free some space, or give a folder on another disk'
+    )
