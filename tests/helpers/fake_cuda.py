@@ -30,7 +30,8 @@ class IndexWithOperators(TorchFunctionMode):
             return index(*args)
         if function is Tensor.__setitem__ and on_device(args[0]):
             tensor, keys, values = args
-            return index(tensor, keys).copy_(values)
+            torch.add(index(tensor, keys), values)  # checks, nothing to keep
+            return None
         return function(*args, **(kwargs or {}))
 
 

@@ -175,7 +175,9 @@ def run(config: dict, mode='train'):
     return runner
 
 
-def run_in_two_processes(config: dict, folder: Path, mode='train', imports=()):
+def run_in_two_processes(
+    config: dict, folder: Path, mode='train', imports=(), device='cpu'
+):
     """Train or test in two processes; ``folder`` gets the script."""
     helpers = str(Path(__file__).parent)
     paths = [helpers, *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
@@ -183,16 +185,17 @@ def run_in_two_processes(config: dict, folder: Path, mode='train', imports=()):
         config,
         launcher='pytorch',
         custom_imports=dict(
-            imports=['dvfl_mmaction', 'dvfl_mmaction.cpu', *imports],
-            allow_failed_imports=False,
+            imports=['dvfl_mmaction', *imports], allow_failed_imports=False
         ),
-        model_wrapper_cfg=dict(
+    )
+    if device == 'cpu':
+        config['custom_imports']['imports'].append('dvfl_mmaction.cpu')
+        config['model_wrapper_cfg'] = dict(
             type='MMDistributedDataParallel',
             device_ids=None,
             broadcast_buffers=False,
             find_unused_parameters=False,
-        ),
-    )
+        )
     Config(config).dump(str(folder / 'two.py'))
     (folder / 'run.py').write_text(
         'from mmengine.config import Config\n'
