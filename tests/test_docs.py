@@ -93,6 +93,15 @@ def test_every_command_is_tested_or_says_what_it_needs(
     assert not problems
 
 
+@every_page
+def test_every_fence_is_of_a_language_that_is_checked(page):
+    fences = re.findall(r'^ *```.*', page.read_text(), re.M)
+    assert set(fences[::2]) <= {
+        f'```{language}' for language in ('bash', 'python', 'text', 'bibtex')
+    }
+    assert set(fences[1::2]) <= {'```'}
+
+
 @pytest.mark.parametrize('command', RUN_ELSEWHERE)
 def test_commands_are_run_where_the_table_says(command):
     file, content = RUN_ELSEWHERE[command]
