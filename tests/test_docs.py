@@ -19,7 +19,8 @@ from documented_commands import (
 from mmaction.registry import MODELS
 from mmaction.utils import register_all_modules
 from mmengine.config import Config
-from small_recipe import NUM_CLASSES, distiller, write_teacher
+from project_configs import LOADERS, read_sample
+from small_recipe import NUM_CLASSES, distiller, write_clip, write_teacher
 
 from dvfl_mmaction.distillation import distill_recognizer
 
@@ -190,6 +191,23 @@ def test_the_readmes_own_data_have_10_classes(tmp_path):
     )
     config = Config.fromfile(snippet.write(tmp_path))
     assert config.model.cls_head.num_classes == 10
+
+
+def test_smaller_pictures_have_112_pixels(tmp_path):
+    snippets = find_snippets((ROOT / 'docs/own_data.md').read_text())
+    smaller = [s for s in snippets if 'size = 112' in s.code]
+    assert [s.name for s in smaller] == [
+        'videofocalnet_mine.py',
+        'vflnet_kd_mine.py',
+    ]
+    write_clip(tmp_path / 'clip.mp4', 0)
+    (tmp_path / 'list.txt').write_text('clip.mp4 0\n')
+    for snippet in smaller:
+        config = Config.fromfile(snippet.write(tmp_path))
+        for loader in LOADERS:
+            config[loader].dataset.data_prefix = dict(video='')
+            sample = read_sample(config, loader, tmp_path)
+            assert sample['inputs'].shape == (1, 3, 8, 112, 112)
 
 
 def test_the_documented_teacher_averages_two(tmp_path, monkeypatch, teachers):

@@ -202,7 +202,7 @@ def check_mim(verb: str, words: list[str], snippets, folder: Path):
     args = parse_arguments(
         MMACTION_TOOLS / f'{verb}.py', [*positional, *params['other_args']]
     )
-    if '$(' not in config:
+    if '$' not in config:
         check_config(config, args.cfg_options or {}, snippets, folder)
 
 
