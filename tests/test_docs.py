@@ -138,6 +138,7 @@ TRAIN = 'mim train mmaction2 configs/vflnet_kd_ucf101.py'
     [
         ('echo hello', 'not tested'),
         ('python tools/absent.py', 'FileNotFoundError'),
+        ('python setup.py', 'not tested'),
         ('python tools/prepare_dataset.py ucf101', 'SystemExit: 2'),
         ('python tools/convert_checkpoint.py one.pth', 'SystemExit: 2'),
         ('python tests/benchmarks/operator.py --no', 'SystemExit: 2'),

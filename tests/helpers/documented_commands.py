@@ -141,7 +141,7 @@ def find_problem(
     """
     words = command.words
     try:
-        if words[:1] == ['python'] and words[1].endswith('.py'):
+        if words[0] == 'python' and has_parser(ROOT / words[1]):
             args = parse_arguments(ROOT / words[1], words[2:])
             if options := getattr(args, 'cfg_options', None):
                 config = getattr(args, 'config', None) or args.to
@@ -158,6 +158,15 @@ def find_problem(
     if str(command) in RUN_ELSEWHERE or command.has_needs:
         return None
     return 'not tested; add a test, or a comment "# needs ..." to its block'
+
+
+def has_parser(path: Path) -> bool:
+    """Whether a script parses arguments; others would run here.
+
+    Raises:
+        FileNotFoundError: If a script does not exist.
+    """
+    return path.suffix == '.py' and '.parse_args()' in path.read_text()
 
 
 class Parsed(Exception):
