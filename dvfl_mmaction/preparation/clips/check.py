@@ -18,6 +18,7 @@ from .clip_lists import (
     stamp,
     write_kept,
 )
+from .jobs import require_folders
 from .runner import ClipTask, run_clips
 
 STATUSES = dict(
@@ -143,7 +144,6 @@ def check_clips(
         result_type=ClipFacts,
         stamps={name: stamp(videos / name) for name in named_clips(lists)},
         journal=root / 'check.jsonl',
-        folders=(videos,),
     )
     facts, decoded = run_clips(task, workers, scheduler)
     path = root / 'check.csv'
@@ -157,6 +157,7 @@ def check_clips(
 
 def decode_clip(videos: Path, name: str) -> ClipFacts:
     """Decode all frames of a clip; a fault becomes its ``error``."""
+    require_folders(videos)
     facts = ClipFacts()
     try:
         with VideoReader(videos / name) as reader:
