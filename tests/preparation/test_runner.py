@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,15 @@ def crash_on_multiples_of_ten(number):
     if number % 10 == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return -number
+
+
+RELEASED = threading.Event()
+
+
+def wait_for_release(number):
+    """Returns at once for 0; otherwise waits, in a thread of this process."""
+    if number:
+        RELEASED.wait(60)
 
 
 def content(folder: Path, *suffixes) -> dict[str, bytes]:
@@ -190,14 +199,21 @@ def test_a_scheduler_that_does_not_answer_is_one_line(root, monkeypatch):
 @pytest.fixture
 def small_cluster(distributed):
     """A scheduler without workers, in this process."""
-    with distributed.LocalCluster(
-        n_workers=0,
-        processes=False,
-        protocol='tcp',
-        host='127.0.0.1',
-        dashboard_address='127.0.0.1:0',
-    ) as cluster:
+    # Closing a cluster without its scheduler waits for this time.
+    short = {'distributed.comm.timeouts.connect': '2s'}
+    with (
+        pytest.importorskip('dask').config.set(short),
+        distributed.LocalCluster(
+            n_workers=0,
+            processes=False,
+            protocol='tcp',
+            host='127.0.0.1',
+            dashboard_address='127.0.0.1:0',
+        ) as cluster,
+    ):
+        RELEASED.clear()
         yield cluster
+        RELEASED.set()
 
 
 def test_a_scheduler_without_workers_is_one_line(
@@ -217,7 +233,7 @@ def test_a_cluster_that_loses_its_workers_is_one_line(
     monkeypatch.setattr(jobs, 'CHECK_INTERVAL_S', 0.2)
     small_cluster.scale(1)
     with open_pool(None, small_cluster.scheduler_address) as pool:
-        outcomes = run_jobs(time.sleep, [0, 60, 60], pool)
+        outcomes = run_jobs(wait_for_release, [0, 1, 2], pool)
         assert next(outcomes).value is None
         small_cluster.scale(0)
         with pytest.raises(UserError, match='has no workers; start some'):
@@ -227,9 +243,9 @@ def test_a_cluster_that_loses_its_workers_is_one_line(
 def test_a_scheduler_that_ends_is_one_line(small_cluster):
     small_cluster.scale(1)
     with open_pool(None, small_cluster.scheduler_address) as pool:
-        outcomes = run_jobs(time.sleep, [0, 60, 60], pool)
+        outcomes = run_jobs(wait_for_release, [0, 1, 2], pool)
         assert next(outcomes).job == 0
-        small_cluster.close()
+        small_cluster.sync(small_cluster.scheduler.close)
         with pytest.raises(UserError, match='scheduler dropped the work'):
             next(outcomes)
 
