@@ -9,16 +9,10 @@ from pathlib import Path
 
 from ...datasets.annotations import Annotations, write_lines
 from ...datasets.video_reader import BrokenClipError, VideoReader
-from .clip_lists import (
-    CHECKED,
-    VIDEOS,
-    named_clips,
-    preview,
-    read_lists,
-    stamp,
-    write_kept,
-)
+from ..findings import preview
+from .clip_lists import CHECKED, VIDEOS, named_clips, read_lists, write_kept
 from .jobs import require_folders
+from .journal import stamp
 from .runner import ClipTask, run_clips
 
 STATUSES = dict(

@@ -39,15 +39,10 @@ from ...datasets.video_reader import (
 )
 from ...errors import UserError
 from ...files import check_space
-from .clip_lists import (
-    VIDEOS,
-    named_clips,
-    preview,
-    read_lists,
-    stamp,
-    write_kept,
-)
+from ..findings import preview
+from .clip_lists import VIDEOS, named_clips, read_lists, write_kept
 from .jobs import Outcome, require_folders
+from .journal import stamp
 from .packed_video import write_packed
 from .runner import ClipTask, run_clips
 
