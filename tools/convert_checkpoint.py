@@ -50,7 +50,7 @@ if __name__ == '__main__':
         '--keys', action='store_true', help='print one line per weight'
     )
     args = parser.parse_args()
-    # Every signal to stop removes a partly written file.
+    # On each of these signals, a partly written file is removed.
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(kind, signal.default_int_handler)
     try:

@@ -50,12 +50,10 @@ class Findings:
 
     def lines(self) -> list[str]:
         """A line per kind: the number of names, and the first three."""
-        lines = []
-        for fault, names in self.names.items():
-            few = ', '.join([*names][:3])
-            more = f' and {len(names) - 3:,} more' if len(names) > 3 else ''
-            lines.append(f'{fault.value}: {len(names):,} ({few}{more})')
-        return lines
+        return [
+            f'{fault.value}: {len(names):,} ({preview([*names])})'
+            for fault, names in self.names.items()
+        ]
 
 
 @dataclass
@@ -75,3 +73,9 @@ class Reading:
     splits: dict[str, tuple[list[Clip], list[Clip]]]
     findings: Findings
     links: dict[str, str] = field(default_factory=dict)
+
+
+def preview(names: list[str], shown: int = 3) -> str:
+    """The first few names, and the number of the others."""
+    more = f' and {len(names) - shown:,} more' if len(names) > shown else ''
+    return ', '.join(names[:shown]) + more

@@ -40,24 +40,28 @@ def scalars(work_dir: Path) -> list[dict]:
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def test_a_students_checkpoint_tests_under_the_plain_config(
+def test_a_students_checkpoint_tests_without_the_teachers_files(
     data, teacher, tmp_path
 ):
+    """Under the plain config and under the distillation's."""
     work_dir = tmp_path / 'kd'
     config = recipe(distiller(teacher), data, work_dir)
     config['default_hooks']['logger'] = dict(type='LoggerHook', interval=1)
     trained = run(config)
     Path(teacher['checkpoint']).unlink()
-    plain = RUNNERS.build(
-        recipe(
-            recognizer(),
-            data,
-            tmp_path / 'plain',
-            load_from=str(work_dir / 'epoch_2.pth'),
+    absent = dict(config='absent.py', checkpoint='absent.pth')
+    accuracies = []
+    for model in (recognizer(), distiller(absent)):
+        tested = RUNNERS.build(
+            recipe(
+                model,
+                data,
+                tmp_path / model['type'],
+                load_from=str(work_dir / 'epoch_2.pth'),
+            )
         )
-    )
-    accuracy = plain.test()['acc/top1']
-    assert_same(plain.model.state_dict(), trained.model.state_dict())
+        accuracies.append(tested.test()['acc/top1'])
+        assert_same(tested.model.state_dict(), trained.model.state_dict())
     logged = scalars(work_dir)
     steps = [line for line in logged if 'loss' in line]
     assert len(steps) == 6
@@ -67,7 +71,8 @@ def test_a_students_checkpoint_tests_under_the_plain_config(
         )
         assert {'teacher_entropy', 'student_entropy'} <= line.keys()
         assert 0 <= line['teacher_agreement'] <= 1
-    assert logged[-1]['acc/top1'] == pytest.approx(accuracy, abs=1e-4)
+    for accuracy in accuracies:
+        assert logged[-1]['acc/top1'] == pytest.approx(accuracy, abs=1e-4)
 
 
 def test_a_resumed_distillation_ends_as_an_uninterrupted_one(

@@ -59,6 +59,29 @@ def test_a_run_with_a_recorded_teacher_can_be_resumed(
     assert all(torch.equal(own[name], others[name]) for name in others)
 
 
+def test_a_resumed_recording_run_continues_the_student_and_the_recording(
+    data, recordings, tmp_path
+):
+    again = recordings.teacher | dict(
+        record_to=str(tmp_path / 'rec'), record_dtype='float32'
+    )
+    config = distillation(data, tmp_path, again)
+    run(config)
+    path = tmp_path / 'rec' / 'rank_0.logits'
+    whole = path.read_bytes()
+    # Interrupted in the fifth of six iterations, after one epoch of three.
+    rows = 3 * 4 + 2
+    path.write_bytes(whole[: 4096 + 4 * 8 + rows * NUM_CLASSES * 4 + 5])
+    (tmp_path / 'epoch_2.pth').unlink()
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    written = (tmp_path / 'epoch_1.pth').stat().st_mtime_ns
+    run(config | dict(resume=True))
+    assert (tmp_path / 'epoch_1.pth').stat().st_mtime_ns == written
+    assert path.read_bytes() == whole
+    own, others = weights(tmp_path), weights(recordings.folder / 'plain_run')
+    assert all(torch.equal(own[name], others[name]) for name in others)
+
+
 def test_another_top_k_in_the_same_folder_is_refused(
     data, recordings, tmp_path
 ):

@@ -32,10 +32,10 @@ def interrupt(
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        # A run in the background would hand down that it is ignored.
+        # A background job inherits that SIGINT is ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120  # it imports torch first
     while not is_ready():
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)

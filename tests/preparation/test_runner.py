@@ -5,16 +5,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dvfl_mmaction.errors import UserError
-from dvfl_mmaction.preparation.clips import check
+from dvfl_mmaction.preparation.clips import check, jobs, pools
 from dvfl_mmaction.preparation.clips.check import check_clips
 from dvfl_mmaction.preparation.clips.jobs import run_jobs
 from dvfl_mmaction.preparation.clips.pack import pack_clips
-from dvfl_mmaction.preparation.clips.pools import ProcessPool, make_pool
+from dvfl_mmaction.preparation.clips.pools import ProcessPool, open_pool
 from dvfl_mmaction.preparation.clips.runner import even_sample
 from dvfl_mmaction.project_paths import find_file
 
@@ -23,6 +25,15 @@ def crash_on_multiples_of_ten(number):
     if number % 10 == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return -number
+
+
+RELEASED = threading.Event()
+
+
+def wait_for_release(number):
+    """Returns at once for 0; otherwise waits, in a thread of this process."""
+    if number:
+        RELEASED.wait(60)
 
 
 def content(folder: Path, *suffixes) -> dict[str, bytes]:
@@ -37,7 +48,7 @@ def content(folder: Path, *suffixes) -> dict[str, bytes]:
 def test_all_jobs_are_done_by_any_number_of_processes():
     for workers in (1, 2, 5, 40):
         outcomes = list(
-            run_jobs(abs, list(range(-20, 0)), make_pool(workers, None))
+            run_jobs(abs, list(range(-20, 0)), ProcessPool(workers))
         )
         assert {o.job: o.value for o in outcomes} == {
             -i: i for i in range(1, 21)
@@ -69,8 +80,9 @@ def test_closing_the_outcomes_ends_the_processes():
 
 
 def test_a_worker_without_the_folders_is_an_error(tmp_path):
+    function = partial(check.decode_clip, tmp_path / 'absent')
     with pytest.raises(UserError, match='absent not found on a worker'):
-        list(run_jobs(abs, [1], ProcessPool(1), (tmp_path / 'absent',)))
+        list(run_jobs(function, ['a.avi'], ProcessPool(1)))
 
 
 def test_a_sample_is_evenly_spaced():
@@ -79,16 +91,31 @@ def test_a_sample_is_evenly_spaced():
 
 
 @pytest.fixture(scope='module')
-def scheduler():
-    """Address of a cluster of two worker processes on this machine."""
+def distributed():
+    """The package, set up so that a crashed worker restarts quickly."""
     distributed = pytest.importorskip(
         'distributed', reason='dask.distributed is not installed'
     )
+    # Workers are forked from a process that has imported torch.
+    settings = {
+        'distributed.worker.multiprocessing-method': 'forkserver',
+        'distributed.scheduler.allowed-failures': 0,
+    }
+    with pytest.importorskip('dask').config.set(settings):
+        distributed.utils.get_mp_context().set_forkserver_preload(
+            ['distributed', 'dvfl_mmaction.preparation.clips.pack']
+        )
+        yield distributed
+
+
+@pytest.fixture(scope='module')
+def scheduler(distributed):
+    """Address of a cluster of two worker processes on this machine."""
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
         host='127.0.0.1',
-        dashboard_address=None,
+        dashboard_address='127.0.0.1:0',
     ) as cluster:
         yield cluster.scheduler_address
 
@@ -150,7 +177,7 @@ def test_a_crash_on_a_cluster_costs_one_job(scheduler):
             os.kill(os.getpid(), signal.SIGKILL)
         return -number
 
-    with make_pool(None, scheduler) as pool:
+    with open_pool(None, scheduler) as pool:
         outcomes = list(run_jobs(crash_on_ten, [9, 10, 11], pool))
     assert {o.job: o.value for o in outcomes} == {9: -9, 10: None, 11: -11}
     (error,) = (o.error for o in outcomes if o.error)
@@ -162,13 +189,65 @@ def test_a_scheduler_that_does_not_answer_is_one_line(root, monkeypatch):
     with socket.socket() as unused:
         unused.bind(('127.0.0.1', 0))
         address = f'tcp://127.0.0.1:{unused.getsockname()[1]}'
-    monkeypatch.setattr(
-        'dvfl_mmaction.preparation.clips.pools.CONNECT_TIMEOUT_S', 0.5
-    )
+    monkeypatch.setattr(pools, 'CONNECT_TIMEOUT_S', 0.5)
     for wrong in (address, 'nothing://here:1'):
         with pytest.raises(UserError, match='no dask scheduler answers') as e:
             check_clips(root, scheduler=wrong)
         assert wrong in str(e.value) and '\n' not in str(e.value)
+
+
+@pytest.fixture
+def small_cluster(distributed):
+    """A scheduler without workers, in this process."""
+    # Closing a cluster without its scheduler waits for this time.
+    short = {'distributed.comm.timeouts.connect': '2s'}
+    with (
+        pytest.importorskip('dask').config.set(short),
+        distributed.LocalCluster(
+            n_workers=0,
+            processes=False,
+            protocol='tcp',
+            host='127.0.0.1',
+            dashboard_address='127.0.0.1:0',
+        ) as cluster,
+    ):
+        RELEASED.clear()
+        yield cluster
+        RELEASED.set()
+
+
+def test_a_scheduler_without_workers_is_one_line(
+    root, small_cluster, monkeypatch
+):
+    monkeypatch.setattr(pools, 'CONNECT_TIMEOUT_S', 1)
+    address = small_cluster.scheduler_address
+    with pytest.raises(UserError, match='has no workers; start some') as e:
+        check_clips(root, scheduler=address)
+    assert address in str(e.value) and '\n' not in str(e.value)
+
+
+def test_a_cluster_that_loses_its_workers_is_one_line(
+    small_cluster, monkeypatch
+):
+    monkeypatch.setattr(pools, 'CONNECT_TIMEOUT_S', 1)
+    monkeypatch.setattr(jobs, 'CHECK_INTERVAL_S', 0.2)
+    small_cluster.scale(1)
+    with open_pool(None, small_cluster.scheduler_address) as pool:
+        outcomes = run_jobs(wait_for_release, [0, 1, 2], pool)
+        assert next(outcomes).value is None
+        small_cluster.scale(0)
+        with pytest.raises(UserError, match='has no workers; start some'):
+            next(outcomes)
+
+
+def test_a_scheduler_that_ends_is_one_line(small_cluster):
+    small_cluster.scale(1)
+    with open_pool(None, small_cluster.scheduler_address) as pool:
+        outcomes = run_jobs(wait_for_release, [0, 1, 2], pool)
+        assert next(outcomes).job == 0
+        small_cluster.sync(small_cluster.scheduler.close)
+        with pytest.raises(UserError, match='scheduler dropped the work'):
+            next(outcomes)
 
 
 def test_a_missing_extra_and_two_kinds_of_workers_are_errors(

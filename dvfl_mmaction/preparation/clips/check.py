@@ -9,15 +9,10 @@ from pathlib import Path
 
 from ...datasets.annotations import Annotations, write_lines
 from ...datasets.video_reader import BrokenClipError, VideoReader
-from .clip_lists import (
-    CHECKED,
-    VIDEOS,
-    named_clips,
-    preview,
-    read_lists,
-    stamp,
-    write_kept,
-)
+from ..findings import preview
+from .clip_lists import CHECKED, VIDEOS, named_clips, read_lists, write_kept
+from .jobs import require_folders
+from .journal import stamp
 from .runner import ClipTask, run_clips
 
 STATUSES = dict(
@@ -143,7 +138,6 @@ def check_clips(
         result_type=ClipFacts,
         stamps={name: stamp(videos / name) for name in named_clips(lists)},
         journal=root / 'check.jsonl',
-        folders=(videos,),
     )
     facts, decoded = run_clips(task, workers, scheduler)
     path = root / 'check.csv'
@@ -157,6 +151,7 @@ def check_clips(
 
 def decode_clip(videos: Path, name: str) -> ClipFacts:
     """Decode all frames of a clip; a fault becomes its ``error``."""
+    require_folders(videos)
     facts = ClipFacts()
     try:
         with VideoReader(videos / name) as reader:

@@ -78,21 +78,3 @@ def write_kept(
     header = annotations.header | describe_removed(removed)
     write_annotations(path, Annotations(clips, header))
     return removed
-
-
-def stamp(path: Path) -> dict:
-    """Size and time of a file: a changed file has another stamp.
-
-    A missing file has a stamp as well, which no file has.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return dict(size=-1, mtime_ns=0)
-    return dict(size=status.st_size, mtime_ns=status.st_mtime_ns)
-
-
-def preview(names: list[str], shown: int = 3) -> str:
-    """The first few names, and the number of the others."""
-    more = f' and {len(names) - shown} more' if len(names) > shown else ''
-    return ', '.join(names[:shown]) + more

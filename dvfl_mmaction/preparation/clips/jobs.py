@@ -34,10 +34,7 @@ class Outcome:
 
 
 def run_jobs(
-    function: Callable,
-    jobs: list,
-    pool: ProcessPool | DaskPool,
-    folders: tuple[Path, ...] = (),
+    function: Callable, jobs: list, pool: ProcessPool | DaskPool
 ) -> Iterator[Outcome]:
     """``function(job)`` for each job, in order of completion.
 
@@ -47,32 +44,28 @@ def run_jobs(
     outcome. Closing the iterator stops the work.
 
     Args:
-        function: Can be pickled, as its results can.
+        function: Can be pickled, as its results can. A UserError that it
+            raises ends the run; other exceptions are outcomes.
         jobs: Can be pickled.
         pool: Where they run.
-        folders: Must exist where a job runs.
 
     Raises:
-        UserError: If a worker cannot run jobs at all.
+        UserError: From the function, or if a worker cannot run jobs at all.
     """
     waiting = deque(jobs)
     while waiting:
-        suspects = yield from _run_until_crash(
-            function, waiting, pool, folders
-        )
-        for job in suspects:
+        for job in (yield from _run_until_crash(function, waiting, pool)):
             start = time.monotonic()
-            crashed = yield from _run_until_crash(
-                function, deque([job]), pool, folders, alone=True
-            )
-            if crashed:
+            if (
+                yield from _run_until_crash(function, deque([job]), pool, True)
+            ):
                 error = f'the decoder crashed ({pool.crash_reason()})'
                 seconds = time.monotonic() - start
                 yield Outcome(job, error=error, seconds=seconds)
 
 
 def _run_until_crash(
-    function, waiting: deque, pool, folders, alone: bool = False
+    function, waiting: deque, pool, alone: bool = False
 ) -> Generator[Outcome, None, list]:
     """Outcomes until the end or a crash; returns jobs that may have crashed.
 
@@ -83,16 +76,18 @@ def _run_until_crash(
         while running or (waiting and not suspects):
             while waiting and not suspects and len(running) < pool.in_flight:
                 try:
-                    future = executor.submit(
-                        run_timed, function, folders, waiting[0]
-                    )
+                    future = executor.submit(run_timed, function, waiting[0])
                 except BrokenExecutor:
                     break
                 running[future] = waiting.popleft()
                 future.add_done_callback(finished.put)
             if not running:  # the pool broke while it was idle
                 break
-            future = next_finished(finished, pool)
+            try:
+                future = finished.get(timeout=CHECK_INTERVAL_S)
+            except Empty:
+                pool.require_workers()
+                continue
             job = running.pop(future)
             try:
                 yield Outcome(job, *result_of(future))
@@ -101,26 +96,14 @@ def _run_until_crash(
     return suspects
 
 
-def next_finished(finished: SimpleQueue, pool):
-    """The next future; now and then, checks that the pool has workers."""
-    while True:
-        try:
-            return finished.get(timeout=CHECK_INTERVAL_S)
-        except Empty:
-            pool.require_workers()
-
-
-def run_timed(
-    function: Callable, folders: tuple[Path, ...], job
-) -> tuple[Any, str | None, float]:
+def run_timed(function: Callable, job) -> tuple[Any, str | None, float]:
     """What a worker does: value, error and seconds of a job."""
-    for folder in folders:
-        if not folder.is_dir():
-            raise FileNotFoundError(f'{folder} not found on a worker')
     start = time.monotonic()
     value = error = None
     try:
         value = function(job)
+    except UserError:
+        raise
     except Exception as caught:
         reason = f'{type(caught).__name__}: {caught}'
         error = ' '.join(reason.split())
@@ -136,9 +119,19 @@ def result_of(future) -> tuple[Any, str | None, float]:
             'the scheduler dropped the work; check that it runs, and rerun '
             'the command to resume'
         ) from None
-    except (ImportError, AttributeError, FileNotFoundError) as error:
+    except (ImportError, AttributeError) as error:
         reason = ' '.join(str(error).split())
         raise UserError(
             f'a worker cannot process clips: {reason}; every worker needs '
-            'the same version of dvfl_mmaction and the same folders'
+            'the same version of dvfl_mmaction'
         ) from error
+
+
+def require_folders(*folders: Path):
+    """Raise UserError if the machine that runs this lacks a folder."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(
+                f'{folder} not found on a worker; every worker needs the '
+                'same folders'
+            )

@@ -53,3 +53,15 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def stamp(path: Path) -> dict:
+    """Size and time of a file: a changed file has another stamp.
+
+    A missing file has a stamp as well, which no file has.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return dict(size=-1, mtime_ns=0)
+    return dict(size=status.st_size, mtime_ns=status.st_mtime_ns)

@@ -39,15 +39,10 @@ from ...datasets.video_reader import (
 )
 from ...errors import UserError
 from ...files import check_space
-from .clip_lists import (
-    VIDEOS,
-    named_clips,
-    preview,
-    read_lists,
-    stamp,
-    write_kept,
-)
-from .jobs import Outcome
+from ..findings import preview
+from .clip_lists import VIDEOS, named_clips, read_lists, write_kept
+from .jobs import Outcome, require_folders
+from .journal import stamp
 from .packed_video import write_packed
 from .runner import ClipTask, run_clips
 
@@ -73,13 +68,11 @@ class PackedFacts:
         error: Why the source cannot be read to its end; None if it can.
         frames: Frames packed.
         size: Bytes of the packed file.
-        disk: A fault of the disk, not of the clip; None if it works.
     """
 
     error: str | None = None
     frames: int = 0
     size: int = 0
-    disk: str | None = None
 
 
 @dataclass
@@ -170,17 +163,13 @@ def pack_clips(
             result_type=PackedFacts,
             stamps=stamps,
             journal=target / 'pack.jsonl',
-            folders=((root / VIDEOS).absolute(), parts.absolute()),
             is_valid=partial(is_packed, target),
-            accept=partial(stop_on_disk_fault, target),
             after_sample=partial(require_space, target, stamps),
         )
         facts, pending = run_clips(task, workers, scheduler)
         write_packed_lists(root, target, lists, names, facts, settings)
     except OSError as error:
-        raise UserError(
-            describe_disk_fault(target, decoder_reason(error))
-        ) from None
+        raise disk_fault(target, error) from None
     finally:
         shutil.rmtree(parts, ignore_errors=True)
     packed = [name for name, clip in facts.items() if not clip.error]
@@ -238,11 +227,6 @@ def is_packed(target: Path, name: str, facts: PackedFacts) -> bool:
     return bool(facts.error) or stamp(path)['size'] == facts.size
 
 
-def stop_on_disk_fault(target: Path, outcome: Outcome):
-    if outcome.value and outcome.value.disk:
-        raise UserError(describe_disk_fault(target, outcome.value.disk))
-
-
 def require_space(
     target: Path, stamps: dict, sample: list[Outcome], rest: list[str]
 ):
@@ -266,10 +250,11 @@ def require_space(
     check_space(target, needed, f'to pack the other {len(rest)} clips')
 
 
-def describe_disk_fault(target: Path, reason: str) -> str:
-    return (
-        f'{target} cannot be written: {reason}; make room or give another '
-        'folder; packed clips are kept, and rerunning the command resumes'
+def disk_fault(target: Path, error: OSError) -> UserError:
+    return UserError(
+        f'{target} cannot be written: {decoder_reason(error)}; free some '
+        'space or give another folder; packed clips are kept; rerun the '
+        'command to resume'
     )
 
 
@@ -277,6 +262,7 @@ def pack_clip(
     root: Path, target: Path, settings: dict, name: str
 ) -> PackedFacts:
     """Pack a clip under a temporary name, then rename it."""
+    require_folders(root / VIDEOS, target / PARTS)
     # Workers may be threads, or processes on several machines.
     part = target / PARTS / f'{uuid4().hex}.avi'
     path = target / VIDEOS / packed_name(name)
@@ -293,7 +279,7 @@ def pack_clip(
         return PackedFacts(str(error))
     except (av.FFmpegError, OSError) as error:
         if error.errno in DISK_FAULTS:
-            return PackedFacts(disk=decoder_reason(error))
+            raise disk_fault(target, error) from None
         raise
     finally:
         part.unlink(missing_ok=True)

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from ...errors import UserError
 
 # Fork starts in milliseconds; it is safe on Linux only.
 START_METHOD = 'fork' if sys.platform == 'linux' else 'spawn'
-CONNECT_TIMEOUT_S = 10
+CONTEXT = multiprocessing.get_context(START_METHOD)
+CONNECT_TIMEOUT_S = 10  # crashed workers may be restarting
 
 
 class ProcessPool:
@@ -39,7 +40,7 @@ class ProcessPool:
             alone: Start one process only.
         """
         self._context = RecordingContext()
-        executor = LocalExecutor(
+        executor = ProcessPoolExecutor(
             1 if alone else self.workers, self._context, ignore_interrupts
         )
         try:
@@ -52,7 +53,7 @@ class ProcessPool:
             executor.shutdown(cancel_futures=True)
 
     def crash_reason(self) -> str:
-        """How the process of the last pool with one process ended."""
+        """How the process of the last executor with one process ended."""
         code = self._context.processes[0].exitcode
         try:
             return signal.Signals(-code).name
@@ -62,84 +63,52 @@ class ProcessPool:
     def require_workers(self):
         """Nothing to check: the executor reports the end of a process."""
 
-    def __enter__(self) -> 'ProcessPool':
-        return self
 
-    def __exit__(self, *_):
-        pass
-
-
-class LocalExecutor(ProcessPoolExecutor):
-    """Blocks Ctrl-C while it starts processes, which inherit that.
-
-    Otherwise one that comes before ``ignore_interrupts`` has run ends a
-    process with a traceback.
-    """
-
-    def submit(self, *args, **kwargs):
-        if not hasattr(signal, 'pthread_sigmask'):  # Windows
-            return super().submit(*args, **kwargs)
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            return super().submit(*args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
-
-
-class RecordingContext(type(multiprocessing.get_context(START_METHOD))):
+class RecordingContext(type(CONTEXT)):
     """Records the processes of a pool, for their exit codes."""
 
     def __init__(self):
         self.processes = []
 
     def Process(self, *args, **kwargs):
-        process = super().Process(*args, **kwargs)
+        process = WorkerProcess(*args, **kwargs)
         self.processes.append(process)
         return process
+
+
+class WorkerProcess(CONTEXT.Process):
+    """Inherits that Ctrl-C is blocked.
+
+    Otherwise one that comes before ``ignore_interrupts`` has run ends the
+    process with a traceback.
+    """
+
+    def start(self):
+        if not hasattr(signal, 'pthread_sigmask'):  # Windows
+            return super().start()
+        old = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 class DaskPool:
     """Workers of a dask scheduler; attributes as in :class:`ProcessPool`.
 
     Args:
-        address: ``tcp://host:port`` of the scheduler.
+        client: A client of the scheduler; must outlive the pool.
+        crash: Exception of a task that ends its workers.
 
     Raises:
-        UserError: If ``distributed`` is not installed, the scheduler does
-            not answer or has no workers.
+        UserError: If the scheduler has no workers.
     """
 
-    def __init__(self, address: str):
-        try:
-            from distributed import Client, KilledWorker
-        except ImportError:
-            raise UserError(
-                '--scheduler needs dask.distributed, which is not installed; '
-                'run "pip install dvfl_mmaction[dask]"'
-            ) from None
-        self.crash = KilledWorker
-        try:
-            self._client = Client(
-                address, timeout=CONNECT_TIMEOUT_S, set_as_default=False
-            )
-        except (OSError, TimeoutError, ValueError) as error:
-            reason = ' '.join(str(error).split()) or type(error).__name__
-            raise UserError(
-                f'no dask scheduler answers at {address}: {reason}; start '
-                'one with "dask scheduler", or omit --scheduler'
-            ) from None
-        self.address = address
-        with suppress(TimeoutError):  # crashed workers may be restarting
-            self._client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
-        self.workers = sum(self._client.nthreads().values())
-        try:
-            self.require_workers()
-        except UserError:
-            self._client.close()
-            raise
-        # By default dask tries a task on four workers before it blames the
-        # task. Every restarted worker imports torch again, so one suffices.
-        self._allowed_failures = self._set_allowed_failures(0)
+    def __init__(self, client, crash: type[Exception]):
+        self._client = client
+        self.crash = crash
+        self.require_workers()
+        self.workers = sum(client.nthreads().values())
         # Workers that join later find clips to process, too.
         self.in_flight = max(256, 4 * self.workers)
 
@@ -156,53 +125,63 @@ class DaskPool:
         finally:
             executor.shutdown(wait=False)
 
-    def require_workers(self):
-        """Raise UserError if the cluster has no workers."""
-        if not self._client.nthreads():
-            raise UserError(
-                f'the scheduler at {self.address} has no workers; start some '
-                f'with "dask worker {self.address}" and rerun the command'
-            )
-
-    def _set_allowed_failures(self, number: int) -> int:
-        """Set the scheduler's ``allowed-failures``; returns the old one."""
-
-        # Local, so that it is pickled by value: the scheduler's machine may
-        # not have this package.
-        def swap(dask_scheduler):
-            old = dask_scheduler.allowed_failures
-            dask_scheduler.allowed_failures = number
-            return old
-
-        return self._client.run_on_scheduler(swap)
-
     def crash_reason(self) -> str:
         """The exception by which dask reports a task that ends workers."""
         return self.crash.__name__
 
-    def __enter__(self) -> 'DaskPool':
-        return self
+    def require_workers(self):
+        """Raise UserError if the cluster has no workers."""
+        try:
+            self._client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
+        except TimeoutError:
+            address = self._client.scheduler.address
+            raise UserError(
+                f'the scheduler at {address} has no workers; start some '
+                f'with "dask worker {address}" and rerun the command'
+            ) from None
 
-    def __exit__(self, *_):
-        with suppress(Exception):  # the scheduler may have gone
-            self._set_allowed_failures(self._allowed_failures)
-        self._client.close()
 
-
-def make_pool(
+@contextmanager
+def open_pool(
     workers: int | None, scheduler: str | None
-) -> ProcessPool | DaskPool:
+) -> Iterator[ProcessPool | DaskPool]:
     """A pool of local processes, or of a scheduler if one is given.
 
+    Args:
+        workers: Local processes; one per core by default.
+        scheduler: Its address, ``tcp://host:port``.
+
     Raises:
-        UserError: If both are given, or as :class:`DaskPool` does.
+        UserError: If both are given, ``distributed`` is not installed, or
+            the scheduler does not answer or has no workers.
     """
     if scheduler and workers:
         raise UserError(
             f'{workers} local workers and the scheduler {scheduler} were '
             'given; give --workers or --scheduler'
         )
-    return DaskPool(scheduler) if scheduler else ProcessPool(workers)
+    if not scheduler:
+        yield ProcessPool(workers)
+        return
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise UserError(
+            '--scheduler needs dask.distributed, which is not installed; '
+            'run "pip install dvfl_mmaction[dask]"'
+        ) from None
+    try:
+        client = Client(
+            scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False
+        )
+    except (OSError, TimeoutError, ValueError) as error:
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f'no dask scheduler answers at {scheduler}: {reason}; start '
+            'one with "dask scheduler", or omit --scheduler'
+        ) from None
+    with client:
+        yield DaskPool(client, KilledWorker)
 
 
 def ignore_interrupts():

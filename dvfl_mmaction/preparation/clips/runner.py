@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from .jobs import Outcome, run_jobs
 from .journal import Journal
-from .pools import make_pool
+from .pools import open_pool
 
 SAMPLE_SIZE = 16  # clips that an estimate is made from
 PLAIN_INTERVAL_S = 30  # between lines where stderr is not a terminal
@@ -27,14 +27,12 @@ class ClipTask:
     Attributes:
         title: A verb: "check", "pack".
         function: Returns the result of a clip by name, a ``result_type``;
-            must be picklable.
+            must be picklable. A UserError ends the run.
         result_type: A dataclass of plain values whose first field is
             ``error``, None or a line.
         stamps: By clip; a result is valid as long as the stamp is the same.
         journal: File of the results.
-        folders: Every worker must have them.
         is_valid: Whether the result of an earlier run still holds.
-        accept: Gets each outcome first; may raise UserError.
         after_sample: Gets the outcomes of the sample and the other clips'
             names; may raise UserError.
     """
@@ -44,9 +42,7 @@ class ClipTask:
     result_type: type
     stamps: dict[str, dict]
     journal: Path
-    folders: tuple[Path, ...]
     is_valid: Callable[[str, object], bool] = lambda name, result: True
-    accept: Callable[[Outcome], None] = lambda outcome: None
     after_sample: Callable[[list[Outcome], list[str]], None] = (
         lambda outcomes, rest: None
     )
@@ -82,7 +78,7 @@ def run_clips(
         print(f'{len(results)} clips, {len(pending)} to {task.title}')
         if pending:
             with (
-                make_pool(workers, scheduler) as pool,
+                open_pool(workers, scheduler) as pool,
                 closing(sample_first(task, pending, pool)) as outcomes,
             ):
                 for outcome in outcomes:
@@ -95,9 +91,10 @@ def run_clips(
 
 def valid_result(task: ClipTask, name: str, known: dict | None):
     """A result from the journal; None if it does not hold any more."""
-    if not known or set(known) != {f.name for f in fields(task.result_type)}:
+    names = [field.name for field in fields(task.result_type)]
+    if not known or not known.keys() >= set(names):
         return None
-    result = task.result_type(**known)
+    result = task.result_type(**{key: known[key] for key in names})
     return result if task.is_valid(name, result) else None
 
 
@@ -132,7 +129,7 @@ def run_with_progress(
     start = shown = time.monotonic()
     # Refreshed from here: no thread may hold a lock while a process forks.
     with (
-        closing(run_jobs(task.function, names, pool, task.folders)) as jobs,
+        closing(run_jobs(task.function, names, pool)) as outcomes,
         Progress(
             TextColumn('{task.description}'),
             BarColumn(),
@@ -143,8 +140,7 @@ def run_with_progress(
         ) as bar,
     ):
         line = bar.add_task(title, total=len(names), state='')
-        for outcome in jobs:
-            task.accept(outcome)
+        for outcome in outcomes:
             yield outcome
             done += 1
             now = time.monotonic()
