@@ -4,12 +4,14 @@
 in one line: the file, the fault, and the remedy.
 """
 
+import contextlib
 import functools
 import json
 import os
 import pickle
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,7 +20,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 
 from ..errors import UserError
-from .safe_globals import allow_released_configs
+from ..shared_context import SharedContext
+from .safe_globals import stand_ins_allowed
 from .unsafe_names import unsafe_names
 
 # The key of this project's metadata, JSON, in a safetensors file.
@@ -56,12 +59,12 @@ def load_checkpoint_file(path, mmap=False) -> dict:
         CheckpointError: If the file is missing, damaged, not a checkpoint,
             or holds code.
     """
-    register_safe_loaders()
     if mmap:
         return load_from_local(path, 'cpu', mmap=True)
-    return CheckpointLoader.load_checkpoint(
-        os.fspath(path), map_location='cpu', logger='silent'
-    )
+    with safe_loaders:
+        return CheckpointLoader.load_checkpoint(
+            os.fspath(path), map_location='cpu', logger='silent'
+        )
 
 
 def load_from_local(filename, map_location=None, mmap=False) -> dict:
@@ -79,7 +82,7 @@ def load_from_local(filename, map_location=None, mmap=False) -> dict:
     _check_content(path)
     if _is_safetensors(path):
         return _load_safetensors(path, map_location)
-    with warnings.catch_warnings():
+    with stand_ins_allowed, warnings.catch_warnings():
         # The error reports these.
         warnings.filterwarnings('ignore', 'Detected pickle protocol')
         warnings.filterwarnings('ignore', '.*looks like a TorchScript')
@@ -140,13 +143,41 @@ def _load_safetensors(path, map_location):
     return dict(state_dict=weights, meta=meta if type(meta) is dict else {})
 
 
-def register_safe_loaders():
-    """Make MMEngine load local files and downloads with this module."""
-    allow_released_configs()
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
+@contextlib.contextmanager
+def _replace_loaders() -> Iterator[None]:
+    schemes = CheckpointLoader._schemes
+    ours = {prefix: _safe(loader) for prefix, loader in schemes.items()}
+    ours[''] = load_from_local
+    before = dict(schemes)
     download = mmengine_checkpoint.load_url
-    if getattr(download, '__module__', None) != __name__:
-        mmengine_checkpoint.load_url = _weights_only_download(download)
+    safe_download = _weights_only_download(download)
+    schemes.update(ours)
+    mmengine_checkpoint.load_url = safe_download
+    try:
+        yield
+    finally:
+        # What others have replaced meanwhile stays.
+        schemes = CheckpointLoader._schemes
+        for prefix, loader in before.items():
+            if schemes.get(prefix) is ours[prefix]:
+                schemes[prefix] = loader
+        if mmengine_checkpoint.load_url is safe_download:
+            mmengine_checkpoint.load_url = download
+
+
+# Makes MMEngine load local files and downloads with this module.
+safe_loaders = SharedContext(_replace_loaders)
+
+
+def _safe(loader):
+    """Wrap a loader of MMEngine so that it reads what this module reads."""
+
+    @functools.wraps(loader)
+    def load_safely(*args, **kwargs):
+        with stand_ins_allowed:
+            return loader(*args, **kwargs)
+
+    return load_safely
 
 
 def _weights_only_download(download):
@@ -156,11 +187,11 @@ def _weights_only_download(download):
     def load_url(url, *args, **kwargs):
         kwargs['weights_only'] = True
         try:
-            return download(url, *args, **kwargs)
+            with stand_ins_allowed:
+                return download(url, *args, **kwargs)
         except pickle.UnpicklingError as error:
             raise _unsafe(url, unsafe_names(str(error))) from None
 
-    load_url.__module__ = __name__
     return load_url
 
 
