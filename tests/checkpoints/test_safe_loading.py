@@ -24,6 +24,7 @@ from dvfl_mmaction.checkpoints.safe_loading import (
     MissingCheckpointError,
     UnsafeCheckpointError,
     load_checkpoint_file,
+    safe_loaders,
 )
 
 WEIGHTS = {'a.weight': torch.arange(6.0).reshape(2, 3), 'b': torch.ones(1)}
@@ -33,7 +34,10 @@ def test_safetensors_load_wherever_checkpoints_do(tmp_path):
     save_file(WEIGHTS, tmp_path / 'w.safetensors')
     save_file(WEIGHTS, tmp_path / 'w.pth')  # by its content
     for name in ('w.safetensors', 'w.pth'):
-        loaded = CheckpointLoader.load_checkpoint(str(tmp_path / name), 'cpu')
+        with safe_loaders:
+            loaded = CheckpointLoader.load_checkpoint(
+                str(tmp_path / name), 'cpu'
+            )
         for key, value in WEIGHTS.items():
             assert torch.equal(loaded['state_dict'][key], value)
 
@@ -103,7 +107,10 @@ def test_a_faulty_checkpoint_is_reported_in_one_line(
 def test_a_sound_file_for_an_absent_device_is_not_called_damaged(tmp_path):
     path = tmp_path / 'sound.pth'
     torch.save({'w': torch.zeros(1)}, path)
-    with pytest.raises((RuntimeError, AssertionError)) as caught:
+    with (
+        safe_loaders,
+        pytest.raises((RuntimeError, AssertionError)) as caught,
+    ):
         CheckpointLoader.load_checkpoint(
             str(path), map_location='cuda:99', logger='silent'
         )
@@ -117,7 +124,7 @@ def test_a_missing_checkpoint_is_still_a_file_not_found_error(tmp_path):
     assert isinstance(caught.value, UserError)
 
 
-def test_mmengines_loaders_refuse_code_too(tmp_path, canary):
+def test_mmengines_loaders_refuse_code_while_replaced(tmp_path, canary):
     path = tmp_path / 'hostile.pth'
     torch.save({'state_dict': Call(os.system, f'touch "{canary}"')}, path)
     for loader in (
@@ -127,7 +134,8 @@ def test_mmengines_loaders_refuse_code_too(tmp_path, canary):
             init_cfg={'type': 'Pretrained', 'checkpoint': name}
         ).init_weights(),
     ):
-        assert_refused(path, 'posix.system', loader)
+        with safe_loaders:
+            assert_refused(path, 'posix.system', loader)
 
 
 def test_no_environment_variable_lets_code_run(tmp_path, canary, monkeypatch):
@@ -199,7 +207,8 @@ def test_a_run_resumes_with_its_log_history(tmp_path):
     assert len(history.data[0]) == 2
 
     runner = toy_runner(tmp_path, max_epochs=2, resume=True)
-    runner.train()
+    with safe_loaders:
+        runner.train()
     resumed = runner.message_hub.log_scalars['train/loss']
     assert runner.epoch == 2
     np.testing.assert_array_equal(resumed.data[0][:2], history.data[0])
@@ -211,4 +220,5 @@ def test_a_run_does_not_resume_from_a_hostile_file(tmp_path, canary):
     torch.save({'message_hub': Call(os.system, f'touch "{canary}"')}, path)
     (tmp_path / 'last_checkpoint').write_text(str(path), encoding='utf-8')
     runner = toy_runner(tmp_path, max_epochs=1, resume=True)
-    assert_refused(path, 'posix.system', lambda _: runner.train())
+    with safe_loaders:
+        assert_refused(path, 'posix.system', lambda _: runner.train())
