@@ -1,7 +1,5 @@
 """Checkpoints of a run load anywhere, and a run replaces nothing for good."""
 
-import logging
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from mmengine.runner import Runner, load_checkpoint
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from small_recipe import recipe, recognizer, run
 
+from dvfl_mmaction.checkpoints.safe_globals import global_name
 from dvfl_mmaction.checkpoints.safe_loading import load_from_local
 from dvfl_mmaction.compat import run_repairs
 
@@ -40,7 +39,14 @@ def replaceable():
         load_url=mmengine_checkpoint.load_url,
         loss_by_feat=vars(BaseHead)['loss_by_feat'],
         predict_by_feat=vars(BaseHead)['predict_by_feat'],
-        allowed=set(torch.serialization.get_safe_globals()),
+        # torch itself allows more when it imports more.
+        allowed={
+            name
+            for name in map(
+                global_name, torch.serialization.get_safe_globals()
+            )
+            if not name.startswith('torch.')
+        },
     )
 
 
@@ -126,19 +132,24 @@ def test_resuming_restores_the_history_of_the_log(trained, data):
         assert after[name].max_length == max_length
     hubs = resumed.message_hub, runner.message_hub
     saved, wanted = (hub.state_dict()['resumed_keys'] for hub in hubs)
-    assert saved == wanted
+    assert saved == {
+        name: value
+        for name, value in wanted.items()
+        if not name.startswith('val/')  # logged after the checkpoint
+    }
 
 
 def test_mmengines_own_runner_resumes_without_warnings(
-    trained, data, tmp_path, caplog
+    trained, data, tmp_path
 ):
     config = config_of(data, tmp_path, resume=True, epochs=2)
     config['load_from'] = str(trained[0] / 'epoch_1.pth')
-    with caplog.at_level(logging.WARNING):
-        runner = Runner.from_cfg(config)
-        runner.train()
+    runner = Runner.from_cfg(config)
+    runner.train()
     assert runner.epoch == 2
-    assert not [r for r in caplog.records if 'resum' in r.getMessage()]
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'resumed epoch: 1, iter: 3' in log.read_text()
+    assert 'just skip' not in log.read_text()
 
 
 def test_a_checkpoint_of_mmengine_is_resumed_with_its_history(
