@@ -11,7 +11,7 @@ import os
 import pickle
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 
 from ..errors import UserError
+from ..files import kind_of_special_file
 from ..shared_context import SharedContext
 from .safe_globals import stand_ins_allowed
 from .unsafe_names import unsafe_names
@@ -112,6 +113,7 @@ def load_from_local(filename, map_location=None, mmap=False) -> dict:
             'wanted: a dict of weights, or a dict with weights under '
             'state_dict; give a file that a training run saved'
         )
+    _check_tensors(path, checkpoint)
     return checkpoint
 
 
@@ -135,11 +137,12 @@ def _load_safetensors(path, map_location):
             meta = file.metadata() or {}
     except SafetensorError as error:
         raise _unreadable(path, error) from None
-    meta = meta.get(SAFETENSORS_META, '{}')
     try:
-        meta = json.loads(meta)
+        meta = json.loads(meta.get(SAFETENSORS_META, '{}'))
     except ValueError as error:
         raise _unreadable(path, error) from None
+    except RecursionError:
+        raise _unreadable(path, 'its metadata is nested too deep') from None
     return dict(state_dict=weights, meta=meta if type(meta) is dict else {})
 
 
@@ -202,10 +205,15 @@ def _check_content(path):
             f'{path} is a folder; wanted: a checkpoint file; give one of '
             'its .pth files'
         )
-    if not path.is_file():
+    if not path.exists():
         raise MissingCheckpointError(
             f'the checkpoint {path} was not found; correct the path, or '
             'train or convert the checkpoint first'
+        )
+    if kind := kind_of_special_file(path):
+        raise CheckpointError(
+            f'{path} is a {kind}; wanted: a checkpoint file; copy the '
+            'checkpoint to a file'
         )
     start = _begins(path)
     if not start:
@@ -217,6 +225,46 @@ def _check_content(path):
         raise CheckpointError(
             f'{path} is truncated after {path.stat().st_size} bytes; copy or '
             'download it again'
+        )
+    if start == ARCHIVE:
+        _check_size(path, declared_bytes(path), 'its records')
+
+
+def declared_bytes(path: Path) -> int:
+    """Sum the sizes that an archive declares for its records."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(record.file_size for record in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _check_tensors(path, checkpoint):
+    """Reject tensors that would fill more memory than the file has bytes.
+
+    A view may repeat a value without end; a copy of it takes the memory.
+    """
+    values = [('', checkpoint)]
+    while values:
+        name, value = values.pop()
+        if isinstance(value, Mapping):
+            values += [(str(key), item) for key, item in value.items()]
+        elif isinstance(value, (list, tuple)):
+            values += [(name, item) for item in value]
+        elif isinstance(value, torch.Tensor) and not value.is_meta:
+            _check_size(
+                path,
+                value.numel() * value.element_size(),
+                f'{name}, of shape {tuple(value.shape)},',
+            )
+
+
+def _check_size(path, declared, what):
+    size = path.stat().st_size
+    if declared > size:
+        raise CheckpointError(
+            f'{path} is damaged: {what} would take {declared} bytes, but the '
+            f'file has {size}; copy or download it again'
         )
 
 
