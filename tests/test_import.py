@@ -17,7 +17,7 @@ from mmengine.logging import HistoryBuffer
 # Runs in a fresh process. Without this package MMAction2's models cannot be
 # imported: a stub stands for what its wheel lacks.
 PROGRAM = """
-import importlib, json, os, random, sys, types, warnings
+import importlib, json, os, random, re, sys, types, warnings
 from pathlib import Path
 import numpy as np, torch
 from torch import nn
@@ -34,7 +34,7 @@ def repair():
 
 def attempt(load):
     try:
-        return repr(load())
+        return re.sub(' at 0x[0-9a-f]+', '', repr(load()))
     except Exception as error:
         return f'{type(error).__name__}: {error}'
 
@@ -72,6 +72,10 @@ for seed in (random.seed, np.random.seed, torch.manual_seed):
     seed(0)
 import mmengine.model, mmengine.runner, torch.distributed.tensor
 import torch.nested._internal.nested_tensor
+try:
+    import decord  # MMAction2 imports it; it extends PATH
+except ImportError:
+    pass
 schemes = mmengine_checkpoint.CheckpointLoader._schemes
 reduced = np.arange(1).__reduce__()[0]
 allowed = [reduced, np.ndarray, np.dtype, HistoryBuffer, getattr]

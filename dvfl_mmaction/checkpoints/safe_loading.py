@@ -251,12 +251,17 @@ def _check_tensors(path, checkpoint):
             values += [(str(key), item) for key, item in value.items()]
         elif isinstance(value, (list, tuple)):
             values += [(name, item) for item in value]
-        elif isinstance(value, torch.Tensor) and not value.is_meta:
+        elif torch.is_tensor(value) and takes_memory(value):
             _check_size(
                 path,
                 value.numel() * value.element_size(),
                 f'{name}, of shape {tuple(value.shape)},',
             )
+
+
+def takes_memory(value: torch.Tensor) -> bool:
+    """Whether a tensor is dense and has values."""
+    return value.layout is torch.strided and not value.is_meta
 
 
 def _check_size(path, declared, what):

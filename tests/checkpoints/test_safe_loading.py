@@ -1,6 +1,7 @@
 """Every way to load a checkpoint is safe; bad files give one line."""
 
 import functools
+import json
 import os
 import threading
 import warnings
@@ -42,9 +43,35 @@ def test_safetensors_load_wherever_checkpoints_do(tmp_path):
             assert torch.equal(loaded['state_dict'][key], value)
 
 
+def safetensors(**tensor):
+    """A file of one tensor of 4 bytes with a header as given."""
+    header = json.dumps({'w': tensor}).encode()
+    return len(header).to_bytes(8, 'little') + header + bytes(4)
+
+
 def make_faulty(path, fault):
     if fault == 'folder':
         path.mkdir()
+    elif fault == 'pipe':
+        os.mkfifo(path)
+    elif fault == 'endless view':
+        torch.save({'w': torch.zeros(1).expand(1 << 40)}, path)
+    elif fault == 'endless view, old format':
+        torch.save(
+            {'state_dict': {'w': torch.zeros(1).expand(1 << 40)}},
+            path,
+            _use_new_zipfile_serialization=False,
+        )
+    elif fault == 'compressed':
+        with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr('w/data.pkl', bytes(1 << 20))
+    elif fault == 'deep metadata':
+        meta = {'dvfl_mmaction': '[' * 100_000}
+        save_file(WEIGHTS, path, meta)
+    elif fault == 'endless safetensors':
+        path.write_bytes(
+            safetensors(dtype='F32', shape=[1 << 40], data_offsets=[0, 4])
+        )
     elif fault == 'truncated':
         torch.save({'state_dict': {'w': torch.zeros(999)}}, path)
         path.write_bytes(path.read_bytes()[:-700])
@@ -74,6 +101,12 @@ def make_faulty(path, fault):
     [
         ('missing', 'was not found'),
         ('folder', 'is a folder'),
+        ('pipe', 'is a named pipe'),
+        ('endless view', 'w, of shape .1099511627776,., would take 43980'),
+        ('endless view, old format', 'w, of shape .* would take 43980'),
+        ('compressed', 'its records would take 1048576 bytes, but the file'),
+        ('deep metadata', 'its metadata is nested too deep'),
+        ('endless safetensors', 'invalid shape'),
         (b'', 'is empty'),
         ('truncated', 'is truncated'),
         ('old format, truncated', 'cannot be read'),
