@@ -1,7 +1,8 @@
 """Video-FocalNets, VFL-Net and their distillation for MMAction2.
 
-Importing this package applies the repairs that the released OpenMMLab wheels
-need, and registers every class in MMAction2's registries.
+Importing this package registers every class in MMAction2's registries. Where
+MMAction2 cannot be imported as released, it is repaired; nothing else changes
+for other code in the process.
 """
 
 from . import compat

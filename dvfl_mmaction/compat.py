@@ -1,7 +1,9 @@
 """Make the released MMAction2 1.2.0 and MMEngine 0.10.7 work today.
 
 Each repair is applied only if a probe finds its fault, whatever the version,
-and is logged at debug level.
+and is logged at debug level. Importing this package applies those without
+which MMAction2 cannot be imported. ``CheckedRunner`` applies the others, for
+the length of a run.
 """
 
 import ast
@@ -12,6 +14,8 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,21 +24,22 @@ from types import SimpleNamespace
 import torch
 from torch.nn import functional as F
 
+from .shared_context import SharedContext
+
 logger = logging.getLogger(__name__)
 
 DRN = 'mmaction.models.localizers.drn'
 # '1' keeps MMAction2's multimodal models, '0' hides them; unset: a probe
 # decides.
 MULTIMODAL_VARIABLE = 'DVFL_MULTIMODAL'
+CASTING = ('loss_by_feat', 'predict_by_feat')  # methods of BaseHead
 
 
 def apply():
-    """Apply the repairs that are needed; a second call changes nothing."""
+    """Apply what an import needs; a second call changes nothing."""
     supply_drn()
     hide_multimodal()
-    allow_history_buffer()
-    load_checkpoints_safely()
-    cast_half_precision_logits()
+    import_quietly()
 
 
 class DRNFinder:
@@ -138,36 +143,48 @@ def missing_multimodal_names() -> list:
     return sorted(missing)
 
 
-def allow_history_buffer():
-    """Make torch load MMEngine's checkpoints with ``weights_only`` on."""
-    from .checkpoints import safe_globals
+def import_quietly():
+    """Import MMAction2's models without a warning about mmcv-lite.
 
-    if not safe_globals.history_buffer_loads():
-        safe_globals.allow_stand_ins()
-        logger.debug("allowed MMEngine's HistoryBuffer in checkpoints")
-
-
-def load_checkpoints_safely():
-    """Make MMEngine load checkpoints safely, with one-line errors."""
-    from .checkpoints import safe_loading
-
-    safe_loading.register_safe_loaders()
+    It lacks operators that this project does not use.
+    """
+    if _folder('mmaction') is not None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'Fail to import ``MultiScale')
+            importlib.import_module('mmaction.models')
 
 
-def cast_half_precision_logits():
+@contextmanager
+def cast_half_precision_logits() -> Iterator[None]:
     """Pass logits to MMAction2's head in fp32: NumPy has no bfloat16."""
-    if _folder('mmaction') is None:
-        return
-    with warnings.catch_warnings():
-        # mmcv-lite lacks operators that this project does not use.
-        warnings.filterwarnings('ignore', 'Fail to import ``MultiScale')
-        base = importlib.import_module('mmaction.models.heads.base')
-    head = base.BaseHead
+    head = importlib.import_module('mmaction.models.heads.base').BaseHead
     if takes_bfloat16(head):
+        yield
         return
-    head.loss_by_feat = _with_fp32_logits(head.loss_by_feat)
-    head.predict_by_feat = _with_fp32_logits(head.predict_by_feat)
-    logger.debug("made MMAction2's head cast half-precision logits to fp32")
+    before = {name: vars(head)[name] for name in CASTING}
+    ours = {name: _with_fp32_logits(method) for name, method in before.items()}
+    for name, method in ours.items():
+        setattr(head, name, method)
+    logger.debug("MMAction2's head casts half-precision logits to fp32")
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            if vars(head)[name] is ours[name]:
+                setattr(head, name, method)
+
+
+@contextmanager
+def _replace_for_a_run() -> Iterator[None]:
+    from .checkpoints.safe_loading import safe_loaders
+
+    with safe_loaders, cast_half_precision_logits():
+        yield
+
+
+# What a run replaces in MMEngine and MMAction2: the loading of checkpoints,
+# and the head's methods that do not take bfloat16.
+run_repairs = SharedContext(_replace_for_a_run)
 
 
 def takes_bfloat16(head) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,14 @@ from pathlib import Path
 from rich import filesize
 
 from .errors import UserError
+
+SPECIAL = {
+    stat.S_ISDIR: 'folder',
+    stat.S_ISFIFO: 'named pipe',
+    stat.S_ISSOCK: 'socket',
+    stat.S_ISCHR: 'device',
+    stat.S_ISBLK: 'device',
+}
 
 
 def write_whole(path: Path, content: str | bytes):
@@ -33,6 +42,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def kind_of_special_file(path: str | Path) -> str:
+    """Name what a path is if it is no regular file; '' if it is one."""
+    mode = os.stat(path).st_mode
+    return next((name for kind, name in SPECIAL.items() if kind(mode)), '')
 
 
 def write_json(path: Path, content):

@@ -6,16 +6,19 @@ checkpoint of MMEngine's runner also contains
 2.6 and later refuse to resume from it. The names in such a file are mapped
 to the stand-ins below instead of the originals: ``getattr`` reaches every
 function, and ``dtype.__setstate__`` accepts flags that make NumPy read
-numbers as addresses.
+numbers as addresses. They are allowed around this package's own loads only.
 """
 
-import io
+import contextlib
 import pickle
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+
+from ..shared_context import SharedContext
 
 STATISTICS = ('min', 'max', 'current', 'mean')
 NUMERIC_KINDS = 'biufc'  # bool, int, unsigned int, float, complex
@@ -130,20 +133,6 @@ def statistic(owner, name: str):
     return getattr(HistoryBuffer, name)
 
 
-HISTORY_BUFFER = f'{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}'
-STAND_INS = [
-    (PickledHistoryBuffer, HISTORY_BUFFER),
-    (statistic, 'builtins.getattr'),
-    (NumericDType, 'numpy.dtype'),
-    (NumericArray, 'numpy.ndarray'),
-    # NumPy 2 renamed the module; old files carry the old name.
-    (reconstruct, 'numpy._core.multiarray._reconstruct'),
-    (reconstruct, 'numpy.core.multiarray._reconstruct'),
-    (scalar, 'numpy._core.multiarray.scalar'),
-    (scalar, 'numpy.core.multiarray.scalar'),
-]
-
-
 class PlainConfig:
     """Stands for yacs' ``CfgNode``, which released checkpoints contain.
 
@@ -160,23 +149,47 @@ class PlainConfig:
 RELEASED_CONFIG = 'yacs.config.CfgNode'
 
 
-def history_buffer_loads() -> bool:
-    """Check whether torch loads a HistoryBuffer without a stand-in."""
-    file = io.BytesIO()
-    torch.save(HistoryBuffer([1.0], [1]), file)
-    file.seek(0)
+HISTORY_BUFFER = f'{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}'
+STAND_INS = [
+    (PickledHistoryBuffer, HISTORY_BUFFER),
+    (statistic, 'builtins.getattr'),
+    (NumericDType, 'numpy.dtype'),
+    (NumericArray, 'numpy.ndarray'),
+    # NumPy 2 renamed the module; old files carry the old name.
+    (reconstruct, 'numpy._core.multiarray._reconstruct'),
+    (reconstruct, 'numpy.core.multiarray._reconstruct'),
+    (scalar, 'numpy._core.multiarray.scalar'),
+    (scalar, 'numpy.core.multiarray.scalar'),
+    (PlainConfig, RELEASED_CONFIG),
+]
+
+
+def global_name(entry) -> str:
+    """Name of an entry of torch's allow-list in a pickle."""
+    if isinstance(entry, tuple):
+        return entry[1]
+    return f'{entry.__module__}.{entry.__qualname__}'
+
+
+@contextlib.contextmanager
+def _allow_stand_ins() -> Iterator[None]:
+    names = {name for _, name in STAND_INS}
+    before = torch.serialization.get_safe_globals()
+    # Of two entries with one name, torch takes any.
+    other = torch.serialization.safe_globals(
+        [e for e in before if e not in STAND_INS and global_name(e) in names]
+    )
+    ours = torch.serialization.safe_globals(
+        [entry for entry in STAND_INS if entry not in before]
+    )
+    other.__exit__(None, None, None)  # removes them
     try:
-        torch.load(file, weights_only=True)
-    except pickle.UnpicklingError:
-        return False
-    return True
+        with ours:
+            yield
+    finally:
+        other.__enter__()
 
 
-def allow_stand_ins():
-    """Make torch rebuild HistoryBuffer and NumPy objects by stand-ins."""
-    torch.serialization.add_safe_globals(STAND_INS)
-
-
-def allow_released_configs():
-    """Make torch rebuild the config of a released checkpoint as a dict."""
-    torch.serialization.add_safe_globals([(PlainConfig, RELEASED_CONFIG)])
+# Makes torch rebuild HistoryBuffer, NumPy objects and released configs by
+# stand-ins, whatever else the program has allowed.
+stand_ins_allowed = SharedContext(_allow_stand_ins)

@@ -4,12 +4,14 @@
 in one line: the file, the fault, and the remedy.
 """
 
+import contextlib
 import functools
 import json
 import os
 import pickle
 import warnings
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -18,7 +20,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 
 from ..errors import UserError
-from .safe_globals import allow_released_configs
+from ..files import kind_of_special_file
+from ..shared_context import SharedContext
+from .safe_globals import stand_ins_allowed
 from .unsafe_names import unsafe_names
 
 # The key of this project's metadata, JSON, in a safetensors file.
@@ -56,12 +60,12 @@ def load_checkpoint_file(path, mmap=False) -> dict:
         CheckpointError: If the file is missing, damaged, not a checkpoint,
             or holds code.
     """
-    register_safe_loaders()
     if mmap:
         return load_from_local(path, 'cpu', mmap=True)
-    return CheckpointLoader.load_checkpoint(
-        os.fspath(path), map_location='cpu', logger='silent'
-    )
+    with safe_loaders:
+        return CheckpointLoader.load_checkpoint(
+            os.fspath(path), map_location='cpu', logger='silent'
+        )
 
 
 def load_from_local(filename, map_location=None, mmap=False) -> dict:
@@ -79,7 +83,7 @@ def load_from_local(filename, map_location=None, mmap=False) -> dict:
     _check_content(path)
     if _is_safetensors(path):
         return _load_safetensors(path, map_location)
-    with warnings.catch_warnings():
+    with stand_ins_allowed, warnings.catch_warnings():
         # The error reports these.
         warnings.filterwarnings('ignore', 'Detected pickle protocol')
         warnings.filterwarnings('ignore', '.*looks like a TorchScript')
@@ -109,6 +113,7 @@ def load_from_local(filename, map_location=None, mmap=False) -> dict:
             'wanted: a dict of weights, or a dict with weights under '
             'state_dict; give a file that a training run saved'
         )
+    _check_tensors(path, checkpoint)
     return checkpoint
 
 
@@ -132,21 +137,50 @@ def _load_safetensors(path, map_location):
             meta = file.metadata() or {}
     except SafetensorError as error:
         raise _unreadable(path, error) from None
-    meta = meta.get(SAFETENSORS_META, '{}')
     try:
-        meta = json.loads(meta)
+        meta = json.loads(meta.get(SAFETENSORS_META, '{}'))
     except ValueError as error:
         raise _unreadable(path, error) from None
+    except RecursionError:
+        raise _unreadable(path, 'its metadata is nested too deep') from None
     return dict(state_dict=weights, meta=meta if type(meta) is dict else {})
 
 
-def register_safe_loaders():
-    """Make MMEngine load local files and downloads with this module."""
-    allow_released_configs()
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
+@contextlib.contextmanager
+def _replace_loaders() -> Iterator[None]:
+    schemes = CheckpointLoader._schemes
+    ours = {prefix: _safe(loader) for prefix, loader in schemes.items()}
+    ours[''] = load_from_local
+    before = dict(schemes)
     download = mmengine_checkpoint.load_url
-    if getattr(download, '__module__', None) != __name__:
-        mmengine_checkpoint.load_url = _weights_only_download(download)
+    safe_download = _weights_only_download(download)
+    schemes.update(ours)
+    mmengine_checkpoint.load_url = safe_download
+    try:
+        yield
+    finally:
+        # What others have replaced meanwhile stays.
+        schemes = CheckpointLoader._schemes
+        for prefix, loader in before.items():
+            if schemes.get(prefix) is ours[prefix]:
+                schemes[prefix] = loader
+        if mmengine_checkpoint.load_url is safe_download:
+            mmengine_checkpoint.load_url = download
+
+
+# Makes MMEngine load local files and downloads with this module.
+safe_loaders = SharedContext(_replace_loaders)
+
+
+def _safe(loader):
+    """Wrap a loader of MMEngine so that it reads what this module reads."""
+
+    @functools.wraps(loader)
+    def load_safely(*args, **kwargs):
+        with stand_ins_allowed:
+            return loader(*args, **kwargs)
+
+    return load_safely
 
 
 def _weights_only_download(download):
@@ -156,11 +190,11 @@ def _weights_only_download(download):
     def load_url(url, *args, **kwargs):
         kwargs['weights_only'] = True
         try:
-            return download(url, *args, **kwargs)
+            with stand_ins_allowed:
+                return download(url, *args, **kwargs)
         except pickle.UnpicklingError as error:
             raise _unsafe(url, unsafe_names(str(error))) from None
 
-    load_url.__module__ = __name__
     return load_url
 
 
@@ -171,10 +205,15 @@ def _check_content(path):
             f'{path} is a folder; wanted: a checkpoint file; give one of '
             'its .pth files'
         )
-    if not path.is_file():
+    if not path.exists():
         raise MissingCheckpointError(
             f'the checkpoint {path} was not found; correct the path, or '
             'train or convert the checkpoint first'
+        )
+    if kind := kind_of_special_file(path):
+        raise CheckpointError(
+            f'{path} is a {kind}; wanted: a checkpoint file; copy the '
+            'checkpoint to a file'
         )
     start = _begins(path)
     if not start:
@@ -186,6 +225,51 @@ def _check_content(path):
         raise CheckpointError(
             f'{path} is truncated after {path.stat().st_size} bytes; copy or '
             'download it again'
+        )
+    if start == ARCHIVE:
+        _check_size(path, declared_bytes(path), 'its records')
+
+
+def declared_bytes(path: Path) -> int:
+    """Sum the sizes that an archive declares for its records."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(record.file_size for record in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _check_tensors(path, checkpoint):
+    """Reject tensors that would fill more memory than the file has bytes.
+
+    A view may repeat a value without end; a copy of it takes the memory.
+    """
+    values = [('', checkpoint)]
+    while values:
+        name, value = values.pop()
+        if isinstance(value, Mapping):
+            values += [(str(key), item) for key, item in value.items()]
+        elif isinstance(value, (list, tuple)):
+            values += [(name, item) for item in value]
+        elif torch.is_tensor(value) and takes_memory(value):
+            _check_size(
+                path,
+                value.numel() * value.element_size(),
+                f'{name}, of shape {tuple(value.shape)},',
+            )
+
+
+def takes_memory(value: torch.Tensor) -> bool:
+    """Whether a tensor is dense and has values."""
+    return value.layout is torch.strided and not value.is_meta
+
+
+def _check_size(path, declared, what):
+    size = path.stat().st_size
+    if declared > size:
+        raise CheckpointError(
+            f'{path} is damaged: {what} would take {declared} bytes, but the '
+            f'file has {size}; copy or download it again'
         )
 
 

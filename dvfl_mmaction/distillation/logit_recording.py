@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..files import write_whole
+from ..files import kind_of_special_file, write_whole
 
 MAGIC = b'DVFLREC1'
 ALIGNMENT = 4096  # bytes; the first record starts at a multiple of it
@@ -79,21 +79,36 @@ class LogitRecording:
         """Open an existing file.
 
         Raises:
-            UserError: If it is not a recording.
+            UserError: If it is not a recording, or is damaged.
         """
+        if kind := kind_of_special_file(path):
+            raise UserError(
+                f'{path} is a {kind}, not a recording of a teacher; give '
+                'another folder'
+            )
         descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
         try:
             head = os.pread(descriptor, len(MAGIC) + 4, 0)
             (length,) = struct.unpack('<I', head[len(MAGIC) :])
             if not head.startswith(MAGIC):
                 raise ValueError
+            if length > os.fstat(descriptor).st_size:
+                raise ValueError
             about = json.loads(os.pread(descriptor, length, len(head)))
+            check_header(about)
             start = -(-(len(head) + length) // ALIGNMENT) * ALIGNMENT
             return cls(path, about, descriptor, start)
-        except (ValueError, KeyError, TypeError, struct.error):
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+            struct.error,
+        ):
             os.close(descriptor)
             raise UserError(
-                f'{path} is not a recording of a teacher; record one with '
+                f'{path} is not a recording of a teacher, or its header is '
+                'damaged; record one with '
                 'model.teacher.record_to=FOLDER, or give another folder'
             ) from None
 
@@ -148,6 +163,9 @@ class LogitRecording:
         """Read the logits of a batch, (N, K) float32.
 
         Returns None if the iteration is not recorded or is damaged.
+
+        Raises:
+            UserError: If it contradicts the header of the file.
         """
         offset = self._start + iteration * self._size
         record = os.pread(self._descriptor, self._size, offset)
@@ -157,10 +175,18 @@ class LogitRecording:
         content = record[RECORD.size :][: count * self._row.itemsize]
         if not count or zlib.crc32(content) != checksum:
             return None
+        if len(content) % self._row.itemsize:
+            return None
         rows = np.frombuffer(content, self._row)
         if not self.about['top_k']:
             return rows['logits'].astype(np.float32)
-        shape = (count, self.about['num_classes'])
+        shape = (len(rows), self.about['num_classes'])
+        if rows['classes'].max() >= shape[1]:
+            raise UserError(
+                f'{self.path} is damaged: it has logits of class '
+                f'{rows["classes"].max()}, but its header names {shape[1]} '
+                'classes; record it again with the same command'
+            )
         logits = np.repeat(rows['others'][:, None], shape[1], axis=1)
         np.put_along_axis(
             logits,
@@ -185,3 +211,30 @@ class LogitRecording:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def check_header(about: dict):
+    """Check the values in the header of a recording.
+
+    Raises:
+        ValueError: If one is impossible.
+        KeyError: If one is missing.
+    """
+    top_k, temperature = about['top_k'], about['temperature']
+    counts = [about['num_classes'], about['rows']]
+    if top_k is not None:
+        counts.append(top_k)
+    sound = (
+        all(type(count) is int and count > 0 for count in counts)
+        and (top_k is None or top_k < about['num_classes'])
+        and (top_k is None or (is_number(temperature) and temperature > 0))
+        and about['dtype'] in DTYPES
+        and isinstance(about['fingerprint'], dict)
+    )
+    if not sound:
+        raise ValueError
+
+
+def is_number(value) -> bool:
+    """Whether a value read from JSON is a finite number."""
+    return type(value) in (int, float) and np.isfinite(value)

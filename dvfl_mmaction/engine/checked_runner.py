@@ -7,6 +7,8 @@ from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from ..checkpoints.plain_values import make_plain, restore_history
+from ..compat import run_repairs
 from ..errors import UserError, print_user_errors
 from ..files import whole_file
 from ..malloc import keep_freed_memory
@@ -33,7 +35,9 @@ class CheckedRunner(Runner):
     ``test_views`` sets the clips and crops of testing. An uncaught
     :class:`UserError` ends the program with one line instead of a
     traceback. On a CPU, freed memory is kept for the next iteration.
-    Training and testing are MMEngine's.
+    Checkpoints contain plain values only: torch loads them without an
+    allow-list, and MMEngine's own runner resumes from them. Training and
+    testing are MMEngine's.
     """
 
     @classmethod
@@ -59,10 +63,23 @@ class CheckedRunner(Runner):
     def load_or_resume(self):
         """Load weights or resume, and record the batches of the training."""
         self.message_hub.pop_info(INFO, None)  # of a run before in the process
-        super().load_or_resume()
+        with run_repairs:
+            super().load_or_resume()
         trains = isinstance(self._train_loop, EpochBasedTrainLoop)
         if trains and TrainBatches.recorded(self) is None:
             TrainBatches.of(self).record(self)
+
+    def load_checkpoint(self, *args, **kwargs):
+        with run_repairs:
+            return super().load_checkpoint(*args, **kwargs)
+
+    def call_hook(self, fn_name, **kwargs):
+        """Call hooks; they see the history of the log as MMEngine keeps it."""
+        if fn_name == 'after_load_checkpoint':
+            restore_history(kwargs['checkpoint'])
+        super().call_hook(fn_name, **kwargs)
+        if fn_name == 'before_save_checkpoint':
+            make_plain(kwargs['checkpoint'])
 
     def resume(self, filename, *args, **kwargs):
         """Resume, with other batches or another schedule if so configured.
@@ -96,8 +113,14 @@ class CheckedRunner(Runner):
 
     def train(self):
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
-        return super().train()
+        with run_repairs:
+            return super().train()
+
+    def val(self):
+        with run_repairs:
+            return super().val()
 
     def test(self):
         check_data(self.cfg, ('test_dataloader',))
-        return super().test()
+        with run_repairs:
+            return super().test()

@@ -19,8 +19,11 @@ from mmengine.logging import HistoryBuffer
 from dvfl_mmaction import UserError
 from dvfl_mmaction.checkpoints.safe_globals import (
     RELEASED_CONFIG,
+    STAND_INS,
     NumericArray,
     NumericDType,
+    global_name,
+    stand_ins_allowed,
 )
 from dvfl_mmaction.checkpoints.safe_loading import (
     CheckpointError,
@@ -46,6 +49,40 @@ def test_history_buffer_takes_no_other_statistics_from_a_file(tmp_path):
     torch.save({'log': WithState(HistoryBuffer, state)}, path)
     assert_refused(path, 'HistoryBuffer.mean')
     assert HistoryBuffer([1.0, 3.0], [1, 1]).statistics('mean') == 2.0
+
+
+def test_a_loaded_history_buffer_is_equal_and_can_be_updated(tmp_path):
+    path = tmp_path / 'history.pth'
+    torch.save({'log': HistoryBuffer([1.0, 2.0], [1, 1])}, path)
+    loaded = load_checkpoint_file(path)['log']
+    assert type(loaded) is HistoryBuffer
+    loaded.update(6.0)
+    assert loaded.statistics('mean') == 3.0
+    assert loaded.statistics('max', 2) == 6.0
+    assert b'dvfl_mmaction' not in pickle.dumps(loaded)
+
+
+def test_what_the_program_has_allowed_is_the_same_after_a_load():
+    entries = [np.ndarray, np.dtype, (len, 'builtins.getattr'), STAND_INS[0]]
+    with torch.serialization.safe_globals(entries):
+        before = set(torch.serialization.get_safe_globals())
+        with stand_ins_allowed, stand_ins_allowed:
+            during = set(torch.serialization.get_safe_globals())
+        assert set(torch.serialization.get_safe_globals()) == before
+    assert set(STAND_INS) <= during
+    names = [global_name(entry) for entry in during]
+    assert len(names) == len(set(names))
+
+
+def test_what_the_program_has_allowed_does_not_loosen_a_load(tmp_path):
+    path = tmp_path / 'words.pth'
+    reduced = np.arange(1).__reduce__()
+    torch.save({'a': np.array(['one', 'two'])}, path)
+    allowed = [reduced[0], np.ndarray, np.dtype, type(np.dtype('U3'))]
+    with torch.serialization.safe_globals(allowed):
+        assert torch.load(path)['a'].tolist() == ['one', 'two']
+        assert_refused(path, 'numpy.dtype[str')
+        assert torch.load(path)['a'].tolist() == ['one', 'two']
 
 
 def save_with(path, replaced):

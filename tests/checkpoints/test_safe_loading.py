@@ -1,6 +1,7 @@
 """Every way to load a checkpoint is safe; bad files give one line."""
 
 import functools
+import json
 import os
 import threading
 import warnings
@@ -24,6 +25,7 @@ from dvfl_mmaction.checkpoints.safe_loading import (
     MissingCheckpointError,
     UnsafeCheckpointError,
     load_checkpoint_file,
+    safe_loaders,
 )
 
 WEIGHTS = {'a.weight': torch.arange(6.0).reshape(2, 3), 'b': torch.ones(1)}
@@ -33,14 +35,43 @@ def test_safetensors_load_wherever_checkpoints_do(tmp_path):
     save_file(WEIGHTS, tmp_path / 'w.safetensors')
     save_file(WEIGHTS, tmp_path / 'w.pth')  # by its content
     for name in ('w.safetensors', 'w.pth'):
-        loaded = CheckpointLoader.load_checkpoint(str(tmp_path / name), 'cpu')
+        with safe_loaders:
+            loaded = CheckpointLoader.load_checkpoint(
+                str(tmp_path / name), 'cpu'
+            )
         for key, value in WEIGHTS.items():
             assert torch.equal(loaded['state_dict'][key], value)
+
+
+def safetensors(**tensor):
+    """A file of one tensor of 4 bytes with a header as given."""
+    header = json.dumps({'w': tensor}).encode()
+    return len(header).to_bytes(8, 'little') + header + bytes(4)
 
 
 def make_faulty(path, fault):
     if fault == 'folder':
         path.mkdir()
+    elif fault == 'pipe':
+        os.mkfifo(path)
+    elif fault == 'endless view':
+        torch.save({'w': torch.zeros(1).expand(1 << 40)}, path)
+    elif fault == 'endless view, old format':
+        torch.save(
+            {'state_dict': {'w': torch.zeros(1).expand(1 << 40)}},
+            path,
+            _use_new_zipfile_serialization=False,
+        )
+    elif fault == 'compressed':
+        with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr('w/data.pkl', bytes(1 << 20))
+    elif fault == 'deep metadata':
+        meta = {'dvfl_mmaction': '[' * 100_000}
+        save_file(WEIGHTS, path, meta)
+    elif fault == 'endless safetensors':
+        path.write_bytes(
+            safetensors(dtype='F32', shape=[1 << 40], data_offsets=[0, 4])
+        )
     elif fault == 'truncated':
         torch.save({'state_dict': {'w': torch.zeros(999)}}, path)
         path.write_bytes(path.read_bytes()[:-700])
@@ -70,6 +101,12 @@ def make_faulty(path, fault):
     [
         ('missing', 'was not found'),
         ('folder', 'is a folder'),
+        ('pipe', 'is a named pipe'),
+        ('endless view', 'w, of shape .1099511627776,., would take 43980'),
+        ('endless view, old format', 'w, of shape .* would take 43980'),
+        ('compressed', 'its records would take 1048576 bytes, but the file'),
+        ('deep metadata', 'its metadata is nested too deep'),
+        ('endless safetensors', 'invalid shape'),
         (b'', 'is empty'),
         ('truncated', 'is truncated'),
         ('old format, truncated', 'cannot be read'),
@@ -103,7 +140,10 @@ def test_a_faulty_checkpoint_is_reported_in_one_line(
 def test_a_sound_file_for_an_absent_device_is_not_called_damaged(tmp_path):
     path = tmp_path / 'sound.pth'
     torch.save({'w': torch.zeros(1)}, path)
-    with pytest.raises((RuntimeError, AssertionError)) as caught:
+    with (
+        safe_loaders,
+        pytest.raises((RuntimeError, AssertionError)) as caught,
+    ):
         CheckpointLoader.load_checkpoint(
             str(path), map_location='cuda:99', logger='silent'
         )
@@ -117,7 +157,7 @@ def test_a_missing_checkpoint_is_still_a_file_not_found_error(tmp_path):
     assert isinstance(caught.value, UserError)
 
 
-def test_mmengines_loaders_refuse_code_too(tmp_path, canary):
+def test_mmengines_loaders_refuse_code_while_replaced(tmp_path, canary):
     path = tmp_path / 'hostile.pth'
     torch.save({'state_dict': Call(os.system, f'touch "{canary}"')}, path)
     for loader in (
@@ -127,7 +167,8 @@ def test_mmengines_loaders_refuse_code_too(tmp_path, canary):
             init_cfg={'type': 'Pretrained', 'checkpoint': name}
         ).init_weights(),
     ):
-        assert_refused(path, 'posix.system', loader)
+        with safe_loaders:
+            assert_refused(path, 'posix.system', loader)
 
 
 def test_no_environment_variable_lets_code_run(tmp_path, canary, monkeypatch):
@@ -199,7 +240,8 @@ def test_a_run_resumes_with_its_log_history(tmp_path):
     assert len(history.data[0]) == 2
 
     runner = toy_runner(tmp_path, max_epochs=2, resume=True)
-    runner.train()
+    with safe_loaders:
+        runner.train()
     resumed = runner.message_hub.log_scalars['train/loss']
     assert runner.epoch == 2
     np.testing.assert_array_equal(resumed.data[0][:2], history.data[0])
@@ -211,4 +253,5 @@ def test_a_run_does_not_resume_from_a_hostile_file(tmp_path, canary):
     torch.save({'message_hub': Call(os.system, f'touch "{canary}"')}, path)
     (tmp_path / 'last_checkpoint').write_text(str(path), encoding='utf-8')
     runner = toy_runner(tmp_path, max_epochs=1, resume=True)
-    assert_refused(path, 'posix.system', lambda _: runner.train())
+    with safe_loaders:
+        assert_refused(path, 'posix.system', lambda _: runner.train())

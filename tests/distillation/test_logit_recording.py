@@ -1,5 +1,6 @@
 """Logits are read as they were written; damaged records are not read."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dvfl_mmaction.distillation.logit_recording import LogitRecording
+from dvfl_mmaction.distillation.logit_recording import MAGIC, LogitRecording
 from dvfl_mmaction.distillation.losses import kl_divergence
 from dvfl_mmaction.errors import UserError
 
@@ -132,6 +133,50 @@ def test_a_file_that_is_not_a_recording_is_refused(tmp_path):
         (tmp_path / 'file').write_bytes(content)
         with pytest.raises(UserError, match='is not a recording'):
             LogitRecording.open(tmp_path / 'file')
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        dict(num_classes=0),
+        dict(num_classes=1 << 40),
+        dict(num_classes=2.5),
+        dict(rows=-1),
+        dict(dtype='O'),
+        dict(top_k=6, temperature=1.0),
+        dict(top_k=2, temperature=float('nan')),
+        dict(fingerprint=[]),
+    ],
+)
+def test_an_impossible_header_is_refused(tmp_path, wrong):
+    path = tmp_path / 'rank_0.logits'
+    head = json.dumps(about(**wrong)).encode()
+    path.write_bytes(MAGIC + len(head).to_bytes(4, 'little') + head)
+    with pytest.raises(UserError, match='header is damaged'):
+        LogitRecording.open(path)
+
+
+def test_a_class_beyond_the_headers_number_is_reported(tmp_path):
+    path = tmp_path / 'rank_0.logits'
+    recording = LogitRecording.create(path, about(top_k=2, temperature=3.0))
+    recording.write(0, np.eye(about()['num_classes'])[-1:])
+    recording.close()
+    count = f'"num_classes": {about()["num_classes"]}'.encode()
+    content = path.read_bytes()
+    assert count in content
+    path.write_bytes(content.replace(count, b'"num_classes": 3'))
+    recording = LogitRecording.open(path)
+    with pytest.raises(UserError, match='its header names 3 classes'):
+        recording.read(0)
+    recording.close()
+
+
+def test_a_folder_or_pipe_is_no_recording(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(UserError, match='is a folder, not a recording'):
+        LogitRecording.open(tmp_path)
+    with pytest.raises(UserError, match='is a named pipe, not a recording'):
+        LogitRecording.open(tmp_path / 'pipe')
 
 
 @pytest.mark.parametrize(
