@@ -16,8 +16,14 @@ from .config_checks import (
     check_colors,
     check_data,
     check_keys,
+    check_several_labels,
+    check_training_views,
 )
-from .options import apply_num_classes, apply_test_views
+from .options import (
+    apply_num_classes,
+    apply_num_workers,
+    apply_test_views,
+)
 from .resuming import Schedule, realign
 from .train_batches import INFO, TrainBatches
 
@@ -42,7 +48,10 @@ class CheckedRunner(Runner):
         check_keys(cfg)
         check_classes(cfg)
         check_colors(cfg)
+        check_training_views(cfg)
         apply_num_classes(cfg)
+        check_several_labels(cfg)
+        apply_num_workers(cfg)
         apply_test_views(cfg)
         # ``mim test`` sets load_from; testing needs no training data.
         if not cfg.get('load_from'):
