@@ -5,7 +5,12 @@ from pathlib import Path
 from mmaction.registry import RUNNERS
 from mmengine.device import get_device
 from mmengine.dist import master_only
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.model import is_model_wrapper
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    Runner,
+    find_latest_checkpoint,
+)
 
 from ..errors import UserError, print_user_errors
 from ..files import whole_file
@@ -104,8 +109,41 @@ class CheckedRunner(Runner):
             ) from error
 
     def train(self):
+        """Train; Ctrl-C ends the program with one line and status 130."""
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
-        return super().train()
+        try:
+            return super().train()
+        except KeyboardInterrupt:
+            self.logger.warning(self._resume_hint())
+            raise SystemExit(130) from None
+
+    def _resume_hint(self) -> str:
+        """How to continue an interrupted training."""
+        if Path(self.work_dir, 'last_checkpoint').is_file():
+            latest = find_latest_checkpoint(self.work_dir)
+            remedy = f'rerun the command with --resume, from {latest}'
+        else:
+            remedy = f'{self.work_dir} has no checkpoint yet; start again'
+        return f'training interrupted; {remedy}'
+
+    def _maybe_compile(self, target: str):
+        """Compile the backbone if ``compile`` is set.
+
+        MMEngine compiles ``train_step`` with the optimizer, which
+        ``torch.compile`` cannot trace.
+        """
+        options = self.cfg.get('compile')
+        if options is None or options is False:
+            return
+        model = (
+            self.model.module if is_model_wrapper(self.model) else (self.model)
+        )
+        getattr(model, 'backbone', model).compile(
+            **({} if options is True else options)
+        )
+        self.logger.info(
+            'the backbone is compiled; the first iterations are slow'
+        )
 
     def test(self):
         check_data(self.cfg, ('test_dataloader',))
