@@ -5,6 +5,7 @@ from pathlib import Path
 from mmaction.registry import RUNNERS
 from mmengine.device import get_device
 from mmengine.dist import master_only
+from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import (
     EpochBasedTrainLoop,
@@ -144,6 +145,18 @@ class CheckedRunner(Runner):
         self.logger.info(
             'the backbone is compiled; the first iterations are slow'
         )
+
+    def val(self):
+        """Validate without training; no checkpoint is saved as the best.
+
+        ``CheckpointHook`` can save the best one in a training only.
+        """
+        hooks = self._hooks
+        self._hooks = [h for h in hooks if not isinstance(h, CheckpointHook)]
+        try:
+            return super().val()
+        finally:
+            self._hooks = hooks
 
     def test(self):
         check_data(self.cfg, ('test_dataloader',))
