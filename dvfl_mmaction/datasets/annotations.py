@@ -1,10 +1,24 @@
 """Lists of clips and labels, with an optional header."""
 
+import os
+import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import UserError
 from ..files import write_whole
+
+LABEL = re.compile(r'[0-9]{1,9}')
+CONTROL = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')
+# A label at the end of a line, and what separates it.
+SEPARATED = re.compile(r'\S(\s*[,;|:]|\s)\s*"?[0-9]{1,9}"?$')
+# What follows the file name of a video, within a name.
+AFTER_VIDEO = re.compile(
+    r'\.(?:mp4|avi|mkv|webm|mov|m4v|mpe?g|wmv|flv|m?ts|m2ts|3gp|ogv)'
+    r'["\']?\s*[\s,;|]\s*([^./\\]*)$',
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -13,50 +27,81 @@ class Annotations:
 
     Attributes:
         clips: (name, label) of each clip. A name is a path relative to the
-            data set's folder of videos, with ``/``; a label counts from 0.
+            data set's folder of videos, with ``/``; a label counts from 0,
+            and is a list of labels if a clip may have several.
         header: Facts about the list, such as ``dataset``, ``split``
             (``official 1``, ``paper``) and ``part``; written in this order.
     """
 
-    clips: list[tuple[str, int]]
+    clips: list[tuple[str, int | list[int]]]
     header: dict[str, str] = field(default_factory=dict)
 
 
-def read_annotations(path: str | Path) -> Annotations:
+def read_annotations(
+    path: str | Path, delimiter: str = ' ', multi_class: bool = False
+) -> Annotations:
     """Read MMAction2's list of videos, one line ``name label`` per clip.
 
-    Lines of ``# key: value`` at the top are the header. A name may hold
-    spaces: the label is what follows the last one. Empty lines are skipped.
+    Lines of ``# key: value`` at the top are the header; later lines that
+    start with ``# `` are comments. Empty lines and a byte-order mark are
+    skipped. A name may hold spaces: the label follows the last delimiter.
+    Quotes around a name are removed, and its backslashes become ``/``. A
+    list that was read before and has not changed is not parsed again.
+
+    Args:
+        path: The list, in UTF-8.
+        delimiter: Separates name and labels. A space stands for any spaces
+            and tabs.
+        multi_class: Whether a clip may have several labels,
+            ``name label label``; each label is then a list.
 
     Raises:
         UserError: If the file is missing, is not UTF-8 text or holds no
-            clip, or a line has no label of 0 or more.
+            clip, or a line is not a name and a label of 0 or more.
     """
     path = Path(path)
+    if delimiter == r'\t':  # as a shell passes it
+        delimiter = '\t'
+    if not delimiter or not isinstance(delimiter, str):
+        raise UserError(
+            f'delimiter is {delimiter!r}; wanted: the text between path and '
+            "label; give, for example, ' ' or ','"
+        )
     try:
-        lines = path.read_text(encoding='utf-8').splitlines()
+        status = os.stat(path)
+        version = (status.st_size, status.st_mtime_ns, status.st_ino)
+        read = parse_list(path, version, delimiter, bool(multi_class))
     except FileNotFoundError:
         raise UserError(
             f'{path} not found; give an existing list of clips'
         ) from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
+    except OSError as error:
         raise UserError(
             f'{path} is not a list of clips: {error}; give a text file in '
             'UTF-8 with one line "path label" per clip'
         ) from None
+    return Annotations(list(read.clips), dict(read.header))
+
+
+@lru_cache(maxsize=8)
+def parse_list(
+    path: Path, version: tuple, delimiter: str, multi_class: bool
+) -> Annotations:
+    """Parse one version of a list; see :func:`read_annotations`."""
     clips, header = [], {}
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if line.startswith('# ') and not clips:
-            key, _, value = line[2:].partition(':')
-            header[key.strip()] = value.strip()
+    for number, line in enumerate(read_text(path).split('\n'), 1):
+        line = line.strip(' \t\r')
+        if line.startswith('# ') or line == '#':
+            if not clips and line != '#':
+                key, _, value = line[2:].partition(':')
+                header[key.strip()] = value.strip()
         elif line:
-            name, _, label = line.rpartition(' ')
-            if not name.strip() or not label.isdecimal():
+            try:
+                clips.append(parse_line(line, delimiter, multi_class))
+            except ValueError as problem:
                 raise UserError(
-                    f'{path}, line {number}: {line!r} has no label; give '
-                    '"path label", the label a number from 0'
-                )
-            clips.append((name.strip(), int(label)))
+                    f'{path}, line {number}: {line!r} {problem}'
+                ) from None
     if not clips:
         raise UserError(
             f'{path} holds no clip; give one line "path label" per clip'
@@ -64,12 +109,124 @@ def read_annotations(path: str | Path) -> Annotations:
     return Annotations(clips, header)
 
 
+def read_text(path: Path) -> str:
+    """Read UTF-8 text without its byte-order mark.
+
+    Raises:
+        UserError: If it is not UTF-8 or has control characters, such as
+            NUL; with the line.
+    """
+    content = path.read_bytes()
+    try:
+        text = content.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        line = content.count(b'\n', 0, error.start) + 1
+        raise UserError(
+            f'{path} is not a list of clips: line {line} is not UTF-8 '
+            f'({error}); give a text file in UTF-8 with one line '
+            '"path label" per clip'
+        ) from None
+    text = text.replace('\r\n', '\n').replace('\r', '\n')
+    found = CONTROL.search(text)
+    if found:
+        line = text.count('\n', 0, found.start()) + 1
+        raise UserError(
+            f'{path}, line {line} has the control character '
+            f'{found[0]!r}; save the list as plain UTF-8 text, and correct '
+            'the line'
+        )
+    return text
+
+
+def parse_line(line: str, delimiter: str, multi_class: bool) -> tuple:
+    """Split a line into name and label, or list of labels.
+
+    Raises:
+        ValueError: With what is wrong and the remedy.
+    """
+    name, labels = line, []
+    while multi_class or not labels:
+        before, last = split_last(name, delimiter)
+        if not before or not LABEL.fullmatch(last):
+            break
+        labels.insert(0, int(last))
+        name = before
+    if not labels:
+        raise ValueError(without_label(line, delimiter))
+    check_name(name, delimiter)
+    if name[0] in '"\'' and name[-1] == name[0] and len(name) > 2:
+        name = name[1:-1]
+    return name.replace('\\', '/'), labels if multi_class else labels[0]
+
+
+def split_last(text: str, delimiter: str) -> tuple[str, str]:
+    """The text before the last delimiter, and the field after it."""
+    if delimiter.isspace() and delimiter != '\t':
+        before, *last = text.rsplit(None, 1)
+    else:
+        before, *last = text.rsplit(delimiter, 1)
+    if not last:
+        return '', before
+    return before.strip(' \t'), last[0].strip(' \t"')
+
+
+def check_name(name: str, delimiter: str):
+    """Reject a name that holds another field of its line.
+
+    Raises:
+        ValueError: With what is wrong and the remedy.
+    """
+    if name[-1] in ',;|:':
+        raise ValueError(other_delimiter(name[-1], delimiter))
+    after = AFTER_VIDEO.search(name)
+    number = name[-1].isdigit() and re.search(r'([\s,;|])[0-9]+$', name)
+    if number and (after or number[1] == delimiter != ' '):
+        raise ValueError(
+            'has more than one number after the path; for several labels '
+            'set multi_class=True and num_classes in the data set; remove '
+            'a frame count'
+        )
+    if number and delimiter == ' ':
+        raise ValueError(
+            'looks like a line of a list of frame folders ("folder frames '
+            'label") or has several labels; give a list of videos, or set '
+            'multi_class=True and num_classes in the data set; if the number '
+            "belongs to the path, set delimiter='\\t' and use tabs"
+        )
+    if after:
+        raise ValueError(
+            f'has {after[1]!r} between path and label; give "path label", '
+            'the label a number from 0'
+        )
+
+
+def without_label(line: str, delimiter: str) -> str:
+    """Describe a line that does not end with the delimiter and a label."""
+    found = SEPARATED.search(line)
+    found = found and (found[1].strip() or found[1])
+    if found and found != delimiter:
+        return other_delimiter(found, delimiter)
+    return (
+        'has no label; give "path label", the label a number from 0, '
+        f'separated by {delimiter!r}'
+    )
+
+
+def other_delimiter(found: str, delimiter: str) -> str:
+    """Describe a line with a delimiter that is not the one configured."""
+    return (
+        f'looks separated by {found!r} but delimiter is {delimiter!r}; set '
+        f'delimiter={found!r} in the data set, or correct the list'
+    )
+
+
 def write_annotations(path: Path, annotations: Annotations):
     """Write a list for :func:`read_annotations`, atomically."""
-    head = [f'# {key}: {value}' for key, value in annotations.header.items()]
-    write_lines(
-        path, head + [f'{n} {label}' for n, label in annotations.clips]
-    )
+    lines = [f'# {key}: {value}' for key, value in annotations.header.items()]
+    for name, label in annotations.clips:
+        labels = label if isinstance(label, list) else [label]
+        lines.append(' '.join([name, *map(str, labels)]))
+    write_lines(path, lines)
 
 
 def write_lines(path: Path, lines: list[str]):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from mmaction.datasets import VideoDataset
 from mmaction.registry import DATASETS
+from mmengine.dataset import BaseDataset
 
 from ..errors import UserError
 from .annotations import read_annotations
@@ -40,16 +41,26 @@ class ClipDataset(VideoDataset):
 
     Lists are read by :func:`read_annotations`: MMAction2's format, with an
     optional header; names may contain spaces. Arguments are those of
-    ``VideoDataset``; ``multi_class``, ``num_classes`` and ``delimiter`` are
-    not used.
+    ``VideoDataset``. With ``multi_class`` a clip may have several labels,
+    which become a vector of zeros and ones, (``num_classes``,).
 
     Attributes:
         header: Header of the list (data set, split, part).
+
+    Raises:
+        UserError: If the list cannot be read, or ``multi_class`` lacks
+            ``num_classes`` or has a label beyond it.
     """
 
     def load_data_list(self) -> list[dict]:
         """Read the list; each clip has ``filename`` and ``label``."""
-        annotations = read_annotations(self.ann_file)
+        annotations = read_annotations(
+            self.ann_file, self.delimiter, self.multi_class
+        )
+        if self.multi_class:
+            check_several_labels(
+                self.ann_file, annotations.clips, self.num_classes
+            )
         self.header = annotations.header
         folder = self.data_prefix.get('video') or ''
         return [
@@ -57,13 +68,19 @@ class ClipDataset(VideoDataset):
             for name, label in annotations.clips
         ]
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Labels of a clip, for MMEngine's ``ClassBalancedDataset``."""
+        # The vector of several labels is made by VideoDataset, below this.
+        label = BaseDataset.get_data_info(self, idx)['label']
+        return label if self.multi_class else [label]
+
     @property
     def class_names(self) -> list[str] | None:
         """Lines of the ``classes.txt`` beside the list, if there is one."""
         path = Path(self.ann_file).with_name('classes.txt')
         if not path.is_file():
             return None
-        return path.read_text(encoding='utf-8').splitlines()
+        return path.read_text(encoding='utf-8-sig').splitlines()
 
     def __getitem__(self, idx: int) -> dict:
         """The sample of a clip, or of its replacement if it is broken."""
@@ -117,3 +134,22 @@ class ClipDataset(VideoDataset):
                 sample.set_gt_label(info['label'])
         sample.set_metainfo(meta)
         return data
+
+
+def check_several_labels(path: str, clips: list, num_classes: int | None):
+    """Reject labels that do not fit into ``num_classes`` zeros and ones.
+
+    Raises:
+        UserError: If there is one, or no number of classes.
+    """
+    if num_classes is None:
+        raise UserError(
+            f'the data set of {path} has multi_class=True but no '
+            'num_classes; set it to the number of classes'
+        )
+    name, labels = max(clips, key=lambda clip: max(clip[1]))
+    if max(labels) >= num_classes:
+        raise UserError(
+            f'{path} labels {name} with {max(labels)} but num_classes is '
+            f'{num_classes}; correct num_classes of the data set or the list'
+        )

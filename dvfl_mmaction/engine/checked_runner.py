@@ -5,7 +5,13 @@ from pathlib import Path
 from mmaction.registry import RUNNERS
 from mmengine.device import get_device
 from mmengine.dist import master_only
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.hooks import CheckpointHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    Runner,
+    find_latest_checkpoint,
+)
 
 from ..checkpoints.plain_values import make_plain, restore_history
 from ..compat import run_repairs
@@ -18,8 +24,14 @@ from .config_checks import (
     check_colors,
     check_data,
     check_keys,
+    check_several_labels,
+    check_training_views,
 )
-from .options import apply_num_classes, apply_test_views
+from .options import (
+    apply_num_classes,
+    apply_num_workers,
+    apply_test_views,
+)
 from .resuming import Schedule, realign
 from .train_batches import INFO, TrainBatches
 
@@ -46,7 +58,10 @@ class CheckedRunner(Runner):
         check_keys(cfg)
         check_classes(cfg)
         check_colors(cfg)
+        check_training_views(cfg)
         apply_num_classes(cfg)
+        check_several_labels(cfg)
+        apply_num_workers(cfg)
         apply_test_views(cfg)
         # ``mim test`` sets load_from; testing needs no training data.
         if not cfg.get('load_from'):
@@ -112,13 +127,55 @@ class CheckedRunner(Runner):
             ) from error
 
     def train(self):
+        """Train; Ctrl-C ends the program with one line and status 130."""
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
-        with run_repairs:
-            return super().train()
+        try:
+            with run_repairs:
+                return super().train()
+        except KeyboardInterrupt:
+            self.logger.warning(self._resume_hint())
+            raise SystemExit(130) from None
+
+    def _resume_hint(self) -> str:
+        """How to continue an interrupted training."""
+        if Path(self.work_dir, 'last_checkpoint').is_file():
+            latest = find_latest_checkpoint(self.work_dir)
+            remedy = f'rerun the command with --resume, from {latest}'
+        else:
+            remedy = f'{self.work_dir} has no checkpoint yet; start again'
+        return f'training interrupted; {remedy}'
+
+    def _maybe_compile(self, target: str):
+        """Compile the backbone if ``compile`` is set.
+
+        MMEngine compiles ``train_step`` with the optimizer, which
+        ``torch.compile`` cannot trace.
+        """
+        options = self.cfg.get('compile')
+        if options is None or options is False:
+            return
+        model = (
+            self.model.module if is_model_wrapper(self.model) else (self.model)
+        )
+        getattr(model, 'backbone', model).compile(
+            **({} if options is True else options)
+        )
+        self.logger.info(
+            'the backbone is compiled; the first iterations are slow'
+        )
 
     def val(self):
-        with run_repairs:
-            return super().val()
+        """Validate without training; no checkpoint is saved as the best.
+
+        ``CheckpointHook`` can save the best one in a training only.
+        """
+        hooks = self._hooks
+        self._hooks = [h for h in hooks if not isinstance(h, CheckpointHook)]
+        try:
+            with run_repairs:
+                return super().val()
+        finally:
+            self._hooks = hooks
 
     def test(self):
         check_data(self.cfg, ('test_dataloader',))

@@ -107,13 +107,24 @@ def check_data(cfg: dict, loaders: Iterable[str]):
                 raise missing_data_error(
                     loader, path, cfg.get('prepare_command')
                 )
-        for path in annotation_files(dataset):
-            check_labels(path, head.get('num_classes'))
+        for path, layout in annotation_files(dataset):
+            check_labels(path, head.get('num_classes'), **layout)
 
 
-def check_labels(path: Path, num_classes: int | None):
-    """Reject an annotation file with labels beyond the model's classes."""
-    name, label = max(read_annotations(path).clips, key=lambda clip: clip[1])
+def check_labels(path: Path, num_classes: int | None, **layout):
+    """Reject an annotation file with labels beyond the model's classes.
+
+    Args:
+        path: The file.
+        num_classes: Number of classes of the model, if known.
+        **layout: ``delimiter`` and ``multi_class`` of the file.
+    """
+    clips = read_annotations(path, **layout).clips
+    if layout.get('multi_class'):
+        name, labels = max(clips, key=lambda clip: max(clip[1]))
+        label = max(labels)
+    else:
+        name, label = max(clips, key=lambda clip: clip[1])
     if num_classes is not None and label >= num_classes:
         raise UserError(
             f'{path} labels {name} with {label} but the model has '
@@ -163,12 +174,58 @@ def needed_paths(dataset) -> Iterator[Path]:
                 yield Path(path)
 
 
-def annotation_files(dataset) -> Iterator[Path]:
-    """Yield the annotation files of each ``ClipDataset`` in a config."""
+def annotation_files(dataset) -> Iterator[tuple[Path, dict]]:
+    """Yield the annotation file and its layout of each ``ClipDataset``."""
     for leaf in nested_datasets(dataset):
         if leaf.get('type') == 'ClipDataset':
             root = leaf.get('data_root') or ''
-            yield Path(os.path.join(root, leaf.get('ann_file') or ''))
+            path = Path(os.path.join(root, leaf.get('ann_file') or ''))
+            keys = {'delimiter', 'multi_class'} & set(leaf)
+            yield path, {key: leaf[key] for key in keys}
+
+
+def check_several_labels(cfg: dict):
+    """Reject data sets with several labels per clip in another number.
+
+    Raises:
+        UserError: If ``num_classes`` differs from the head's.
+    """
+    head = (cfg.get('model') or {}).get('cls_head') or {}
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        for leaf in nested_datasets((cfg.get(loader) or {}).get('dataset')):
+            if not leaf.get('multi_class'):
+                continue
+            if leaf.get('num_classes') != head.get('num_classes'):
+                raise UserError(
+                    f'{loader}.dataset has multi_class=True and num_classes '
+                    f'{leaf.get("num_classes")} but model.cls_head.num_classes'
+                    f' is {head.get("num_classes")}; set both to the data '
+                    "set's number of classes"
+                )
+
+
+def check_training_views(cfg: dict):
+    """Reject several views per clip in the training of a 3D recognizer.
+
+    Its loss takes one view per label; a 2D recognizer's ``num_clips`` are
+    the frames of one view.
+
+    Raises:
+        UserError: If there are any, with the step.
+    """
+    kind = str((cfg.get('model') or {}).get('type'))
+    if not kind.endswith('Recognizer3D'):
+        return
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    for leaf in nested_datasets(dataset):
+        for step in leaf.get('pipeline') or []:
+            if step.get('num_clips', 1) != 1:
+                raise UserError(
+                    f'num_clips of {step["type"]} is {step["num_clips"]} in '
+                    'train_dataloader; training takes one view per clip, '
+                    'several are for testing; set num_clips=1 there (to '
+                    'train on a clip more often, use RepeatDataset)'
+                )
 
 
 def nested_datasets(dataset) -> Iterator[dict]:

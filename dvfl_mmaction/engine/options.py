@@ -3,20 +3,52 @@
 import re
 from collections.abc import Callable
 
+from mmengine.logging import print_log
+
 from ..errors import UserError
+from .config_checks import nested_datasets
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# Options of PyTorch's DataLoader that need num_workers > 0.
+NEED_WORKERS = ('persistent_workers', 'prefetch_factor', 'timeout')
 
 
 def apply_num_classes(cfg: dict):
-    """Set ``MixupOrCutmix``'s missing ``num_classes`` to the head's."""
+    """Set a missing ``num_classes`` to that of the head.
+
+    It is that of ``MixupOrCutmix`` and of data sets with ``multi_class``.
+    """
     model = cfg.get('model') or {}
     num_classes = (model.get('cls_head') or {}).get('num_classes')
     preprocessor = model.get('data_preprocessor') or {}
     blending = preprocessor.get('blending') or {}
-    if (
-        blending.get('type') == 'MixupOrCutmix'
-        and blending.get('num_classes') is None
-    ):
-        blending['num_classes'] = num_classes
+    parts = [blending] if blending.get('type') == 'MixupOrCutmix' else []
+    for loader in LOADERS:
+        dataset = (cfg.get(loader) or {}).get('dataset')
+        parts += [p for p in nested_datasets(dataset) if p.get('multi_class')]
+    for part in parts:
+        if part.get('num_classes') is None:
+            part['num_classes'] = num_classes
+
+
+def apply_num_workers(cfg: dict):
+    """Drop the loaders' options that need workers where there are none.
+
+    PyTorch rejects them. A log line names them.
+    """
+    for key in LOADERS:
+        loader = cfg.get(key) or {}
+        if loader.get('num_workers') != 0:
+            continue
+        dropped = [name for name in NEED_WORKERS if loader.get(name)]
+        for name in dropped:
+            del loader[name]
+        if dropped:
+            print_log(
+                f'{key} has num_workers=0; ignored there, since they need '
+                f'workers: {", ".join(dropped)}',
+                logger='current',
+            )
 
 
 def apply_test_views(cfg: dict):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from mmaction.evaluation import mean_average_precision
 from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
@@ -16,11 +17,16 @@ NUM_HARDEST = 10
 class ClipMetric(BaseMetric):
     """Top-k accuracy, accuracy per class, confusion and calibration.
 
+    For clips with several labels (``multi_class`` of the data set) it is the
+    mean average precision, ``acc/mean_average_precision`` as in MMAction2,
+    and the average precision per class.
+
     It logs ``acc/top1`` and the other top-k, ``acc/mean1`` (MMAction2's name
     of the mean of the accuracies per class) and ``acc/ece``. The rest is in
     :attr:`report`, which ``ResultsHook`` writes. An unreadable clip counts
     as wrong. Among equal scores the label ranks last, so a model with
-    constant scores is never right.
+    constant scores is never right. With several labels, an unreadable clip
+    ranks last in each class.
 
     Args:
         top_k: The values of k; each 1 or more.
@@ -67,10 +73,22 @@ class ClipMetric(BaseMetric):
                     'the model returned no scores; ClipMetric needs a '
                     'recognizer with scores; set average_clips in its head'
                 )
+            scores, label = sample['pred_score'], sample['gt_label']
+            if scores.dim() == 2 and len(scores) == 1:
+                scores = scores[0]  # one view that was not averaged
+            if scores.dim() > 1:
+                raise UserError(
+                    f'the model returned scores of shape '
+                    f'{tuple(scores.shape)} for a clip; ClipMetric needs one '
+                    'per class, averaged over the views; set average_clips '
+                    "to 'prob' or 'score' in model.cls_head"
+                )
             self.results.append(
                 dict(
-                    scores=sample['pred_score'].float().cpu().numpy(),
-                    label=int(sample['gt_label']),
+                    scores=scores.float().cpu().numpy(),
+                    label=int(label)
+                    if label.numel() == 1
+                    else label.cpu().numpy(),
                     clip=sample.get('filename'),
                     broken=sample.get('broken', ()),
                 )
@@ -81,6 +99,26 @@ class ClipMetric(BaseMetric):
         scores = np.stack([r['scores'] for r in results])  # (N, K)
         labels = np.array([r['label'] for r in results])
         readable = np.array([not r['broken'] for r in results])
+        broken = [
+            dict(clip=name, reason=reason)
+            for r in results
+            for name, reason in r['broken']
+        ]
+        measure = self.measure if labels.ndim == 1 else self.measure_several
+        logged, rest = measure(scores, labels, readable)
+        self.report = dict(clips=len(labels), broken=broken) | logged | rest
+        return logged
+
+    def measure(
+        self, scores: np.ndarray, labels: np.ndarray, readable: np.ndarray
+    ) -> tuple[dict[str, float], dict]:
+        """Numbers to log and the rest of the report, one label per clip.
+
+        Args:
+            scores: (N, K).
+            labels: (N,).
+            readable: (N,) of bool.
+        """
         # Unreadable clips are wrong even if k is the number of classes.
         never = max(*self.top_k, scores.shape[1])
         ranks = np.where(readable, rank_of_label(scores, labels), never)
@@ -93,21 +131,43 @@ class ClipMetric(BaseMetric):
         bins = calibration(scores[readable], ranks[readable], self.num_bins)
         if bins is not None:
             top['ece'] = bins['ece']
-        self.report = dict(
-            clips=len(labels),
+        return top, dict(
             correct={f'top{k}': int(np.sum(ranks < k)) for k in self.top_k},
-            **top,
-            broken=[
-                dict(clip=name, reason=reason)
-                for r in results
-                for name, reason in r['broken']
-            ],
             per_class=per_class,
             hardest_pairs=hardest_pairs(confusion),
             calibration=bins,
             confusion_matrix=confusion.tolist(),
         )
-        return top
+
+    def measure_several(
+        self, scores: np.ndarray, labels: np.ndarray, readable: np.ndarray
+    ) -> tuple[dict[str, float], dict]:
+        """Numbers to log and the rest of the report, several labels per clip.
+
+        Args:
+            scores: (N, K).
+            labels: (N, K) of 0 and 1.
+            readable: (N,) of bool.
+        """
+        lowest = scores.min(0, keepdims=True) - 1
+        scores = np.where(readable[:, None], scores, lowest)
+        per_class = [
+            dict(
+                label=label,
+                clips=int(truth.sum()),
+                average_precision=float(
+                    mean_average_precision(score[:, None], truth[:, None])
+                )
+                if truth.any()
+                else None,
+            )
+            for label, (score, truth) in enumerate(
+                zip(scores.T, labels.T, strict=True)
+            )
+        ]
+        known = [c['average_precision'] for c in per_class if c['clips']]
+        top = dict(mean_average_precision=float(np.mean(known)))
+        return top, dict(per_class=per_class)
 
 
 def accuracy_by_class(ranks, labels, num_classes: int) -> list[dict]:

@@ -1,6 +1,7 @@
 """Write the results of a test and what was tested."""
 
 import importlib.metadata
+import json
 import os
 import platform
 from pathlib import Path
@@ -9,7 +10,7 @@ from mmaction.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from ..files import hash_file, write_json
+from ..files import hash_file, write_whole
 from .clip_metric import ClipMetric
 from .confusion_figure import save_confusion_figure
 
@@ -34,7 +35,8 @@ class ResultsHook(Hook):
     the annotation file with its split and SHA-256, the views per clip and
     the versions of the libraries. The same test of the same files gives the
     same JSON. Nothing is written without a ``ClipMetric`` in
-    ``test_evaluator``.
+    ``test_evaluator``. Clips with several labels have no confusion, and no
+    figure.
     """
 
     priority = 'LOW'  # after the hooks that change the tested model
@@ -60,20 +62,38 @@ class ResultsHook(Hook):
         results = run_facts(runner, self.num_views) | reports[0]
         add_class_names(results, names)
         folder = Path(runner.log_dir)
-        write_json(folder / 'results.json', results)
-        save_confusion_figure(
-            folder / 'confusion.png',
-            results['confusion_matrix'],
-            results['hardest_pairs'],
-            class_names=names,
-            title=f'{Path(results["config"]).stem}, {results["views"]["form"]}'
-            f': top-1 {100 * results["top1"]:.2f} %',
-        )
+        paths = [folder / 'results.json']
+        write_whole(paths[0], format_results(results))
+        if 'confusion_matrix' in results:
+            paths.append(folder / 'confusion.png')
+            save_confusion_figure(
+                paths[1],
+                results['confusion_matrix'],
+                results['hardest_pairs'],
+                class_names=names,
+                title=f'{Path(results["config"]).stem}, '
+                f'{results["views"]["form"]}: '
+                f'top-1 {100 * results["top1"]:.2f} %',
+            )
         runner.logger.info(
             f'results of {results["clips"]} clips, '
-            f'{results["views"]["form"]}: {folder / "results.json"} and '
-            f'{folder / "confusion.png"}'
+            f'{results["views"]["form"]}: {" and ".join(map(str, paths))}'
         )
+
+
+def format_results(results: dict) -> str:
+    """Results as readable JSON, a row of the confusion matrix per line."""
+    rows = results.get('confusion_matrix')
+    text = json.dumps(
+        results | (dict(confusion_matrix=[]) if rows else {}),
+        indent=1,
+        ensure_ascii=False,
+    )
+    if rows:
+        lines = ',\n'.join(f'  {json.dumps(row)}' for row in rows)
+        key = '\n "confusion_matrix": ['
+        text = text.replace(f'{key}]', f'{key}\n{lines}\n ]')
+    return text + '\n'
 
 
 def run_facts(runner, num_views: int) -> dict:
@@ -115,7 +135,7 @@ def add_class_names(results: dict, names):
     """Add the names of the classes to their numbers, if known."""
     if not names:
         return
-    for row in results['per_class'] + results['hardest_pairs']:
+    for row in results['per_class'] + results.get('hardest_pairs', []):
         for key in ('label', 'predicted'):
             if key in row and row[key] < len(names):
                 row[f'{key}_name'] = names[row[key]]

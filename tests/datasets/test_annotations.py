@@ -47,3 +47,95 @@ def test_a_file_that_is_not_a_list_is_an_error(tmp_path):
     for name in ('list.txt', 'absent.txt', '.'):
         with pytest.raises(UserError, match='is not a list|not found'):
             read_annotations(tmp_path / name)
+
+
+def read_text(tmp_path, text, **layout):
+    path = tmp_path / 'list.txt'
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_annotations(path, **layout)
+
+
+@pytest.mark.parametrize(
+    ('text', 'layout'),
+    [
+        ('a/b.mp4 0\nc d.mp4 1\n', {}),
+        (b'\xef\xbb\xbfa/b.mp4 0\nc d.mp4 1\n', {}),
+        ('a/b.mp4 0\r\nc d.mp4 1', {}),
+        ('a\\b.mp4 0\nc d.mp4 1\n', {}),
+        ('"a/b.mp4" 0\n\'c d.mp4\' 1\n', {}),
+        ('a/b.mp4 0\n# c\n#\nc d.mp4 1\n# x.mp4 3\n', {}),
+        ('a/b.mp4\t0\nc d.mp4 \t 1\n', {}),
+        ('a/b.mp4\t0\nc d.mp4\t1\n', dict(delimiter='\t')),
+        ('a/b.mp4\t0\nc d.mp4\t1\n', dict(delimiter=r'\t')),
+        ('a/b.mp4,0\nc d.mp4, 1\n', dict(delimiter=',')),
+        ('"a\\b.mp4","0"\n"c d.mp4" , "1"\n', dict(delimiter=',')),
+    ],
+)
+def test_other_layouts_are_read_as_meant(tmp_path, text, layout):
+    read = read_text(tmp_path, text, **layout)
+    assert read == Annotations([('a/b.mp4', 0), ('c d.mp4', 1)])
+
+
+@pytest.mark.parametrize(
+    ('text', 'layout'),
+    [
+        ('a 1.mp4 0\nb.mp4 1 2\n', {}),
+        ('a 1.mp4\t0\nb.mp4\t1\t2\n', dict(delimiter='\t')),
+        ('a 1.mp4,0\n"b.mp4",1, 2\n', dict(delimiter=',')),
+    ],
+)
+def test_several_labels_are_read_and_written(tmp_path, text, layout):
+    read = read_text(tmp_path, text, multi_class=True, **layout)
+    assert read == Annotations([('a 1.mp4', [0]), ('b.mp4', [1, 2])])
+    write_annotations(tmp_path / 'copy.txt', read)
+    assert read_annotations(tmp_path / 'copy.txt', multi_class=True) == read
+
+
+@pytest.mark.parametrize(
+    ('line', 'layout', 'message'),
+    [
+        ('a.mp4 0 1', {}, 'for several labels set multi_class=True'),
+        ('"a b.mp4" 120 5', {}, 'for several labels set multi_class=True'),
+        ('a.mp4,0,1', dict(delimiter=','), 'set multi_class=True'),
+        ('a/b 120 5', {}, 'list of frame folders'),
+        ('a.mp4 run 0', {}, "has 'run' between path and label"),
+        ('a.mp4,0', {}, "looks separated by ',' .* set delimiter=','"),
+        ('a.mp4, 0', {}, "looks separated by ','"),
+        ('a.mp4;0', {}, "looks separated by ';'"),
+        ('a.mp4 0', dict(delimiter=','), "looks separated by ' '"),
+        ('a.mp4 0,1', dict(multi_class=True), "looks separated by ','"),
+        ('a.mp4 0,1', dict(delimiter=','), 'set multi_class=True'),
+        ('a.mp4 1234567890123', {}, 'has no label'),
+        ('a\0.mp4 0', {}, 'control character'),
+        (b'caf\xe9.mp4 0', {}, 'not UTF-8'),
+    ],
+)
+def test_a_layout_that_is_not_meant_is_refused(
+    tmp_path, line, layout, message
+):
+    line = line if isinstance(line, bytes) else line.encode()
+    with pytest.raises(UserError, match=message) as error:
+        read_text(tmp_path, b'# split: 1\n' + line, **layout)
+    assert 'list.txt' in str(error.value) and 'line 2' in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_a_number_may_end_a_name_if_the_delimiter_is_another(tmp_path):
+    read = read_text(tmp_path, 'clip 12\t3', delimiter='\t')
+    assert read.clips == [('clip 12', 3)]
+    with pytest.raises(UserError, match='delimiter is None'):
+        read_annotations(tmp_path / 'list.txt', delimiter=None)
+
+
+def test_a_list_is_parsed_once_until_it_changes(tmp_path, monkeypatch):
+    first = read_text(tmp_path, 'a.mp4 0\n')
+    first.clips.clear()
+    first.header['split'] = 'mine'
+    path = tmp_path / 'list.txt'
+    with monkeypatch.context() as patch:
+        patch.delattr('dvfl_mmaction.datasets.annotations.parse_line')
+        again = read_annotations(path)
+    assert again == Annotations([('a.mp4', 0)])
+    assert read_annotations(path, multi_class=True).clips == [('a.mp4', [0])]
+    write_annotations(path, Annotations([('b.mp4', 0)]))
+    assert read_annotations(path).clips == [('b.mp4', 0)]

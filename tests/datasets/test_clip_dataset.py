@@ -44,8 +44,8 @@ def build(folder, pipeline=RANDOM_PIPELINE, **kwargs):
             data_root=str(folder),
             data_prefix=dict(video='.'),
             pipeline=pipeline,
-            **kwargs,
         )
+        | kwargs
     )
 
 
@@ -258,3 +258,50 @@ def test_header_names_and_classes_are_read(mixed):
     (folder / 'classes.txt').write_text('one\ntwo words\nüs\n')
     assert dataset.class_names == ['one', 'two words', 'üs']
     (folder / 'classes.txt').unlink()
+
+
+def test_several_labels_become_zeros_and_ones(whole, tmp_path):
+    lines = (whole / 'list.txt').read_text().splitlines()
+    lines[0] += ' 4'
+    path = tmp_path / 'several.txt'
+    path.write_text('\n'.join(lines))
+    dataset = build(whole, ann_file=str(path), multi_class=True, num_classes=5)
+    first, label = dataset[0]['data_samples'], int(lines[0].split()[1])
+    assert first.gt_label.nonzero().flatten().tolist() == [label, 4]
+    assert first.gt_label.shape == (5,)
+    assert dataset.get_cat_ids(0) == [label, 4]
+    wrong = {'num_classes': 4}, {}
+    for options, message in zip(
+        wrong, ['is 4', 'no num_classes'], strict=True
+    ):
+        with pytest.raises(UserError, match=message):
+            build(whole, ann_file=str(path), multi_class=True, **options)
+
+
+def test_the_delimiter_is_used(whole, tmp_path):
+    text = (whole / 'list.txt').read_text()
+    path = tmp_path / 'list.csv'
+    path.write_text(text.replace(' ', ','))
+    dataset = build(whole, ann_file=str(path), delimiter=',')
+    assert (
+        dataset[3]['data_samples'].gt_label
+        == build(whole)[3]['data_samples'].gt_label
+    )
+
+
+def test_rare_classes_are_repeated(whole, tmp_path):
+    names = [n.split()[0] for n in (whole / 'list.txt').open()]
+    clips = [(name, int(i == 3)) for i, name in enumerate(names)]
+    path = tmp_path / 'rare.txt'
+    write_annotations(path, Annotations(clips))
+    balanced = DATASETS.build(
+        dict(
+            type='ClassBalancedDataset',
+            oversample_thr=0.5,
+            dataset=build(whole, ann_file=str(path)),
+        )
+    )
+    # Class 1 has 1 of 16 clips: sqrt(0.5 * 16) = 2.83, rounded up.
+    assert len(balanced) == 15 + 3
+    labels = [int(sample['data_samples'].gt_label) for sample in balanced]
+    assert labels == [0] * 3 + [1] * 3 + [0] * 12

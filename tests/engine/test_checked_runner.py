@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmaction.registry import MODELS, RUNNERS
+from mmengine.hooks import CheckpointHook, Hook
 from small_recipe import NUM_CLASSES, recipe, recognizer, run
 
 from dvfl_mmaction import UserError
@@ -52,3 +53,74 @@ def test_a_run_blends_with_the_heads_number(data, tmp_path):
     # A recording's fingerprint contains the number, too.
     preprocessor = runner.cfg.model.data_preprocessor
     assert preprocessor.blending.num_classes == NUM_CLASSES
+
+
+def test_the_backbone_can_be_compiled(data, tmp_path):
+    config = recipe(recognizer(), data, tmp_path)
+    config['train_cfg']['max_epochs'] = 1
+    plain = run(config).model.state_dict()
+    compiled = run(
+        config
+        | dict(compile=dict(backend='eager'), experiment_name='compiled')
+    ).model
+    assert compiled.backbone._compiled_call_impl is not None
+    assert compiled._compiled_call_impl is None
+    for name, weights in compiled.state_dict().items():
+        torch.testing.assert_close(weights, plain[name])
+
+
+class Interrupt(Hook):
+    """Presses Ctrl-C after some iterations."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter + 1 == self.iteration:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ('iteration', 'remedy'),
+    [(2, 'has no checkpoint yet; start again'), (4, '--resume, from')],
+)
+def test_ctrl_c_ends_with_one_line(data, tmp_path, iteration, remedy):
+    config = recipe(recognizer(), data, tmp_path)
+    runner = RUNNERS.build(config)
+    runner.register_hook(Interrupt(iteration))
+    with pytest.raises(SystemExit) as error:
+        runner.train()
+    assert error.value.code == 130
+    (log,) = tmp_path.glob('*/*.log')
+    (line,) = (
+        line for line in log.read_text().splitlines() if 'interrupted' in line
+    )
+    assert remedy in line and str(tmp_path) in line
+
+
+def test_validation_alone_returns_the_metrics(data, tmp_path):
+    config = recipe(recognizer(), data, tmp_path)
+    config['default_hooks']['checkpoint']['save_best'] = 'auto'
+    runner = RUNNERS.build(config)
+    assert 'acc/top1' in runner.val()
+    assert not list(tmp_path.glob('*.pth'))
+    assert any(isinstance(h, CheckpointHook) for h in runner.hooks)
+
+
+def test_clips_with_several_labels_are_trained_and_validated(data, tmp_path):
+    lines = (data / 'list.txt').read_text().splitlines()
+    several = tmp_path / 'several.txt'
+    several.write_text('\n'.join(f'{line} 3' for line in lines))
+    config = recipe(recognizer(), data, tmp_path)
+    config['train_cfg']['max_epochs'] = 1
+    config['model']['cls_head']['loss_cls'] = dict(type='BCELossWithLogits')
+    config['model']['cls_head']['average_clips'] = 'score'
+    for part in ('train', 'val', 'test'):
+        config[f'{part}_dataloader']['dataset'] |= dict(
+            ann_file=str(several), multi_class=True
+        )
+    runner = run(config)
+    assert runner.train_dataloader.dataset.num_classes == NUM_CLASSES
+    metrics = runner.val()
+    assert set(metrics) == {'acc/mean_average_precision'}
+    assert metrics['acc/mean_average_precision'] > 0.25

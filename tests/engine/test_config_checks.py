@@ -9,6 +9,9 @@ from dvfl_mmaction.engine.config_checks import (
     check_classes,
     check_colors,
     check_keys,
+    check_labels,
+    check_several_labels,
+    check_training_views,
     needed_paths,
 )
 
@@ -94,3 +97,39 @@ def test_remote_paths_are_skipped():
     assert list(needed_paths(leaf)) == [Path('/lists/train.txt')]
     leaf |= dict(data_root='/data', data_prefix=dict(video='s3://bucket'))
     assert list(needed_paths(leaf)) == [Path('/lists/train.txt')]
+
+
+def test_several_views_in_training_are_refused():
+    step = dict(type='UniformSample', clip_len=8, num_clips=2)
+    cfg = dict(
+        model=dict(type='DistillRecognizer3D'),
+        train_dataloader=dict(dataset=dict(dataset=dict(pipeline=[step]))),
+    )
+    with pytest.raises(UserError, match='num_clips of UniformSample is 2'):
+        check_training_views(cfg)
+    cfg['model']['type'] = 'Recognizer2D'  # segments of one view
+    check_training_views(cfg)
+    step['num_clips'] = 1
+    cfg['model']['type'] = 'Recognizer3D'
+    check_training_views(cfg)
+
+
+def test_numbers_of_classes_that_differ_with_several_labels_are_refused():
+    dataset = dict(type='ClipDataset', multi_class=True, num_classes=5)
+    cfg = dict(
+        model=dict(cls_head=dict(num_classes=4)),
+        val_dataloader=dict(dataset=dataset),
+    )
+    with pytest.raises(UserError, match='num_classes 5 but .* is 4'):
+        check_several_labels(cfg)
+    dataset['num_classes'] = 4
+    check_several_labels(cfg)
+
+
+def test_several_labels_beyond_the_models_classes_are_refused(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('a.mp4,1,7\nb.mp4,2\n')
+    layout = dict(delimiter=',', multi_class=True)
+    check_labels(path, 8, **layout)
+    with pytest.raises(UserError, match='a.mp4 with 7 but .* 7 classes'):
+        check_labels(path, 7, **layout)

@@ -1,9 +1,14 @@
 """Options of a config that change other parts of it."""
 
 import pytest
+from torch.utils.data import DataLoader
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.engine.options import apply_num_classes, apply_test_views
+from dvfl_mmaction.engine.options import (
+    apply_num_classes,
+    apply_num_workers,
+    apply_test_views,
+)
 
 
 def blending_after(blending, head):
@@ -48,3 +53,26 @@ def test_views_need_a_step_to_change():
     )
     with pytest.raises(UserError, match='Resize and CenterCrop'):
         apply_test_views(cfg)
+
+
+def test_a_data_set_with_several_labels_takes_the_heads_number():
+    dataset = dict(type='ClipDataset', multi_class=True)
+    cfg = dict(
+        model=dict(cls_head=dict(num_classes=7)),
+        train_dataloader=dict(dataset=dict(dataset=dataset)),
+    )
+    apply_num_classes(cfg)
+    assert dataset['num_classes'] == 7
+
+
+def test_options_that_need_workers_are_dropped_without_workers():
+    options = dict(persistent_workers=True, prefetch_factor=2, timeout=60)
+    cfg = dict(
+        train_dataloader=dict(num_workers=0, batch_size=2) | options,
+        val_dataloader=dict(num_workers=1) | options,
+        test_dataloader=None,
+    )
+    apply_num_workers(cfg)
+    assert cfg['train_dataloader'] == dict(num_workers=0, batch_size=2)
+    assert cfg['val_dataloader'] == dict(num_workers=1) | options
+    DataLoader([1], **cfg['train_dataloader'])

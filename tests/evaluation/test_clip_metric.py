@@ -142,3 +142,76 @@ def test_a_model_without_scores_is_reported():
     metric = METRICS.build(dict(type='ClipMetric'))
     with pytest.raises(UserError, match='no scores'):
         metric.process(None, [dict(gt_label=torch.tensor([0]))])
+
+
+SEVERAL = [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]]
+SCORES = [
+    [0.9, 0.2, 0.1, 0.5],
+    [0.8, 0.7, 0.2, 0.5],
+    [0.7, 0.4, 0.3, 0.5],
+    [0.1, 0.1, 0.4, 0.5],
+]
+
+
+def test_several_labels_have_mean_average_precision():
+    metrics, report = evaluate_several()
+    # Class 0: ranks 1 and 3; class 1: ranks 1 and 3; class 2: rank 1.
+    wanted = [(1 + 2 / 3) / 2, (1 + 2 / 3) / 2, 1, None]
+    assert [c['average_precision'] for c in report['per_class']] == [
+        value and pytest.approx(value) for value in wanted
+    ]
+    assert [c['clips'] for c in report['per_class']] == [2, 2, 1, 0]
+    assert report['clips'] == 4 and report['broken'] == []
+    assert metrics == {
+        'acc/mean_average_precision': pytest.approx(sum(wanted[:3]) / 3)
+    }
+
+
+def test_mean_average_precision_equals_mmaction2s():
+    rng = np.random.default_rng(0)
+    scores = rng.random((50, 6)).round(1)  # with equal ones
+    labels = (rng.random((50, 6)) < 0.3).astype(int)
+    metrics, _ = evaluate_several(scores, labels)
+    metric = METRICS.build(
+        dict(type='AccMetric', metric_list='mean_average_precision')
+    )
+    metric.process(None, several(scores, labels))
+    assert metrics == metric.evaluate(50)
+
+
+def test_a_broken_clip_with_several_labels_ranks_last():
+    metrics, report = evaluate_several(broken={0})
+    # Class 0: ranks 2 of 3 and 4; class 1: 1 and 4; class 2 as before.
+    values = [c['average_precision'] for c in report['per_class'][:3]]
+    assert values == [pytest.approx(v) for v in (0.5, 0.75, 1)]
+    assert report['broken'] == [dict(clip='0.mp4', reason='empty')]
+
+
+def several(scores=SCORES, labels=SEVERAL, broken=()):
+    return [
+        dict(
+            pred_score=torch.tensor(row, dtype=torch.float32),
+            gt_label=torch.tensor(label, dtype=torch.float32),
+            filename=f'{i}.mp4',
+            **({'broken': ((f'{i}.mp4', 'empty'),)} if i in broken else {}),
+        )
+        for i, (row, label) in enumerate(
+            zip(np.array(scores), np.array(labels), strict=True)
+        )
+    ]
+
+
+def evaluate_several(*args, **kwargs):
+    metric = METRICS.build(dict(type='ClipMetric'))
+    samples = several(*args, **kwargs)
+    metric.process(None, samples)
+    return metric.evaluate(len(samples)), metric.report
+
+
+def test_scores_of_several_views_are_reported():
+    metric = METRICS.build(dict(type='ClipMetric'))
+    sample = dict(gt_label=torch.tensor([1]))
+    with pytest.raises(UserError, match=r'shape \(6, 4\).*set average_clips'):
+        metric.process(None, [sample | dict(pred_score=torch.rand(6, 4))])
+    metric.process(None, [sample | dict(pred_score=torch.eye(4)[1:2])])
+    assert metric.evaluate(1)['acc/top1'] == 1

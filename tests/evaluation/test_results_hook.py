@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from faulty_dataset import faulty_recipe, write_faulty_dataset
 from mmengine.config import Config
 from small_recipe import run, run_in_two_processes
 
 from dvfl_mmaction.datasets.annotations import Annotations, write_annotations
+from dvfl_mmaction.evaluation.results_hook import format_results
 
 
 @pytest.fixture(scope='module')
@@ -110,3 +112,29 @@ def test_without_a_header_the_split_is_not_stated(data, tmp_path):
     write_annotations(folder / 'plain.txt', Annotations(whole))
     found = results_of(faulty_recipe(data, tmp_path, 'plain.txt'))
     assert found['split'] == 'not stated' and found['dataset'] == {}
+
+
+def test_400_classes_take_a_line_per_class_of_the_confusion_matrix():
+    rng = np.random.default_rng(0)
+    results = dict(
+        confusion_matrix=rng.integers(0, 50, (400, 400)).tolist(),
+        per_class=[dict(label=i, clips=50, top1=0.5) for i in range(400)],
+        clips=20_000,
+    )
+    text = format_results(results)
+    assert json.loads(text) == results
+    assert len(text) < 1_000_000 and text.count('\n') < 3_000
+    assert format_results(dict(clips=1)) == '{\n "clips": 1\n}\n'
+
+
+def test_several_labels_have_results_and_no_figure(data, tmp_path):
+    folder, whole, _ = data
+    lines = [f'{name} {label} {(label + 1) % 4}' for name, label in whole]
+    (folder / 'several.txt').write_text('\n'.join(lines))
+    config = faulty_recipe(data, tmp_path, 'several.txt')
+    config['test_dataloader']['dataset']['multi_class'] = True
+    found = results_of(config)
+    assert 0 < found['mean_average_precision'] <= 1
+    assert len(found['per_class']) == 4
+    assert 'label_name' in found['per_class'][0]
+    assert not list(tmp_path.glob('*/confusion.png'))
