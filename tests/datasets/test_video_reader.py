@@ -95,7 +95,7 @@ def test_a_rotation_in_the_metadata_is_applied(tmp_path):
         ('sound_only.mp4', 'has no video stream'),
         ('overwritten.mp4', r'after \d+ of 30 frames'),
         ('absent.mp4', 'file not found'),
-        ('.', 'file not found'),
+        ('.', 'not a regular file'),
     ],
 )
 def test_an_unreadable_file_gives_the_reason(tmp_path, name, reason):
