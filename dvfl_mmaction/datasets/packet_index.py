@@ -25,6 +25,7 @@ class PacketNote:
         packet: None if the data are not kept.
         discarded: Whether it is decoded but not shown (edit lists).
         corrupt: Whether FFmpeg calls it so.
+        key: Whether the container calls it a key picture.
         content: What the codec's function in ``NOTERS`` returns.
     """
 
@@ -35,6 +36,7 @@ class PacketNote:
     pos: int | None
     discarded: bool
     corrupt: bool
+    key: bool
     content: object
 
     def describes(self, packet: av.Packet) -> bool:
@@ -74,6 +76,7 @@ def note_packet(stream, packet: av.Packet) -> PacketNote:
         packet.pos,
         packet.is_discard,
         packet.is_corrupt,
+        packet.is_keyframe,
         note(stream, packet) if note else None,
     )
 
@@ -142,6 +145,16 @@ def order_pictures(stream, notes: list[PacketNote]) -> list[Picture] | None:
         if picture.packet is not None:
             picture.packet.pts = picture.number
     return pictures
+
+
+def may_lose_frames(notes: list[PacketNote]) -> bool:
+    """Whether some pictures may need others that the file does not hold."""
+    if not notes:
+        return False
+    times = [note.pts for note in notes]
+    if not notes[0].key or None in times or min(times) < times[0]:
+        return True
+    return any(note.corrupt for note in notes)
 
 
 def note_mjpeg(stream, packet) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from .packet_index import (
     Picture,
     index_stills,
+    may_lose_frames,
     note_packet,
     order_pictures,
     read_still,
@@ -81,6 +82,7 @@ class VideoReader:
         self._path = os.fspath(path)
         self._limit = TimeLimit(timeout_s)
         self._notes, self._pictures, self._strict = [], None, False
+        self._decodable = None  # number of frames, once it is known
         self._container, self._stream = open_video(self._path, self._limit)
         try:
             self._read_headers()
@@ -156,7 +158,8 @@ class VideoReader:
         """Frames by number, in the given order; repeats are allowed.
 
         If the decoder returns fewer frames than packets without an error,
-        the numbers are scaled to the frames that it returns.
+        the numbers are scaled to the frames that it returns. A file that
+        begins between key pictures is decoded twice, to count them.
 
         Args:
             indices: Numbers in [0, ``num_frames``).
@@ -173,12 +176,12 @@ class VideoReader:
         indices = [int(i) for i in indices]
         frames = self._decode_needed(set(indices))
         if frames is None:
-            frames, count = self._pick(set(indices))
-            if len(frames) < len(set(indices)):
-                if not count:
-                    raise BrokenClipError('no frame can be decoded')
-                indices = [i * count // self.num_frames for i in indices]
-                frames, count = self._pick(set(indices))
+            if self._decodable is None and may_lose_frames(self._notes):
+                self._decodable = sum(1 for _ in self._decode_in_turn())
+            frames = self._pick_scaled(indices)
+            if frames is None:  # the number is known now
+                frames = self._pick_scaled(indices)
+            indices = self._scaled(indices)
         return [frames[i] for i in indices]
 
     def frames(self) -> Iterator[av.VideoFrame]:
@@ -315,15 +318,24 @@ class VideoReader:
                 return position
         raise ValueError('seeking goes too far')
 
-    def _pick(self, wanted: set[int]) -> tuple[dict[int, np.ndarray], int]:
-        """The wanted frames by number, and the number of frames decoded."""
-        found, count = {}, 0
+    def _pick_scaled(self, indices: list[int]) -> dict | None:
+        """The frames by scaled number; None if there are fewer than known."""
+        wanted, found, count = set(self._scaled(indices)), {}, 0
         for count, frame in enumerate(self._decode_in_turn(), 1):
             if count - 1 in wanted:
                 found[count - 1] = self.to_rgb(frame)
             if len(found) == len(wanted):
-                break
-        return found, count
+                return found
+        self._decodable = count
+        return None
+
+    def _scaled(self, indices: list[int]) -> list[int]:
+        """Numbers among the frames that the decoder returns."""
+        if self._decodable is None:
+            return indices
+        if not self._decodable:
+            raise BrokenClipError('no frame can be decoded')
+        return [i * self._decodable // self.num_frames for i in indices]
 
     def to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """(H, W, 3) uint8 RGB, rotated; one size throughout the file.
