@@ -45,7 +45,12 @@ CASES = {
     'h264_444': (X264, 'g=12 bf=3 pix_fmt=yuv444p', '', 'mp4 mkv'),
     'hevc_closed': (X265, 'g=12', 'bframes=3:open-gop=0', H265),
     'hevc_open': (X265, 'g=12', 'bframes=4:b-adapt=0:open-gop=1', H265),
-    'hevc_pyramid': (X265, 'g=20', 'bframes=8:b-pyramid=1', H265),
+    'hevc_pyramid': (
+        X265,
+        'g=20',
+        'bframes=8:b-pyramid=1:rc-lookahead=20',
+        H265,
+    ),
     'hevc_plain': (X265, 'g=12', 'bframes=0', 'mp4 mkv ts'),
     'hevc_long': (X265, 'g=250', 'bframes=3', 'mp4 mkv'),
     'hevc_refresh': (X265, 'g=20', 'intra-refresh=1:bframes=0', 'mp4 mkv'),
@@ -73,8 +78,8 @@ CASES = {
     'vp9': (VP9, 'g=12', '', WEBM),
     'vp9_hidden': (VP9, 'g=20 auto-alt-ref=1 lag-in-frames=16', '', WEBM),
     'vp9_resilient': (VP9, 'g=20 error-resilient=1', '', 'mkv webm'),
-    'av1': (AV1, 'g=20', 'hierarchical-levels=4', WEBM),
-    'av1_low_delay': (AV1, 'g=20', 'pred-struct=1', 'mkv mp4'),
+    'av1': (AV1, 'g=20', 'hierarchical-levels=4', 'mkv mp4 webm'),
+    'av1_low_delay': (AV1, 'g=20', 'pred-struct=1:rc=2', 'mkv mp4'),
     'mpeg2': (('mpeg2video', '', ''), 'g=12 bf=2', '', 'mkv ts avi'),
 }
 # A stream copy that begins between key pictures: frames are lost.
@@ -171,7 +176,8 @@ def test_random_frames_are_those_of_decoding_in_turn(
     reads = mismatches = clips = 0
     for suffix in containers.split():
         path = tmp_path / f'clip.{suffix}'
-        if suffix == 'ts' and encoder is MPEG4:  # it repeats the headers
+        # TS repeats the headers; PyAV does not copy AV1.
+        if (suffix == 'ts' and encoder is MPEG4) or encoder is AV1:
             encode(path, encoder, options, own)
         else:
             remux(source, path)
@@ -189,9 +195,7 @@ def test_random_frames_are_those_of_decoding_in_turn(
             continue
         with VideoReader(path) as again:
             count = again.num_frames
-            if suffix.startswith(LOSSES):
-                assert len(expected) <= count
-            else:
+            if not suffix.startswith(LOSSES):
                 assert len(expected) == count, suffix
             for size in SETS:
                 wanted = rng.integers(0, count, size).tolist()
