@@ -190,3 +190,24 @@ def write_lists_of_files(folder: Path):
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
+
+
+def write_large_file(path: Path, size: int) -> Path:
+    """Write two Motion-JPEG pictures in turn, at least ``size`` bytes."""
+    two = write_video(path.with_suffix('.mov'), 2, 'mjpeg', 'yuvj420p')
+    with av.open(str(two)) as source, av.open(str(path), 'w') as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        # A decoder ignores what follows a picture.
+        pictures = [
+            bytes(packet) + bytes(200_000)
+            for packet in source.demux(stream)
+            if packet.size
+        ]
+        for number in range(size // 200_000 + 1):
+            packet = av.Packet(pictures[number % 2])
+            packet.stream, packet.time_base = copy, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            target.mux(packet)
+    return path
