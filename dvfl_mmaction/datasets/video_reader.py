@@ -39,8 +39,8 @@ class VideoReader:
     A frame's number is its position in display order, from 0. Time stamps
     are ignored, so a variable frame rate changes nothing. Frames are
     bit-identical to those of decoding the file in turn with FFmpeg's
-    defaults. A rotation in the file's metadata is applied. One thread
-    decodes.
+    defaults; decord's are too at 8 bits per channel, but not at 10. A
+    rotation in the file's metadata is applied. One thread decodes.
 
     Pictures of H.264 and MPEG-4 part 2 that no wanted frame needs are
     skipped if they can be identified with certainty: unreferenced
@@ -48,6 +48,11 @@ class VideoReader:
     picture before the next one. Of Motion-JPEG, only the wanted frames are
     decoded; from AVI, only they are read. In any doubt, and for interlaced
     pictures and other codecs, all are decoded, up to the last wanted frame.
+
+    For 8 of 180 frames at 320 x 240, reading takes this share of the
+    processor time of decoding in turn: 0.65 to 1.07 (H.264; 1.07 with one
+    key picture and no B-pictures), 0.38 to 0.99 (MPEG-4), 0.14 to 0.21
+    (Motion-JPEG).
 
     Up to 64 MiB of packets are held in memory; larger files are read again.
 
