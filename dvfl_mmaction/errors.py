@@ -44,13 +44,15 @@ def print_user_errors():
 def user_error_line(error: BaseException) -> str | None:
     """Describe a user's mistake in one line.
 
-    Besides :class:`UserError` this recognises misspelt keys and types in a
-    config, for which MMEngine's registries raise TypeError and KeyError.
+    Besides :class:`UserError` this recognises a KeyboardInterrupt that says
+    how to resume, and misspelt keys and types in a config, for which
+    MMEngine's registries raise TypeError and KeyError.
 
     Returns:
         The line, or None if the error is not a mistake of the user.
     """
-    if isinstance(error, UserError):
+    interrupted = isinstance(error, KeyboardInterrupt) and error.args
+    if isinstance(error, UserError) or interrupted:
         return ' '.join(str(error).split())
     text = str(error.args[0]) if error.args else ''
     call = built_from_config(error)

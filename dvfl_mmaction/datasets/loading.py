@@ -3,6 +3,7 @@
 from mmaction.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 
+from .video_file import TIMEOUT_S, TimeLimit
 from .video_reader import VideoReader
 
 
@@ -13,19 +14,26 @@ class ClipInit(BaseTransform):
     Required key: ``filename``. Added keys: ``video_reader``,
     ``total_frames`` and ``avg_fps`` (frames per second, 0 if unknown).
 
+    Args:
+        timeout_s: A clip that takes longer to open and read, in s, is
+            broken. None for no limit.
+
     Raises:
         BrokenClipError: In use, if the file is not a video.
     """
 
+    def __init__(self, timeout_s: float | None = TIMEOUT_S):
+        self.timeout_s = TimeLimit(timeout_s).seconds
+
     def transform(self, results: dict) -> dict:
-        reader = VideoReader(results['filename'])
+        reader = VideoReader(results['filename'], self.timeout_s)
         results['video_reader'] = reader
         results['total_frames'] = reader.num_frames
         results['avg_fps'] = reader.avg_fps
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
+        return f'{type(self).__name__}(timeout_s={self.timeout_s})'
 
 
 @TRANSFORMS.register_module()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import av
 from av.bitstream import BitStreamFilterContext
@@ -9,10 +10,41 @@ from av.bitstream import BitStreamFilterContext
 VOP = b'\0\0\1\xb6'  # starts a picture of MPEG-4 part 2
 MAX_EMPTY_VOP = 19  # bytes: an MPEG-4 picture that repeats the last one
 I_VOP, B_VOP = 0, 2
+TIME_CODE = b'\0\0\1\xb3'  # starts a time code in front of a picture
 AVI_HEAD = 8  # bytes before a picture in AVI
+MJPEG_HEAD = 4096  # bytes in which the tables of a picture are expected
+JPEG_START = b'\xff\xd8'
+JPEG_TABLES = b'\xff\xdb', b'\xff\xc4'  # quantisation, Huffman
 
 
-@dataclass
+@dataclass(slots=True)
+class PacketNote:
+    """What is known of a packet, also if its data are not kept.
+
+    Attributes:
+        packet: None if the data are not kept.
+        discarded: Whether it is decoded but not shown (edit lists).
+        corrupt: Whether FFmpeg calls it so.
+        key: Whether the container calls it a key picture.
+        content: What the codec's function in ``NOTERS`` returns.
+    """
+
+    packet: av.Packet | None
+    pts: int | None
+    dts: int | None
+    size: int
+    pos: int | None
+    discarded: bool
+    corrupt: bool
+    key: bool
+    content: object
+
+    def describes(self, packet: av.Packet) -> bool:
+        found = packet.pts, packet.size, packet.pos
+        return found == (self.pts, self.size, self.pos)
+
+
+@dataclass(slots=True)
 class Picture:
     """A packet that holds exactly one picture.
 
@@ -23,12 +55,30 @@ class Picture:
         key: Whether decoding can start here: nothing displayed from here
             on needs an earlier picture.
         reference: Whether other pictures may need this one.
+        position: The packet's position in the stream, from 0.
     """
 
     packet: av.Packet | None
     number: int
     key: bool
     reference: bool
+    position: int = -1
+
+
+def note_packet(stream, packet: av.Packet) -> PacketNote:
+    """Note what :func:`order_pictures` needs of a packet."""
+    note = NOTERS.get(stream.codec_context.name)
+    return PacketNote(
+        packet,
+        packet.pts,
+        packet.dts,
+        packet.size,
+        packet.pos,
+        packet.is_discard,
+        packet.is_corrupt,
+        packet.is_keyframe,
+        note(stream, packet) if note else None,
+    )
 
 
 def index_stills(container, stream) -> list[Picture] | None:
@@ -62,61 +112,117 @@ def read_still(container, stream, number: int) -> av.Packet:
     found = packet and (packet.dts, packet.size, packet.pos)
     if found != (number, entry.size, entry.pos + AVI_HEAD):
         raise ValueError('the index of the file is wrong')
+    if not note_mjpeg(stream, packet):
+        raise ValueError('the picture needs the tables of another one')
     packet.pts = number
     return packet
 
 
-def order_pictures(stream, packets: list) -> list[Picture] | None:
+def order_pictures(stream, notes: list[PacketNote]) -> list[Picture] | None:
     """The picture in each packet, if that is certain.
+
+    Time stamps of packets that are kept become the pictures' numbers.
 
     Args:
         stream: The stream of the packets; still open.
-        packets: All packets of the stream, in file order.
+        notes: One per packet of the stream that is not empty, in file order.
 
     Returns:
         Pictures in decoding order. None for another codec, or in any doubt
         (lost, cut or joined pictures, missing time stamps): then everything
         must be decoded.
     """
-    packets = [packet for packet in packets if packet.size]
-    if any(p.is_discard or p.is_corrupt for p in packets):
+    order = ORDERS.get(stream.codec_context.name)
+    if order is None or any(n.discarded or n.corrupt for n in notes):
         return None
-    order = dict(h264=order_h264, mpeg4=order_mpeg4, mjpeg=order_mjpeg).get(
-        stream.codec_context.name
-    )
-    pictures = order(stream, packets) if order else None
-    if pictures is None or len(pictures) != len(packets):
+    pictures = order(stream, notes)
+    if pictures is None or len(pictures) != len(notes):
         return None
-    for picture in pictures:
-        picture.packet.pts = picture.number
+    if not pictures[0].key:
+        return None
+    for position, picture in enumerate(pictures):
+        picture.position = position
+        if picture.packet is not None:
+            picture.packet.pts = picture.number
     return pictures
 
 
-def order_mjpeg(stream, packets):
-    return [Picture(p, i, True, False) for i, p in enumerate(packets)]
+def may_lose_frames(notes: list[PacketNote]) -> bool:
+    """Whether some pictures may need others that the file does not hold."""
+    if not notes:
+        return False
+    times = [note.pts for note in notes]
+    if not notes[0].key or None in times or min(times) < times[0]:
+        return True
+    return any(note.corrupt for note in notes)
 
 
-def order_h264(stream, packets):
-    """Numbers from time stamps; key and reference from slice headers."""
+def note_mjpeg(stream, packet) -> bool:
+    """Whether a picture is complete: it has all of its tables."""
+    head = bytes(memoryview(packet)[:MJPEG_HEAD])
+    return head[:2] == JPEG_START and all(t in head for t in JPEG_TABLES)
+
+
+def order_mjpeg(stream, notes):
+    if not all(note.content for note in notes):
+        return None
+    return [Picture(n.packet, i, True, False) for i, n in enumerate(notes)]
+
+
+def note_h264(stream, packet) -> tuple[bool, bool, bool] | None:
+    """Key picture? For reference? With parameters? None if uncertain."""
     extra = stream.codec_context.extradata or b''
-    times = [packet.pts for packet in packets]
-    if extra[:1] != b'\1' or len(extra) < 7 or None in times:
+    if extra[:1] != b'\1' or len(extra) < 7:
         return None  # not the form in MP4 and Matroska
+    heads = list(h264_heads(memoryview(packet), (extra[4] & 3) + 1))
+    kinds = {head & 31 for head in heads}
+    slices = [head for head in heads if 1 <= head & 31 <= 5]
+    if not slices or {head & 31 for head in slices} - {1, 5}:
+        return None  # cut off, or in data partitions
+    key = all(head & 31 == 5 for head in slices)
+    reference = any(head & 0x60 for head in heads)
+    return key, reference, bool(kinds & {7, 8})
+
+
+def order_h264(stream, notes):
+    """Numbers from time stamps; key and reference from slice headers."""
+    times = [note.pts for note in notes]
+    if None in times or not all(note.content for note in notes):
+        return None
     numbers = {time: i for i, time in enumerate(sorted(times))}
     if len(numbers) < len(times):
         return None
-    pictures = []
-    for packet in packets:
-        heads = list(h264_heads(memoryview(packet), (extra[4] & 3) + 1))
-        slices = [h for h in heads if 1 <= h & 31 <= 5]
-        if not slices or {h & 31 for h in slices} - {1, 5}:
-            return None  # cut off, or in data partitions
-        key = all(h & 31 == 5 for h in slices)
-        # A packet with new parameters (7, 8) is never skipped.
-        reference = any(h & 0x60 or h & 31 in (7, 8) for h in heads)
-        number = numbers[packet.pts]
-        pictures.append(Picture(packet, number, key, reference))
-    return pictures
+    contents = [note.content for note in notes]
+    with_parameters = [parameters for _, _, parameters in contents]
+    # A run that starts at any key picture must have them.
+    if any(with_parameters) and with_parameters != [c[0] for c in contents]:
+        return None
+    ordered = [numbers[time] for time in times]
+    depth = reorder_depth(ordered)
+    if depth and depth > announced_depth(stream):
+        return None  # decoding in turn may lose frames or their order
+    return [
+        Picture(note.packet, number, key, reference)
+        for note, number, (key, reference, _) in zip(
+            notes, ordered, contents, strict=True
+        )
+    ]
+
+
+def reorder_depth(numbers: list[int]) -> int:
+    """Most pictures that are decoded before, and displayed after, another.
+
+    Args:
+        numbers: Of the frames, in decoding order.
+    """
+    depth, waiting, following = 0, [], 0
+    for number in numbers:
+        heappush(waiting, number)
+        while waiting and waiting[0] == following:
+            heappop(waiting)
+            following += 1
+        depth = max(depth, len(waiting))
+    return depth
 
 
 def h264_heads(data: memoryview, length_size: int) -> Iterator[int]:
@@ -129,17 +235,34 @@ def h264_heads(data: memoryview, length_size: int) -> Iterator[int]:
         at += length_size + size
 
 
-def order_mpeg4(stream, packets):
+def announced_depth(stream) -> int:
+    """How many pictures the decoder waits for, according to the header."""
+    context = stream.codec_context
+    return getattr(context, 'reorder_depth', int(context.has_b_frames))
+
+
+def note_mpeg4(stream, packet) -> tuple[int | None, bytes]:
+    """:func:`mpeg4_kind`, and the headers in front of the picture."""
+    data = bytes(packet)
+    headers = data[: max(0, data.find(VOP))].partition(TIME_CODE)[0]
+    return mpeg4_kind(data), headers
+
+
+def order_mpeg4(stream, notes):
     """Numbers from the kinds of the pictures.
 
     A B-picture is displayed at once; any other one is displayed when the
     next one that is not a B-picture arrives.
     """
-    kinds = mpeg4_kinds(packets)
-    if kinds is None and are_packed(packets):
+    packets = [note.packet for note in notes]
+    contents = [note.content for note in notes]
+    if any(kind is None for kind, _ in contents):
+        if None in packets or not are_packed(packets):
+            return None
         packets = split_packed(stream, packets)
-        kinds = mpeg4_kinds(packets)
-    if kinds is None:
+        contents = [note_mpeg4(stream, packet) for packet in packets]
+    kinds = [kind for kind, _ in contents]
+    if None in kinds or not are_headers_repeated(stream, contents):
         return None
     if B_VOP in kinds and not stream.codec_context.has_b_frames:
         return None
@@ -158,6 +281,21 @@ def order_mpeg4(stream, packets):
         number += 1
     waiting.number = number
     return pictures
+
+
+def are_headers_repeated(stream, contents: list) -> bool:
+    """Whether a decoder has the same headers at any key picture.
+
+    They also name the encoder, for whose faults the decoder corrects.
+    """
+    extra = stream.codec_context.extradata or b''
+    first = contents[0][1]
+    for kind, headers in contents:
+        if headers in extra and (kind != I_VOP or first in extra):
+            continue
+        if kind != I_VOP or headers != first:
+            return False
+    return True
 
 
 def are_packed(packets: list) -> bool:
@@ -196,21 +334,15 @@ def split_packed(stream, packets: list) -> list:
     return single + unpack.filter(None)
 
 
-def mpeg4_kinds(packets: list) -> list[int] | None:
-    """The kind of each packet; None if :func:`mpeg4_kind` is, for any."""
-    kinds = []
-    for packet in packets:
-        kinds.append(mpeg4_kind(bytes(packet)))
-        if kinds[-1] is None:
-            return None
-    return kinds
-
-
 def mpeg4_kind(data: bytes) -> int | None:
     """I, P, B or S (0 to 3); None unless it is one picture, not empty."""
     at = data.find(VOP) + len(VOP)
     single = len(VOP) <= at < len(data) and data.find(VOP, at) < 0
     return data[at] >> 6 if single and len(data) > MAX_EMPTY_VOP else None
+
+
+NOTERS = dict(h264=note_h264, mpeg4=note_mpeg4, mjpeg=note_mjpeg)
+ORDERS = dict(h264=order_h264, mpeg4=order_mpeg4, mjpeg=order_mjpeg)
 
 
 def runs_for(

@@ -127,14 +127,13 @@ class CheckedRunner(Runner):
             ) from error
 
     def train(self):
-        """Train; Ctrl-C ends the program with one line and status 130."""
+        """Train; KeyboardInterrupt says how to resume."""
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
         try:
             with run_repairs:
                 return super().train()
         except KeyboardInterrupt:
-            self.logger.warning(self._resume_hint())
-            raise SystemExit(130) from None
+            raise KeyboardInterrupt(self._resume_hint()) from None
 
     def _resume_hint(self) -> str:
         """How to continue an interrupted training."""

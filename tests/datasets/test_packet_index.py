@@ -13,6 +13,7 @@ from dvfl_mmaction.datasets.packet_index import (
     Picture,
     are_packed,
     mpeg4_kind,
+    note_packet,
     order_pictures,
     runs_for,
 )
@@ -69,6 +70,10 @@ class InTurn(VideoReader):
 def in_turn(path, indices):
     with InTurn(path) as reader:
         return reader.read(indices)
+
+
+def notes(container, stream):
+    return [note_packet(stream, p) for p in container.demux(stream) if p.size]
 
 
 @pytest.fixture(scope='module', params=CASES)
@@ -162,8 +167,8 @@ def test_display_numbers_follow_from_the_kinds(tmp_path):
     )
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        some = [p for p in container.demux(stream) if p.size]
-        kinds = [mpeg4_kind(bytes(p)) for p in some]
+        some = notes(container, stream)
+        kinds = [mpeg4_kind(bytes(note.packet)) for note in some]
         pictures = order_pictures(stream, some)
     assert kinds == [0, 1, 2, 2, 1, 2, 2, 1]  # I P B B P B B P
     assert [p.number for p in pictures] == [0, 3, 1, 2, 6, 4, 5, 7]
@@ -255,7 +260,7 @@ def test_everything_is_decoded_in_turn_in_case_of_doubt(tmp_path):
     for path in (vp9, stream_h264):
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            some = [p for p in container.demux(stream) if p.size]
+            some = notes(container, stream)
             assert order_pictures(stream, some) is None
         with VideoReader(path) as reader:
             frames = reader.read([3, 9])
@@ -266,7 +271,7 @@ def test_repeated_time_stamps_are_a_doubt(tmp_path):
     path = write_video(tmp_path / 'clip.mp4', 10)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        some = [p for p in container.demux(stream) if p.size]
+        some = notes(container, stream)
         some[3].pts = some[4].pts
         assert order_pictures(stream, some) is None
 

@@ -13,10 +13,12 @@ from hostile_clips import (
     packets,
     turn,
     write_broken,
+    write_large_file,
     write_readable,
     write_video,
 )
 
+from dvfl_mmaction.datasets import video_reader
 from dvfl_mmaction.datasets.video_reader import BrokenClipError, VideoReader
 
 
@@ -95,7 +97,7 @@ def test_a_rotation_in_the_metadata_is_applied(tmp_path):
         ('sound_only.mp4', 'has no video stream'),
         ('overwritten.mp4', r'after \d+ of 30 frames'),
         ('absent.mp4', 'file not found'),
-        ('.', 'file not found'),
+        ('.', 'not a regular file'),
     ],
 )
 def test_an_unreadable_file_gives_the_reason(tmp_path, name, reason):
@@ -162,3 +164,17 @@ def test_repeated_reading_does_not_leak_memory(tmp_path):
         read_all()
     # A clip's two frames are 460 kB: of 150, one in ten would be 7 MB.
     assert resident() - before < 4_000_000
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+@pytest.mark.parametrize('name', ['large.avi', 'large.mkv'])
+def test_a_large_file_is_not_held_in_memory(tmp_path, monkeypatch, name):
+    path = write_large_file(tmp_path / name, 60_000_000)
+    monkeypatch.setattr(video_reader, 'KEPT_BYTES', 1_000_000)
+    before = resident()
+    with VideoReader(path) as reader:
+        count = reader.num_frames
+        frames = reader.read([count - 2, 0, 201, 7])
+        assert resident() - before < 20_000_000
+    assert path.stat().st_size > 60_000_000
+    assert count == 301 and numbers(frames) == [1, 0, 1, 1]

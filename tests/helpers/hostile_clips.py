@@ -1,5 +1,6 @@
 """Unusual video files: odd, short, rotated, cut, and not videos at all."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -106,3 +107,107 @@ def write_broken(folder: Path) -> list[str]:
     content[index:] = whole.read_bytes()[index:]
     whole.write_bytes(content)
     return sorted(path.name for path in folder.iterdir())
+
+
+def write_cover_first(path: Path, with_video=True) -> Path:
+    """Write an MP4 file whose first stream is a cover picture."""
+    frames = write_video(path.with_suffix('.mkv'), 12)
+    cover = write_video(
+        path.with_suffix('.avi'), 1, 'mjpeg', 'yuvj420p', (128, 96)
+    )
+    with (
+        av.open(str(cover)) as covers,
+        av.open(str(frames)) as moving,
+        av.open(str(path), 'w') as target,
+    ):
+        sources = [covers, moving] if with_video else [covers]
+        copies = [
+            target.add_stream_from_template(source.streams.video[0])
+            for source in sources
+        ]
+        copies[0].disposition = av.stream.Disposition.attached_pic
+        for source, copy in zip(sources, copies, strict=True):
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = copy
+                    target.mux(packet)
+    # The muxer puts covers, which are in 'udta', behind all streams.
+    content = path.read_bytes()
+    index, cover = content.index(b'moov') - 4, content.index(b'udta') - 4
+    header = index + 8 + int.from_bytes(content[index + 8 : index + 12], 'big')
+    size = int.from_bytes(content[cover : cover + 4], 'big')
+    path.write_bytes(
+        content[:header]
+        + content[cover : cover + size]
+        + content[header:cover]
+        + content[cover + size :]
+    )
+    return path
+
+
+def write_two_streams(path: Path, default: int) -> Path:
+    """Write two video streams, 64 and 96 wide; one is the default."""
+    sources = [
+        write_video(path.with_suffix(f'.{width}.mp4'), 8, size=(width, 48))
+        for width in (64, 96)
+    ]
+    with av.open(str(path), 'w') as target:
+        opened = [av.open(str(source)) for source in sources]
+        copies = [
+            target.add_stream_from_template(source.streams.video[0])
+            for source in opened
+        ]
+        for number, copy in enumerate(copies):
+            copy.disposition = av.stream.Disposition(int(number == default))
+        for source, copy in zip(opened, copies, strict=True):
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = copy
+                    target.mux(packet)
+            source.close()
+    return path
+
+
+def write_lists_of_files(folder: Path):
+    """Write lists that FFmpeg takes for video; they name a FIFO."""
+    os.mkfifo(folder / 'pipe')
+    write_video(folder / 'a.mp4', 12)
+    texts = {
+        'concat.mp4': 'ffconcat version 1.0\nfile pipe\n',
+        'names_a_video.mp4': 'ffconcat version 1.0\nfile a.mp4\n',
+        'hls.mp4': '#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\npipe\n'
+        '#EXT-X-ENDLIST\n',
+        'dash.mp4': '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:'
+        'mpd:2011" profiles="urn:mpeg:dash:profile:isoff-main:2011" type='
+        '"static" mediaPresentationDuration="PT1S"><Period><AdaptationSet '
+        'contentType="video"><Representation id="0" mimeType="video/mp4" '
+        'bandwidth="9"><BaseURL>pipe</BaseURL></Representation>'
+        '</AdaptationSet></Period></MPD>\n',
+        'sdp.mp4': 'v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\n'
+        'c=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n'
+        'a=rtpmap:96 H264/90000\n',
+        '%d.jpg': 'a pattern for pictures\n',
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+
+
+def write_large_file(path: Path, size: int) -> Path:
+    """Write two Motion-JPEG pictures in turn, at least ``size`` bytes."""
+    two = write_video(path.with_suffix('.mov'), 2, 'mjpeg', 'yuvj420p')
+    with av.open(str(two)) as source, av.open(str(path), 'w') as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        # A decoder ignores what follows a picture.
+        pictures = [
+            bytes(packet) + bytes(200_000)
+            for packet in source.demux(stream)
+            if packet.size
+        ]
+        for number in range(size // 200_000 + 1):
+            packet = av.Packet(pictures[number % 2])
+            packet.stream, packet.time_base = copy, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            target.mux(packet)
+    return path

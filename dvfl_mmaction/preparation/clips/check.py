@@ -37,6 +37,7 @@ class ClipFacts:
         frames: Frames decoded.
         announced_frames: This and the following: see :class:`VideoReader`.
         rotation: Degrees counter-clockwise that the file asks for.
+        stream: Number in the file of the video stream that is read.
     """
 
     error: str | None = None
@@ -48,6 +49,7 @@ class ClipFacts:
     codec: str = ''
     pixel_format: str = ''
     rotation: int = 0
+    stream: int = 0
 
     def verdict(self) -> tuple[str, str]:
         """Status and reason: a key of ``STATUSES``, and one line."""
@@ -158,7 +160,7 @@ def decode_clip(videos: Path, name: str) -> ClipFacts:
             facts.announced_frames = reader.announced_frames
             facts.avg_fps = round(reader.avg_fps, 3)
             facts.width, facts.height = reader.width, reader.height
-            facts.codec = reader.codec
+            facts.codec, facts.stream = reader.codec, reader.stream_index
             facts.pixel_format = reader.pixel_format
             for frame in reader.frames():
                 if not facts.frames:
