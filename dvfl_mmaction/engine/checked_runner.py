@@ -22,6 +22,7 @@ from .config_checks import (
     check_colors,
     check_data,
     check_keys,
+    check_schedule,
     check_several_labels,
     check_training_views,
 )
@@ -54,6 +55,7 @@ class CheckedRunner(Runner):
         check_keys(cfg)
         check_classes(cfg)
         check_colors(cfg)
+        check_schedule(cfg)
         check_training_views(cfg)
         apply_num_classes(cfg)
         check_several_labels(cfg)
