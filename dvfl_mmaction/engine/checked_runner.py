@@ -24,6 +24,7 @@ from .config_checks import (
     check_colors,
     check_data,
     check_keys,
+    check_schedule,
     check_several_labels,
     check_training_views,
 )
@@ -58,6 +59,7 @@ class CheckedRunner(Runner):
         check_keys(cfg)
         check_classes(cfg)
         check_colors(cfg)
+        check_schedule(cfg)
         check_training_views(cfg)
         apply_num_classes(cfg)
         check_several_labels(cfg)

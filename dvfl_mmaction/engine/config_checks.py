@@ -88,6 +88,24 @@ def check_colors(cfg: dict):
             )
 
 
+def check_schedule(cfg: dict):
+    """Reject a schedule with a part that ends before it begins.
+
+    Raises:
+        UserError: If there is one, with its keys.
+    """
+    parts = cfg.get('param_scheduler')
+    for index, part in enumerate(parts if isinstance(parts, list) else []):
+        begin, end = part.get('begin', 0), part.get('end')
+        if isinstance(end, int) and begin >= end:
+            raise UserError(
+                f'param_scheduler.{index} begins at {begin} and ends at '
+                f'{end}; give an end after the beginning (for few epochs '
+                'also shorten the warm-up: param_scheduler.0.end and '
+                'param_scheduler.1.begin)'
+            )
+
+
 def check_data(cfg: dict, loaders: Iterable[str]):
     """Reject a data set that is missing or has labels out of range.
 

@@ -10,6 +10,7 @@ from dvfl_mmaction.engine.config_checks import (
     check_colors,
     check_keys,
     check_labels,
+    check_schedule,
     check_several_labels,
     check_training_views,
     needed_paths,
@@ -133,3 +134,15 @@ def test_several_labels_beyond_the_models_classes_are_refused(tmp_path):
     check_labels(path, 8, **layout)
     with pytest.raises(UserError, match='a.mp4 with 7 but .* 7 classes'):
         check_labels(path, 7, **layout)
+
+
+def test_a_schedule_that_ends_before_it_begins_is_refused():
+    warm_up = dict(type='LinearLR', end=20)
+    cosine = dict(type='CosineAnnealingLR', begin=20, end=3)
+    cfg = dict(param_scheduler=[warm_up, cosine])
+    with pytest.raises(UserError, match='1 begins at 20 and ends at 3'):
+        check_schedule(cfg)
+    warm_up['end'] = cosine['begin'] = 1
+    check_schedule(cfg)
+    check_schedule(dict(param_scheduler=dict(type='ConstantLR')))
+    check_schedule({})
