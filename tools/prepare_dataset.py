@@ -77,7 +77,17 @@ def parse_args():
         metavar='tcp://HOST:PORT',
         help='run --check and --pack on the workers of this dask scheduler',
     )
+    parser.add_argument(
+        '--timeout',
+        type=float,
+        default=60,
+        metavar='SECONDS',
+        help='a clip that --check or --pack reads for longer is broken '
+        '(default: 60)',
+    )
     args = parser.parse_args()
+    if not args.timeout > 0:
+        parser.error(f'--timeout {args.timeout}; give more than 0 seconds')
     if args.workers is not None and args.workers < 1:
         parser.error(f'--workers {args.workers}; give 1 or more processes')
     if args.scheduler and args.workers:
@@ -108,7 +118,9 @@ def main(args):
             )
             print('\n'.join(prepared.lines))
         if args.check:
-            checked = check_clips(args.root, args.workers, args.scheduler)
+            checked = check_clips(
+                args.root, args.workers, args.scheduler, args.timeout
+            )
             print('\n'.join(checked.lines()))
         if args.pack:
             packed = pack_clips(
@@ -116,6 +128,7 @@ def main(args):
                 args.pack,
                 args.workers,
                 scheduler=args.scheduler,
+                timeout_s=args.timeout,
             )
             print('\n'.join(packed.lines()))
     except OSError as error:  # a full disk, a folder without permission

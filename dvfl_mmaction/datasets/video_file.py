@@ -9,6 +9,7 @@ import av
 av.logging.set_level(None)
 
 TIMEOUT_S = 60.0
+TIMED_OUT = 'reading takes longer than'
 # Readers that open other files or addresses, or that take text for video.
 REFUSED_FORMATS = {
     *('concat', 'dash', 'hls', 'imf', 'webm_dash_manifest', 'vobsub'),
@@ -67,7 +68,7 @@ class TimeLimit:
             raise BrokenClipError(self.reason())
 
     def reason(self) -> str:
-        return f'reading takes longer than {self.seconds:g} s'
+        return f'{TIMED_OUT} {self.seconds:g} s'
 
 
 def open_video(

@@ -31,6 +31,7 @@ from .config_checks import (
 from .options import (
     apply_num_classes,
     apply_num_workers,
+    apply_pinned_memory,
     apply_test_views,
 )
 from .resuming import Schedule, realign
@@ -70,6 +71,8 @@ class CheckedRunner(Runner):
             check_data(cfg, ('train_dataloader', 'val_dataloader'))
         if get_device() == 'cpu':
             keep_freed_memory()
+        if get_device() == 'cuda':
+            apply_pinned_memory(cfg)
         return super().from_cfg(cfg)
 
     def build_train_loop(self, loop):

@@ -51,6 +51,16 @@ def apply_num_workers(cfg: dict):
             )
 
 
+def apply_pinned_memory(cfg: dict):
+    """Have the loaders pin memory, unless they say otherwise.
+
+    Copies to a GPU that the host does not wait for need it.
+    """
+    for key in LOADERS:
+        if cfg.get(key):
+            cfg[key].setdefault('pin_memory', True)
+
+
 def apply_test_views(cfg: dict):
     """Change the test pipeline to the clips and crops of ``test_views``.
 

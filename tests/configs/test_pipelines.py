@@ -51,6 +51,16 @@ def test_1x1_and_4x3_views_are_deterministic(name, videos):
     assert cfg.val_dataloader.dataset.pipeline[4].type == 'CenterCrop'
 
 
+@pytest.mark.parametrize('name', PLAIN)
+def test_validation_and_test_keep_every_clip(name):
+    cfg = load(name)
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        assert not loader.get('drop_last')
+        assert not loader.sampler.shuffle
+        assert not loader.sampler.get('round_up')
+        assert loader.dataset.test_mode
+
+
 @pytest.mark.parametrize('step', ['1', '0', '2'])
 def test_the_documented_options_set_all_three_loaders(step, videos):
     cfg = load('vflnet_ucf101.py')

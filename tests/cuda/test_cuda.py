@@ -11,7 +11,7 @@ from small_recipe import (
     random_recipe,
     recognizer,
     run,
-    run_in_two_processes,
+    run_in_processes,
     write_dataset,
     write_teacher,
 )
@@ -132,5 +132,5 @@ def test_a_resumed_run_is_exact(data, tmp_path, monkeypatch):
 def test_two_gpus_train(data, tmp_path):
     config = random_recipe(recognizer(), data, tmp_path / 'work')
     config['env_cfg'] = dict(dist_cfg=dict(backend='nccl'))
-    run_in_two_processes(config, tmp_path, device='cuda')
+    run_in_processes(config, tmp_path, device='cuda')
     assert (tmp_path / 'work/epoch_2.pth').is_file()

@@ -14,7 +14,7 @@ from small_recipe import (
     recipe,
     recognizer,
     run,
-    run_in_two_processes,
+    run_in_processes,
     write_dataset,
 )
 
@@ -175,7 +175,7 @@ def test_two_processes_train_as_one_with_the_same_total_batch(
     two = copy.deepcopy(one)
     two['work_dir'] = str(tmp_path / 'two')
     two['train_dataloader'] = loader(data, batch_size=2)
-    run_in_two_processes(two, tmp_path)
+    run_in_processes(two, tmp_path)
     assert_same(
         weights(tmp_path / 'one/epoch_2.pth'),
         weights(tmp_path / 'two/epoch_2.pth'),

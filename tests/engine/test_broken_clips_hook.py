@@ -11,7 +11,7 @@ from faulty_dataset import faulty_recipe, write_faulty_dataset
 from hostile_clips import write_broken
 from mmaction.structures import ActionDataSample
 from mmengine.logging import MMLogger
-from small_recipe import recipe, recognizer, run, run_in_two_processes
+from small_recipe import recipe, recognizer, run, run_in_processes
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import (
@@ -120,7 +120,7 @@ def test_a_resumed_run_keeps_what_was_known(data, broken, tmp_path):
 
 
 def test_two_processes_log_each_clip_once(data, broken, tmp_path):
-    run_in_two_processes(config_of(data, tmp_path / 'work'), tmp_path)
+    run_in_processes(config_of(data, tmp_path / 'work'), tmp_path)
     logs = (tmp_path / 'work').glob('*/*.log')
     text = ''.join(path.read_text() for path in logs)
     named = re.findall(r'broken clip (\S+):', text)

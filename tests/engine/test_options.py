@@ -7,6 +7,7 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.engine.options import (
     apply_num_classes,
     apply_num_workers,
+    apply_pinned_memory,
     apply_test_views,
 )
 
@@ -76,3 +77,15 @@ def test_options_that_need_workers_are_dropped_without_workers():
     assert cfg['train_dataloader'] == dict(num_workers=0, batch_size=2)
     assert cfg['val_dataloader'] == dict(num_workers=1) | options
     DataLoader([1], **cfg['train_dataloader'])
+
+
+def test_loaders_pin_memory_unless_they_say_otherwise():
+    cfg = dict(
+        train_dataloader=dict(batch_size=2),
+        val_dataloader=dict(pin_memory=False),
+        test_dataloader=None,
+    )
+    apply_pinned_memory(cfg)
+    assert cfg['train_dataloader'] == dict(batch_size=2, pin_memory=True)
+    assert cfg['val_dataloader'] == dict(pin_memory=False)
+    assert cfg['test_dataloader'] is None

@@ -8,7 +8,7 @@ import pytest
 import torch
 import what_is_trained  # noqa: F401  registers classes
 from mmengine.fileio import LocalBackend
-from small_recipe import random_recipe, recognizer, run, run_in_two_processes
+from small_recipe import random_recipe, recognizer, run, run_in_processes
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.engine.train_batches import TrainBatches
@@ -209,7 +209,7 @@ def test_a_checkpoint_without_a_record_starts_its_epoch_again(data, stopped):
 
 def test_one_process_continues_two(data, tmp_path):
     config = config_of(data, tmp_path, 2)
-    run_in_two_processes(config, tmp_path, imports=['what_is_trained'])
+    run_in_processes(config, tmp_path, imports=['what_is_trained'])
     clips_per_epoch(tmp_path)
     resume_at(tmp_path, 2)  # 8 of 12 clips
     run(config_of(data, tmp_path, 2, resume=True))
@@ -224,7 +224,7 @@ def test_one_process_continues_two(data, tmp_path):
 def test_two_processes_continue_one(data, stopped):
     folder = stopped(2, 3)
     config = config_of(data, folder, 2, resume=True)
-    run_in_two_processes(config, folder, imports=['what_is_trained'])
+    run_in_processes(config, folder, imports=['what_is_trained'])
     trained = clips_per_epoch(folder)
     assert sum(trained.pop(0).values()) == 6
     assert trained == all_once([1])

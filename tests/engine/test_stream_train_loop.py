@@ -1,15 +1,21 @@
 """A resumed run ends with the weights of an uninterrupted one."""
 
+import random
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmaction.registry import HOOKS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from small_recipe import random_recipe, recognizer, run
+
+from dvfl_mmaction.engine import StreamTrainLoop, stream_train_loop
+from dvfl_mmaction.random_state import preserve_rng_state
 
 
 def random_run(data, work_dir, num_workers=0, **kwargs):
@@ -142,3 +148,17 @@ def test_other_samplers_train_too(data, tmp_path):
     )
     run(config)
     assert (tmp_path / 'iter_12.pth').is_file()
+
+
+def test_every_process_draws_its_own_numbers(monkeypatch):
+    loop = SimpleNamespace(runner=SimpleNamespace(seed=1), _iter=5)
+
+    def draws(rank):
+        monkeypatch.setattr(stream_train_loop, 'get_rank', lambda: rank)
+        with preserve_rng_state():
+            StreamTrainLoop.seed_iteration(loop)
+            return random.random(), np.random.random(), torch.rand(1).item()
+
+    assert draws(0) == draws(0)
+    for one, other in zip(draws(0), draws(1), strict=True):
+        assert one != other

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from faulty_dataset import faulty_recipe, write_faulty_dataset
 from mmengine.config import Config
-from small_recipe import run, run_in_two_processes
+from small_recipe import run, run_in_processes
 
 from dvfl_mmaction.datasets.annotations import Annotations, write_annotations
 from dvfl_mmaction.evaluation.results_hook import format_results
@@ -48,16 +48,17 @@ def test_results_do_not_depend_on_batch_size_or_workers(data, tmp_path):
         assert other == wanted
 
 
-def test_two_processes_count_every_clip_once(data, tmp_path):
+@pytest.mark.parametrize('num_processes', [2, 3])
+def test_processes_count_every_clip_once(data, tmp_path, num_processes):
     folder, whole, broken = data
-    total = len(whole) + len(broken)
-    if total % 2 == 0:
-        whole = whole[:-1]  # odd: the sampler would repeat one clip
+    # Not divisible: a sampler that rounds up would repeat a clip.
+    while (len(whole) + len(broken)) % num_processes == 0:
+        whole = whole[:-1]
     clips = whole[:6] + broken + whole[6:]
     write_annotations(folder / 'odd.txt', Annotations(clips))
     alone = results_of(faulty_recipe(data, tmp_path / 'one', 'odd.txt'))
     config = faulty_recipe(data, tmp_path / 'two', 'odd.txt')
-    run_in_two_processes(config, tmp_path, 'test')
+    run_in_processes(config, tmp_path, 'test', num_processes=num_processes)
     (path,) = (tmp_path / 'two').glob('*/results.json')
     together = json.loads(path.read_text())
     together['config'] = alone['config']

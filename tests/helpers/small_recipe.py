@@ -175,10 +175,15 @@ def run(config: dict, mode='train'):
     return runner
 
 
-def run_in_two_processes(
-    config: dict, folder: Path, mode='train', imports=(), device='cpu'
+def run_in_processes(
+    config: dict,
+    folder: Path,
+    mode='train',
+    imports=(),
+    device='cpu',
+    num_processes=2,
 ):
-    """Train or test in two processes; ``folder`` gets the script."""
+    """Train or test in several processes; ``folder`` gets the script."""
     helpers = str(Path(__file__).parent)
     paths = [helpers, *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
     config = dict(
@@ -205,7 +210,12 @@ def run_in_two_processes(
     )
     words = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
     subprocess.run(
-        [*words, '--nproc-per-node', '2', str(folder / 'run.py')],
+        [
+            *words,
+            '--nproc-per-node',
+            str(num_processes),
+            str(folder / 'run.py'),
+        ],
         env=os.environ
         | dict(OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join(paths)),
         check=True,

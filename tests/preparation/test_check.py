@@ -27,9 +27,9 @@ SLOW_CHECK = """
 import sys, time
 from dvfl_mmaction.preparation.clips import check, runner
 decode = check.decode_clip
-def slowly(videos, name):
+def slowly(videos, name, **kwargs):
     time.sleep(0.2)
-    return decode(videos, name)
+    return decode(videos, name, **kwargs)
 check.decode_clip = slowly
 check.check_clips(sys.argv[1], workers=1)
 """
@@ -47,10 +47,10 @@ def decoded(tmp_path, monkeypatch) -> Path:
     real, path = check.decode_clip, tmp_path / 'decoded.log'
 
     @functools.wraps(real)  # so that it can be pickled
-    def counted(videos, name):
+    def counted(videos, name, **kwargs):
         with path.open('a') as file:
             file.write(f'{name}\n')
-        return real(videos, name)
+        return real(videos, name, **kwargs)
 
     monkeypatch.setattr(check, 'decode_clip', counted)
     path.touch()
@@ -172,7 +172,7 @@ def test_a_second_run_decodes_new_and_changed_clips_only(root, decoded):
     os.utime(root / 'videos' / 'x' / 'a.avi', (1, 1))
     write_video(root / 'videos' / 'd.avi', 3, codec='mpeg4')
     assert check_clips(root, workers=1).decoded == 2
-    assert sorted(decoded.read_text().split()) == ['d.avi', 'x/a.avi']
+    assert sorted(decoded.read_text().splitlines()) == ['d.avi', 'x/a.avi']
     assert table(root)['d.avi']['status'] == 'short'
 
 
@@ -193,12 +193,12 @@ def test_a_decoder_crash_costs_one_clip(root, monkeypatch, end, reason):
     real = check.decode_clip
 
     @functools.wraps(real)
-    def crashing(videos, name):
+    def crashing(videos, name, **kwargs):
         if name == 'x/b c.avi':
             if isinstance(end, signal.Signals):
                 os.kill(os.getpid(), end)
             os._exit(end)
-        return real(videos, name)
+        return real(videos, name, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(check, 'decode_clip', crashing)
@@ -234,6 +234,20 @@ def test_ctrl_c_keeps_finished_clips(root):
     noted = [json.loads(line) for line in journal.open()]
     assert not (root / 'check.csv').exists()
     assert check_clips(root, workers=2).decoded == 32 - len(noted)
+
+
+def test_a_clip_over_the_time_limit_is_tried_again(root, decoded):
+    facts = check.check_clips(root, workers=1, timeout_s=1e-9).facts
+    late = [
+        name
+        for name, clip in facts.items()
+        if clip.error == 'reading takes longer than 1e-09 s'
+    ]
+    assert late
+    decoded.write_text('')
+    again = check.check_clips(root, workers=1).facts
+    assert not any('longer' in (clip.error or '') for clip in again.values())
+    assert sorted(decoded.read_text().splitlines()) == sorted(late)
 
 
 def test_a_root_without_lists_or_videos_is_rejected(root):

@@ -160,10 +160,10 @@ def test_the_tool_uses_a_scheduler(root, scheduler, tmp_path):
 def test_a_clip_that_crashes_workers_is_broken(root, scheduler, monkeypatch):
     real = check.decode_clip
 
-    def crashing(videos, name):  # local, so it is pickled by value
+    def crashing(videos, name, **kwargs):  # local, so it is pickled by value
         if name == 'd.avi':
             os.kill(os.getpid(), signal.SIGKILL)
-        return real(videos, name)
+        return real(videos, name, **kwargs)
 
     monkeypatch.setattr(check, 'decode_clip', crashing)
     report = check_clips(root, scheduler=scheduler)

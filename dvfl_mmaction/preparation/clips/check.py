@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ...datasets.annotations import Annotations, write_lines
+from ...datasets.video_file import TIMED_OUT, TIMEOUT_S
 from ...datasets.video_reader import BrokenClipError, VideoReader
 from ..findings import preview
 from .clip_lists import CHECKED, VIDEOS, named_clips, read_lists, write_kept
@@ -107,7 +108,10 @@ class CheckReport:
 
 
 def check_clips(
-    root: str | Path, workers: int | None = None, scheduler: str | None = None
+    root: str | Path,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    timeout_s: float | None = TIMEOUT_S,
 ) -> CheckReport:
     """Decode every frame of every clip that the lists of a root name.
 
@@ -125,6 +129,8 @@ def check_clips(
         workers: Local processes; one per core by default.
         scheduler: Address of a dask scheduler to use instead; all of its
             workers see the root under the same path.
+        timeout_s: A clip that takes longer to read, in s, is broken; the
+            next run tries it again.
 
     Raises:
         UserError: If the root holds no lists or no ``videos/``, or the
@@ -136,10 +142,11 @@ def check_clips(
     videos = (root / VIDEOS).absolute()
     task = ClipTask(
         title='check',
-        function=partial(decode_clip, videos),
+        function=partial(decode_clip, videos, timeout_s=timeout_s),
         result_type=ClipFacts,
         stamps={name: stamp(videos / name) for name in named_clips(lists)},
         journal=root / 'check.jsonl',
+        is_valid=lambda name, facts: TIMED_OUT not in (facts.error or ''),
     )
     facts, decoded = run_clips(task, workers, scheduler)
     path = root / 'check.csv'
@@ -151,12 +158,14 @@ def check_clips(
     return CheckReport(facts, len(decoded), written, path)
 
 
-def decode_clip(videos: Path, name: str) -> ClipFacts:
+def decode_clip(
+    videos: Path, name: str, timeout_s: float | None = TIMEOUT_S
+) -> ClipFacts:
     """Decode all frames of a clip; a fault becomes its ``error``."""
     require_folders(videos)
     facts = ClipFacts()
     try:
-        with VideoReader(videos / name) as reader:
+        with VideoReader(videos / name, timeout_s) as reader:
             facts.announced_frames = reader.announced_frames
             facts.avg_fps = round(reader.avg_fps, 3)
             facts.width, facts.height = reader.width, reader.height

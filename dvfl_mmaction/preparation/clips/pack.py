@@ -32,6 +32,7 @@ import av
 from rich import filesize
 
 from ...datasets.annotations import Annotations
+from ...datasets.video_file import TIMED_OUT, TIMEOUT_S
 from ...datasets.video_reader import (
     BrokenClipError,
     VideoReader,
@@ -121,6 +122,7 @@ def pack_clips(
     short_side: int = 256,
     quality: int = 3,
     scheduler: str | None = None,
+    timeout_s: float | None = TIMEOUT_S,
 ) -> PackReport:
     """Copy a data set with every clip of its lists as Motion-JPEG in AVI.
 
@@ -138,6 +140,8 @@ def pack_clips(
         quality: libavcodec's scale, 2 (best) to 31.
         scheduler: Address of a dask scheduler to use instead; all of its
             workers see both folders under the same paths.
+        timeout_s: A clip that takes longer to read, in s, is left out; the
+            next run tries it again.
 
     Raises:
         UserError: If the root holds no lists or no ``videos/``, two clips
@@ -158,7 +162,10 @@ def pack_clips(
         task = ClipTask(
             title='pack',
             function=partial(
-                pack_clip, root.absolute(), target.absolute(), settings
+                pack_clip,
+                root.absolute(),
+                target.absolute(),
+                settings | dict(timeout_s=timeout_s),
             ),
             result_type=PackedFacts,
             stamps=stamps,
@@ -223,8 +230,10 @@ def packed_name(name: str) -> str:
 
 def is_packed(target: Path, name: str, facts: PackedFacts) -> bool:
     """Whether the packed clip is the one that the journal knows."""
+    if facts.error:
+        return TIMED_OUT not in facts.error
     path = target / VIDEOS / packed_name(name)
-    return bool(facts.error) or stamp(path)['size'] == facts.size
+    return stamp(path)['size'] == facts.size
 
 
 def require_space(

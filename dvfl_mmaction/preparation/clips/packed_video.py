@@ -9,7 +9,11 @@ from ...datasets.video_reader import BrokenClipError, VideoReader
 
 
 def write_packed(
-    source: Path, target: Path, short_side: int, quality: int
+    source: Path,
+    target: Path,
+    short_side: int,
+    quality: int,
+    timeout_s: float | None = None,
 ) -> int:
     """Encode a clip again, every frame as a JPEG picture.
 
@@ -22,6 +26,7 @@ def write_packed(
         target: The AVI file to write.
         short_side: Pixels, if the source has more; made even.
         quality: libavcodec's scale, 2 (best) to 31.
+        timeout_s: Longest time to read the source, in s.
 
     Returns:
         Frames written.
@@ -31,7 +36,10 @@ def write_packed(
         OSError: If the target cannot be written.
     """
     count, stream = 0, None
-    with VideoReader(source) as reader, av.open(str(target), 'w') as packed:
+    with (
+        VideoReader(source, timeout_s) as reader,
+        av.open(str(target), 'w') as packed,
+    ):
         for frame in reader.frames():
             picture = frame
             if frame.rotation:
