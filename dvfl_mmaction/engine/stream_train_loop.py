@@ -36,6 +36,12 @@ class StreamTrainLoop(EpochBasedTrainLoop):
         """Whether the sampler can leave out clips that were trained."""
         return isinstance(self.dataloader.sampler, StreamSampler)
 
+    @property
+    def batches(self) -> TrainBatches:
+        """The batches that the runner has recorded, else those of now."""
+        recorded = TrainBatches.recorded(self.runner)
+        return recorded or TrainBatches.of(self.runner)
+
     def run(self) -> torch.nn.Module:
         """Train until the last epoch.
 
@@ -43,11 +49,10 @@ class StreamTrainLoop(EpochBasedTrainLoop):
             UserError: If a checkpoint of other batches was resumed by
                 another runner than ``CheckedRunner``.
         """
-        now = TrainBatches.of(self.runner)
-        self.batches = TrainBatches.recorded(self.runner) or now
-        if now.differs_from(self.batches):
+        now, before = TrainBatches.of(self.runner), self.batches
+        if now.differs_from(before):
             raise UserError(
-                f'the checkpoint was trained with {self.batches}, this run '
+                f'the checkpoint was trained with {before}, this run '
                 f"has {now}; set runner_type='CheckedRunner' to resume it"
             )
         if self.is_stream:

@@ -75,11 +75,12 @@ def test_norms_and_biases_are_not_decayed(tmp_path):
     names = {p: name for name, p in runner.model.named_parameters()}
     groups = runner.optim_wrapper.optimizer.param_groups
     assert sum(len(g['params']) for g in groups) == len(names)
+    assert len(groups) == 2
     for group in groups:
-        (parameter,) = group['params']
-        name = names[parameter]
-        is_flat = parameter.dim() == 1
-        assert is_flat == ('norm' in name or name.endswith('bias')), name
-        assert group['weight_decay'] == (0 if is_flat else 1e-4), name
+        for parameter in group['params']:
+            name = names[parameter]
+            is_flat = parameter.dim() == 1
+            assert is_flat == ('norm' in name or name.endswith('bias')), name
+            assert group['weight_decay'] == (0 if is_flat else 1e-4), name
         assert group['momentum'] == 0.9 and group['nesterov']
     assert runner.optim_wrapper.clip_grad_kwargs == dict(max_norm=5)
