@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import dvfl_mmaction  # noqa: F401, repairs mmaction before a test imports it
@@ -21,3 +22,19 @@ def fixed_seed():
 def mmaction_scope():
     """Like ``default_scope = 'mmaction'`` in a config."""
     init_default_scope('mmaction')
+
+
+@pytest.fixture(scope='session', autouse=True)
+def format_each_config_once():
+    """MMEngine formats the config again for every checkpoint: 0.2 s each."""
+    original, texts = Config.pretty_text, {}
+
+    def pretty_text(cfg):
+        key = repr(cfg.to_dict())
+        if key not in texts:
+            texts[key] = original.fget(cfg)
+        return texts[key]
+
+    Config.pretty_text = property(pretty_text)
+    yield
+    Config.pretty_text = original
