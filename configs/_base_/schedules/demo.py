@@ -5,7 +5,6 @@ warmup_iters = 30
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    constructor='MergedOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=6e-4, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=5),
