@@ -1,12 +1,11 @@
 """Recording a teacher without training a student."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from mmengine.config import Config
 from recorded_runs import distillation, recorded
 from small_recipe import NUM_CLASSES, run
+from warm_process import run_script
 
 from dvfl_mmaction.distillation.logit_recording import LogitRecording
 
@@ -22,9 +21,9 @@ def test_the_tool_records_what_training_records_and_resumes(
         imports=['dvfl_mmaction'], allow_failed_imports=False
     )
     Config(config).dump(str(tmp_path / 'kd.py'))
-    words = [sys.executable, str(TOOL), 'kd.py', '--to', 'rec']
+    words = [TOOL, 'kd.py', '--to', 'rec']
     words += ['--dtype', 'float32', '--cfg-options', 'randomness.seed=0']
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    done = run_script(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     path = tmp_path / 'rec' / 'rank_0.logits'
     by_training = LogitRecording.open(folder / 'float32' / 'rank_0.logits')
@@ -35,7 +34,7 @@ def test_the_tool_records_what_training_records_and_resumes(
     # Stopped after four iterations: only the other two are recorded.
     whole = path.read_bytes()
     path.write_bytes(whole[: 4096 + 4 * (8 + 4 * NUM_CLASSES * 4) - 3])
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    done = run_script(*words, cwd=tmp_path)
     assert done.returncode == 0 and path.read_bytes() == whole
     assert 'Epoch(train) [1]' not in done.stdout
     # A student trains with it.

@@ -1,8 +1,6 @@
 """A small recipe and its clips, for tests that train."""
 
-import os
-import subprocess
-import sys
+import socket
 from pathlib import Path
 
 import cv2
@@ -11,6 +9,7 @@ import torch
 from mmaction.registry import MODELS, RUNNERS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from warm_process import run_in_parallel
 
 NUM_CLASSES = 4
 RANDOM_PIPELINE = [
@@ -183,9 +182,7 @@ def run_in_processes(
     device='cpu',
     num_processes=2,
 ):
-    """Train or test in several processes; ``folder`` gets the script."""
-    helpers = str(Path(__file__).parent)
-    paths = [helpers, *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
+    """Train or test in several processes; ``folder`` gets the config."""
     config = dict(
         config,
         launcher='pytorch',
@@ -201,23 +198,27 @@ def run_in_processes(
             broadcast_buffers=False,
             find_unused_parameters=False,
         )
-    Config(config).dump(str(folder / 'two.py'))
-    (folder / 'run.py').write_text(
-        'from mmengine.config import Config\n'
-        'from mmaction.registry import RUNNERS\n'
-        f'config = Config.fromfile({str(folder / "two.py")!r})\n'
-        f'RUNNERS.build(config).{mode}()\n'
-    )
-    words = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    subprocess.run(
-        [
-            *words,
-            '--nproc-per-node',
-            str(num_processes),
-            str(folder / 'run.py'),
+    path = str(folder / 'distributed.py')
+    Config(config).dump(path)
+    # What torchrun sets.
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        shared = dict(
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=str(server.getsockname()[1]),
+            WORLD_SIZE=str(num_processes),
+            OMP_NUM_THREADS='1',
+        )
+    done = run_in_parallel(
+        run_from_file,
+        [(path, mode)] * num_processes,
+        envs=[
+            dict(shared, RANK=str(rank), LOCAL_RANK=str(rank))
+            for rank in range(num_processes)
         ],
-        env=os.environ
-        | dict(OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join(paths)),
-        check=True,
-        timeout=300,
     )
+    for process in done:
+        assert process.returncode == 0, process.stderr[-3000:]
+
+
+def run_from_file(path: str, mode: str):
+    run(Config.fromfile(path), mode)

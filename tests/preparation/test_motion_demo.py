@@ -1,11 +1,10 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import decord
 import numpy as np
 import pytest
+from warm_process import run_script
 
 from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.preparation import motion_demo as demo
@@ -154,9 +153,7 @@ def test_arguments_out_of_range_are_rejected(tmp_path, change):
 def test_the_tool_reports_a_blocking_file_in_one_line(tmp_path):
     target = tmp_path / 'file'
     target.write_text('')
-    done = subprocess.run(
-        [sys.executable, TOOL, target], capture_output=True, text=True
-    )
+    done = run_script(TOOL, target)
     assert done.returncode not in (0, None)
     assert 'cannot write the data set' in done.stderr + done.stdout
     assert 'Traceback' not in done.stderr

@@ -1,12 +1,11 @@
 """The tool that compares speed and memory, run by a user."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import pytest
+from warm_process import run_script
 
 from dvfl_mmaction.analysis.benchmark_report import markdown
 
@@ -14,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_tool_measures_and_writes_three_files(tmp_path):
-    words = [sys.executable, str(ROOT / 'tools/benchmark.py'), '--to', 'out']
+    words = [ROOT / 'tools/benchmark.py', '--to', 'out']
     words += ['--dataset', 'demo', '--models', 'vflnet_kd']
     words += ['--forwards', '2', '--steps', '2']
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    done = run_script(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / 'out/benchmark.json').read_text())
     names = [m['name'] for m in results['models']]
@@ -39,8 +38,8 @@ def test_the_tool_measures_and_writes_three_files(tmp_path):
     ],
 )
 def test_the_tool_rejects_wrong_options(tmp_path, options, status, message):
-    words = [sys.executable, str(ROOT / 'tools/benchmark.py'), '--to', 'out']
+    words = [ROOT / 'tools/benchmark.py', '--to', 'out']
     words += ['--dataset', 'demo', '--models', 'vflnet', *options]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    done = run_script(*words, cwd=tmp_path)
     assert done.returncode == status and message in done.stderr
     assert 'Traceback' not in done.stderr

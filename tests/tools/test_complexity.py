@@ -1,19 +1,15 @@
 """The tool that counts multiply-adds and parameters, run by a user."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from warm_process import run_script
 
 ROOT = Path(__file__).parents[2]
 
 
 def run_tool(*words):
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools/complexity.py'), *map(str, words)],
-        capture_output=True,
-        text=True,
-    )
+    return run_script(ROOT / 'tools/complexity.py', *words)
 
 
 def test_the_tool_prints_the_counts_as_json():

@@ -1,7 +1,6 @@
 """The tool that prepares, checks and packs data sets, run by a user."""
 
 import csv
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from hostile_clips import write_broken, write_video
 from miniature_datasets import MAKERS, make_ucf101, write_stand_in
+from warm_process import run_script
 
 from dvfl_mmaction.datasets.annotations import (
     Annotations,
@@ -32,13 +32,8 @@ print('imported', sorted(heavy & sys.modules.keys()))
 
 
 def run_tool(*words, cwd=None):
-    return subprocess.run(
-        [sys.executable, str(TOOLS / 'prepare_dataset.py'), *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, 'COLUMNS': '80'},
+    return run_script(
+        TOOLS / 'prepare_dataset.py', *words, cwd=cwd, env={'COLUMNS': '80'}
     )
 
 

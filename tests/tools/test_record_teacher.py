@@ -1,10 +1,9 @@
 """The tool that records a teacher; see also the tests of RecordingLoop."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_process import run_script
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'record_teacher.py'
 
@@ -18,12 +17,7 @@ TOOL = Path(__file__).parents[2] / 'tools' / 'record_teacher.py'
 )
 def test_the_tool_reports_wrong_configs(tmp_path, config, message):
     (tmp_path / 'plain.py').write_text("model = dict(type='Recognizer3D')\n")
-    done = subprocess.run(
-        [sys.executable, str(TOOL), config, '--to', 'rec'],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    done = run_script(TOOL, config, '--to', 'rec', cwd=tmp_path)
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith('error: ') and message in line

@@ -1,0 +1,107 @@
+"""Programs in processes that need not import torch and MMAction2 again.
+
+``multiprocessing``'s fork server imports them once for all tests of a pytest
+process; each program starts as a fork of it.
+"""
+
+import multiprocessing
+import os
+import runpy
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+from tempfile import TemporaryDirectory
+
+context = multiprocessing.get_context('forkserver')
+context.set_forkserver_preload(['dvfl_mmaction', 'torch.distributed'])
+
+
+def run_script(script, *words, cwd=None, env=None, timeout=300):
+    """Run a Python script, and return its exit status and output."""
+    words = [str(script), *map(str, words)]
+    return run_in_parallel(run_main, [(words,)], cwd, [env or {}], timeout)[0]
+
+
+def run_main(words: list[str]):
+    """Do what ``python words[0] words[1:]`` does."""
+    sys.argv = words
+    sys.path.insert(0, str(Path(words[0]).resolve().parent))
+    runpy.run_path(words[0], run_name='__main__')
+
+
+def run_in_parallel(
+    function: Callable,
+    arguments: Sequence[tuple],
+    cwd=None,
+    envs: Sequence[dict] = ({},),
+    timeout=300,
+) -> list[CompletedProcess]:
+    """Run a function in processes of its own, one per entry of ``envs``.
+
+    If one fails, the others are ended.
+
+    Args:
+        function: A function of a module, so that it can be pickled.
+        arguments: What each process passes to it.
+        cwd: Working folder; that of the test by default.
+        envs: Environment variables of each process beside the test's.
+        timeout: Seconds.
+    """
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder, str(i)) for i in range(len(envs))]
+        processes = [
+            context.Process(
+                target=run_apart,
+                args=(
+                    function,
+                    args,
+                    str(cwd or Path.cwd()),
+                    {**os.environ, **env},
+                    path,
+                ),
+            )
+            for args, env, path in zip(arguments, envs, paths, strict=True)
+        ]
+        for process in processes:
+            process.start()
+        deadline = time.monotonic() + timeout
+        while any(process.is_alive() for process in processes):
+            failed = any(process.exitcode for process in processes)
+            if failed or time.monotonic() > deadline:
+                for process in processes:
+                    process.kill()
+            time.sleep(0.02)
+        assert time.monotonic() < deadline, f'longer than {timeout} s'
+        return [
+            CompletedProcess(
+                args,
+                process.exitcode,
+                path.with_suffix('.out').read_text(),
+                path.with_suffix('.err').read_text(),
+            )
+            for args, process, path in zip(
+                arguments, processes, paths, strict=True
+            )
+        ]
+
+
+def run_apart(
+    function: Callable, args: tuple, cwd: str, env: dict, output: Path
+):
+    """Run a function with files as its output; the last line of a process."""
+    for name, suffix, number in (('stdout', 'out', 1), ('stderr', 'err', 2)):
+        with open(output.with_suffix(f'.{suffix}'), 'wb') as file:
+            os.dup2(file.fileno(), number)
+        setattr(sys, name, os.fdopen(number, 'w', buffering=1, closefd=False))
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    try:
+        function(*args)
+    except SystemExit:
+        raise
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
