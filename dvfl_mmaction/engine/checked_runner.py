@@ -7,6 +7,7 @@ from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import (
     EpochBasedTrainLoop,
     Runner,
@@ -28,6 +29,7 @@ from .config_checks import (
     check_several_labels,
     check_training_views,
 )
+from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
 from .options import (
     apply_num_classes,
     apply_num_workers,
@@ -48,7 +50,8 @@ class CheckedRunner(Runner):
     in the config). Blending takes the number of classes from the head, and
     ``test_views`` sets the clips and crops of testing. An uncaught
     :class:`UserError` ends the program with one line instead of a
-    traceback. On a CPU, freed memory is kept for the next iteration.
+    traceback. On a CPU, freed memory is kept for the next iteration. Logged
+    tensors stay on the device until the logger's interval.
     Checkpoints contain plain values only: torch loads them without an
     allow-list, and MMEngine's own runner resumes from them. Training and
     testing are MMEngine's.
@@ -74,6 +77,19 @@ class CheckedRunner(Runner):
         if get_device() == 'cuda':
             apply_pinned_memory(cfg)
         return super().from_cfg(cfg)
+
+    def build_message_hub(self, message_hub=None):
+        """Build a hub that reads logged tensors at the logger's interval."""
+        settings = dict(message_hub or {})
+        settings.setdefault('name', self.experiment_name)
+        return DeferredMessageHub.get_instance(**settings)
+
+    def build_optim_wrapper(self, optim_wrapper):
+        wrapper = super().build_optim_wrapper(optim_wrapper)
+        several = isinstance(wrapper, OptimWrapperDict)
+        for part in wrapper.values() if several else [wrapper]:
+            defer_gradient_norm(part)
+        return wrapper
 
     def build_train_loop(self, loop):
         loop = super().build_train_loop(loop)
