@@ -1,5 +1,6 @@
 """MMEngine's runner, with early checks and one-line errors."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmaction.registry import RUNNERS
@@ -29,6 +30,7 @@ from .config_checks import (
     check_several_labels,
     check_training_views,
 )
+from .cuda_numerics import check_tf32, fix_workspace, tf32_products
 from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
 from .options import (
     apply_num_classes,
@@ -65,6 +67,8 @@ class CheckedRunner(Runner):
         check_colors(cfg)
         check_schedule(cfg)
         check_training_views(cfg)
+        check_tf32(cfg)
+        fix_workspace(cfg)
         apply_num_classes(cfg)
         check_several_labels(cfg)
         apply_num_workers(cfg)
@@ -151,10 +155,16 @@ class CheckedRunner(Runner):
         """Train; KeyboardInterrupt says how to resume."""
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
         try:
-            with run_repairs:
+            with self._settings_of_a_run():
                 return super().train()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._resume_hint()) from None
+
+    @contextmanager
+    def _settings_of_a_run(self):
+        """What is replaced or set while training or testing."""
+        with run_repairs, tf32_products(self.cfg.get('tf32')):
+            yield
 
     def _resume_hint(self) -> str:
         """How to continue an interrupted training."""
@@ -192,12 +202,12 @@ class CheckedRunner(Runner):
         hooks = self._hooks
         self._hooks = [h for h in hooks if not isinstance(h, CheckpointHook)]
         try:
-            with run_repairs:
+            with self._settings_of_a_run():
                 return super().val()
         finally:
             self._hooks = hooks
 
     def test(self):
         check_data(self.cfg, ('test_dataloader',))
-        with run_repairs:
+        with self._settings_of_a_run():
             return super().test()
