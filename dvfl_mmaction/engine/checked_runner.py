@@ -32,6 +32,7 @@ from .config_checks import (
 )
 from .cuda_numerics import check_tf32, fix_workspace, tf32_products
 from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
+from .lost_batches import name_lost_clips
 from .options import (
     apply_num_classes,
     apply_num_workers,
@@ -162,8 +163,9 @@ class CheckedRunner(Runner):
 
     @contextmanager
     def _settings_of_a_run(self):
-        """What is replaced or set while training or testing."""
-        with run_repairs, tf32_products(self.cfg.get('tf32')):
+        """What is replaced, set and explained in a training or a test."""
+        tf32 = self.cfg.get('tf32')
+        with run_repairs, tf32_products(tf32), name_lost_clips(self):
             yield
 
     def _resume_hint(self) -> str:
