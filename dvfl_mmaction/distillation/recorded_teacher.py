@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..models.data_preprocessor import to_device
 from ..project_paths import localize_command
 from .fingerprint import check_fingerprints, fingerprint
 from .logit_recording import LogitRecording
@@ -276,4 +277,4 @@ class RecordedTeacher(Teacher):
             inputs: The student's clips; only their device is used.
         """
         logits = np.ascontiguousarray(self.recorded.read())
-        return torch.from_numpy(logits).to(inputs.device)
+        return to_device(torch.from_numpy(logits), inputs.device)

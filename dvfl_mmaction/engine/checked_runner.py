@@ -1,5 +1,6 @@
 """MMEngine's runner, with early checks and one-line errors."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmaction.registry import RUNNERS
@@ -7,6 +8,7 @@ from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import (
     EpochBasedTrainLoop,
     Runner,
@@ -28,6 +30,9 @@ from .config_checks import (
     check_several_labels,
     check_training_views,
 )
+from .cuda_numerics import check_tf32, fix_workspace, tf32_products
+from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
+from .lost_batches import name_lost_clips
 from .options import (
     apply_num_classes,
     apply_num_workers,
@@ -48,7 +53,8 @@ class CheckedRunner(Runner):
     in the config). Blending takes the number of classes from the head, and
     ``test_views`` sets the clips and crops of testing. An uncaught
     :class:`UserError` ends the program with one line instead of a
-    traceback. On a CPU, freed memory is kept for the next iteration.
+    traceback. On a CPU, freed memory is kept for the next iteration. Logged
+    tensors stay on the device until the logger's interval.
     Checkpoints contain plain values only: torch loads them without an
     allow-list, and MMEngine's own runner resumes from them. Training and
     testing are MMEngine's.
@@ -62,6 +68,8 @@ class CheckedRunner(Runner):
         check_colors(cfg)
         check_schedule(cfg)
         check_training_views(cfg)
+        check_tf32(cfg)
+        fix_workspace(cfg)
         apply_num_classes(cfg)
         check_several_labels(cfg)
         apply_num_workers(cfg)
@@ -74,6 +82,19 @@ class CheckedRunner(Runner):
         if get_device() == 'cuda':
             apply_pinned_memory(cfg)
         return super().from_cfg(cfg)
+
+    def build_message_hub(self, message_hub=None):
+        """Build a hub that reads logged tensors at the logger's interval."""
+        settings = dict(message_hub or {})
+        settings.setdefault('name', self.experiment_name)
+        return DeferredMessageHub.get_instance(**settings)
+
+    def build_optim_wrapper(self, optim_wrapper):
+        wrapper = super().build_optim_wrapper(optim_wrapper)
+        several = isinstance(wrapper, OptimWrapperDict)
+        for part in wrapper.values() if several else [wrapper]:
+            defer_gradient_norm(part)
+        return wrapper
 
     def build_train_loop(self, loop):
         loop = super().build_train_loop(loop)
@@ -135,10 +156,17 @@ class CheckedRunner(Runner):
         """Train; KeyboardInterrupt says how to resume."""
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
         try:
-            with run_repairs:
+            with self._settings_of_a_run():
                 return super().train()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._resume_hint()) from None
+
+    @contextmanager
+    def _settings_of_a_run(self):
+        """What is replaced, set and explained in a training or a test."""
+        tf32 = self.cfg.get('tf32')
+        with run_repairs, tf32_products(tf32), name_lost_clips(self):
+            yield
 
     def _resume_hint(self) -> str:
         """How to continue an interrupted training."""
@@ -176,12 +204,12 @@ class CheckedRunner(Runner):
         hooks = self._hooks
         self._hooks = [h for h in hooks if not isinstance(h, CheckpointHook)]
         try:
-            with run_repairs:
+            with self._settings_of_a_run():
                 return super().val()
         finally:
             self._hooks = hooks
 
     def test(self):
         check_data(self.cfg, ('test_dataloader',))
-        with run_repairs:
+        with self._settings_of_a_run():
             return super().test()

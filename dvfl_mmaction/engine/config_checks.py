@@ -22,6 +22,7 @@ TOOL_KEYS = {
     'activation_checkpointing',
     'efficient_conv_bn_eval',
     'compile',
+    'tf32',
 }
 
 

@@ -5,7 +5,11 @@ from collections.abc import Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from mmaction.models.data_preprocessors import ActionDataPreprocessor
-from mmaction.models.utils import RandomBatchAugment
+from mmaction.models.utils import (
+    CutmixBlending,
+    MixupBlending,
+    RandomBatchAugment,
+)
 from mmaction.registry import MODELS
 from mmengine.model import stack_batch
 from mmengine.structures import BaseDataElement
@@ -63,12 +67,45 @@ class ClipDataPreprocessor(ActionDataPreprocessor):
         return clips, data_samples
 
 
+class Mixup(MixupBlending):
+    """``MixupBlending`` with its indices on the device.
+
+    MMAction2 indexes with a tensor of the host, for which PyTorch waits.
+    """
+
+    def do_blending(self, imgs: Tensor, label: Tensor) -> tuple:
+        """Blend clips, (B, …), and soft labels, (B, K)."""
+        ratio = self.beta.sample()
+        other = to_device(torch.randperm(len(imgs)), imgs.device)
+        return (
+            ratio * imgs + (1 - ratio) * imgs[other, :],
+            ratio * label + (1 - ratio) * label[other, :],
+        )
+
+
+class Cutmix(CutmixBlending):
+    """``CutmixBlending`` with its indices on the device."""
+
+    def do_blending(self, imgs: Tensor, label: Tensor) -> tuple:
+        """Blend clips, (B, …, H, W), in place, and soft labels, (B, K)."""
+        other = to_device(torch.randperm(len(imgs)), imgs.device)
+        ratio = self.beta.sample()
+        left, top, right, bottom = self.rand_bbox(imgs.shape, ratio)
+        box = (..., slice(top, bottom), slice(left, right))
+        imgs[(slice(None), *box)] = imgs[(other, *box)]
+        height, width = imgs.shape[-2:]
+        area = 1.0 * (right - left) * (bottom - top)
+        ratio = 1 - area / (width * height)
+        return imgs, ratio * label + (1 - ratio) * label[other, :]
+
+
 @MODELS.register_module()
 class MixupOrCutmix(RandomBatchAugment):
     """Mixup or CutMix per batch, each with probability 1/2.
 
     MMAction2's ``RandomBatchAugment`` of its ``MixupBlending`` and
-    ``CutmixBlending``. The number of classes is set once and outside a
+    ``CutmixBlending``, with the same draws and results; the host does not
+    wait for the device. The number of classes is set once and outside a
     list, so that a derived config can change it.
 
     Args:
@@ -87,20 +124,11 @@ class MixupOrCutmix(RandomBatchAugment):
         mixup_alpha: float = 0.8,
         cutmix_alpha: float = 1.0,
     ):
-        super().__init__(
-            [
-                dict(
-                    type='MixupBlending',
-                    num_classes=num_classes,
-                    alpha=mixup_alpha,
-                ),
-                dict(
-                    type='CutmixBlending',
-                    num_classes=num_classes,
-                    alpha=cutmix_alpha,
-                ),
-            ]
-        )
+        super().__init__([dict(type='MixupBlending', num_classes=num_classes)])
+        self.augments = [
+            Mixup(num_classes, mixup_alpha),
+            Cutmix(num_classes, cutmix_alpha),
+        ]
 
     def __call__(self, imgs: Tensor, batch_data_samples: list, **kwargs):
         """Blend a batch; the labels become soft.

@@ -3,6 +3,8 @@
 Under :func:`fake_cuda` tensors have a device and a shape and no content. An
 operation on tensors of two devices raises, and so does reading a value of
 a device tensor on the host (``.item()``, ``float()``, ``if tensor:``).
+Under :class:`Waits` such reads, and copies that the host waits for, are
+counted.
 """
 
 import copy
@@ -17,6 +19,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.distributions import Beta
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = torch.device('cuda:0')
 aten = torch.ops.aten
@@ -62,6 +65,41 @@ def index(tensor: Tensor, keys) -> Tensor:
             continue
         dim += 1
     return tensor
+
+
+class Waits(TorchDispatchMode):
+    """Counts what the host waits for the device for, under fake_cuda.
+
+    Attributes:
+        found: Names of operations, in order: ``read`` of a scalar, ``copy``
+            to the host or, unless ``non_blocking``, from it, ``index`` of a
+            device tensor by a host tensor.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is aten._local_scalar_dense.default and on_device(args[0]):
+            self.found.append('read')
+            return 0
+        if function is aten._to_copy.default:
+            source, target = args[0], kwargs.get('device')
+            if target is not None and on_device(source) != (
+                torch.device(target).type == 'cuda'
+            ):
+                if on_device(source):
+                    self.found.append('copy')
+                    with unset_fake_temporarily():  # values to read
+                        return torch.zeros(source.shape, dtype=source.dtype)
+                if not kwargs.get('non_blocking'):
+                    self.found.append('copy')
+        if function is aten.index.Tensor and on_device(args[0]):
+            hosts = [k for k in args[1] if k is not None and not on_device(k)]
+            self.found += ['index'] * len(hosts)
+        return function(*args, **kwargs)
 
 
 @contextmanager

@@ -190,3 +190,30 @@ def test_blending_without_a_number_of_classes_is_refused():
     with pytest.raises(UserError, match='no num_classes; train with .*Check'):
         model(batch_of(clips, [None, None]), training=True)
     model(batch_of(clips, [None, None]), training=False)
+
+
+def test_blending_equals_mmactions():
+    settings = dict(num_classes=4)
+    theirs = MODELS.build(
+        dict(
+            type='RandomBatchAugment',
+            augments=[
+                dict(type='MixupBlending', alpha=0.8, **settings),
+                dict(type='CutmixBlending', alpha=1.0, **settings),
+            ],
+        )
+    )
+    ours = MODELS.build(dict(type='MixupOrCutmix', **settings))
+    clips = torch.rand(4, 1, 3, 2, 16, 16)
+    blended = []
+    for blend in (ours, theirs):
+        for seed in range(6):
+            np.random.seed(seed)
+            torch.manual_seed(seed)
+            samples = [ActionDataSample().set_gt_label(i) for i in range(4)]
+            images, samples = blend(clips.clone(), samples)
+            labels = torch.stack([sample.gt_label for sample in samples])
+            blended.append((images, labels))
+    for one, other in zip(blended[:6], blended[6:], strict=True):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+        assert not torch.equal(one[0], clips)

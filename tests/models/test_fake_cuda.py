@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from fake_cuda import DEVICE, fake_cuda, to_fake_cuda
-from mmaction.registry import MODELS
+from fake_cuda import DEVICE, Waits, fake_cuda, to_fake_cuda
+from mmaction.registry import MODELS, RUNNERS
 from mmaction.structures import ActionDataSample
-from small_recipe import NUM_CLASSES, recognizer
+from small_recipe import NUM_CLASSES, recipe, recognizer, write_dataset
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
 CHANGES = (
@@ -15,6 +15,7 @@ CHANGES = (
     (),
     (('brightness', 0.8), ('hue', 0.0), ('saturation', 1.1)),
 )
+LOGGED = ('loss', 'loss_kd', 'loss_cls', 'teacher_agreement', 'grad_norm')
 
 
 def student(**kwargs):
@@ -59,13 +60,64 @@ def test_a_step_stays_on_the_device_without_waiting(seed):
     with fake_cuda() as mode:
         model = to_fake_cuda(model, mode).train()
         model.teacher.use_model(to_fake_cuda(teacher, mode))
-        data, losses = losses_of(model, batch())
+        with Waits() as waits:
+            data, losses = losses_of(model, batch())
+        assert waits.found == []
         assert data['inputs'].device == DEVICE
         names = {'loss_kd', 'loss_cls', 'teacher_entropy'}
         assert names <= set(losses)
         assert {value.device for value in losses.values()} == {DEVICE}
         loss, _ = model.parse_losses(losses)
         assert loss.device == DEVICE
+
+
+def train_step(runner, model, iteration):
+    """An iteration of ``StreamTrainLoop``, apart from the gradients' values.
+
+    A build for CPUs cannot compute gradients of tensors of another device.
+    """
+    runner.train_loop._iter = iteration
+    loop = dict(batch_idx=iteration, data_batch=batch())
+    runner.call_hook('before_train_iter', **loop)
+    _, losses = losses_of(model, loop['data_batch'])
+    _, outputs = model.parse_losses(losses)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    runner.optim_wrapper.step()
+    runner.optim_wrapper.zero_grad()
+    runner.call_hook('after_train_iter', outputs=outputs, **loop)
+
+
+def test_iterations_wait_for_the_device_at_the_loggers_interval_only(tmp_path):
+    config = recipe(
+        recognizer(), write_dataset(tmp_path / 'clips'), tmp_path / 'work'
+    )
+    config['default_hooks']['logger'] = dict(type='LoggerHook', interval=2)
+    config['train_dataloader']['batch_size'] = 1
+    runner = RUNNERS.build(config)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    model, teacher = student()
+    waits = []
+    with fake_cuda() as mode:
+        model = to_fake_cuda(model, mode).train()
+        model.teacher.use_model(to_fake_cuda(teacher, mode))
+        wrapper = dict(
+            optimizer=dict(type='SGD', lr=0.1, momentum=0.9, nesterov=True),
+            clip_grad=dict(max_norm=5.0),
+        )
+        runner.model = model
+        runner.optim_wrapper = runner.build_optim_wrapper(wrapper)
+        runner.call_hook('before_run')
+        runner.call_hook('before_train')
+        runner.call_hook('before_train_epoch')
+        for iteration in range(4):
+            with Waits() as step:
+                train_step(runner, model, iteration)
+            waits.append(step.found)
+    # The logger reads all scalars in one copy.
+    assert waits == [[], ['copy'], [], ['copy']]
+    history = runner.message_hub.log_scalars
+    assert {len(history[f'train/{name}'].data[0]) for name in LOGGED} == {4}
 
 
 def test_a_teacher_on_another_device_is_found():
@@ -80,3 +132,11 @@ def test_a_teacher_on_another_device_is_found():
 def test_a_wait_for_the_device_is_found():
     with fake_cuda(), pytest.raises(DataDependentOutputException):
         torch.ones(1, device=DEVICE).item()
+    with fake_cuda(), Waits() as waits:
+        tensor = torch.ones(2, device=DEVICE)
+        tensor[0].item()
+        tensor.cpu()
+        torch.ones(2).to(DEVICE)
+        torch.ones(2).to(DEVICE, non_blocking=True)
+        tensor[torch.tensor([1])]
+    assert waits.found == ['read', 'copy', 'copy', 'index']
