@@ -13,6 +13,7 @@ LABEL = re.compile(r'[0-9]{1,9}')
 CONTROL = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')
 # A label at the end of a line, and what separates it.
 SEPARATED = re.compile(r'\S(\s*[,;|:]|\s)\s*"?[0-9]{1,9}"?$')
+NEGATIVE = re.compile(r'[\s,;|:](-[0-9]+)"?$')
 # The common line, which needs no further check: most of a long list's time.
 PLAIN = re.compile(r'([^\\"\'\t,;|]+\.(?:mp4|avi|webm|mkv)) ([0-9]{1,9})')
 # What follows the file name of a video, within a name.
@@ -207,6 +208,12 @@ def check_name(name: str, delimiter: str):
 
 def without_label(line: str, delimiter: str) -> str:
     """Describe a line that does not end with the delimiter and a label."""
+    negative = NEGATIVE.search(line)
+    if negative:
+        return (
+            f'has the label {negative[1]}; labels count from 0; leave out '
+            'clips without a label'
+        )
     found = SEPARATED.search(line)
     found = found and (found[1].strip() or found[1])
     if found and found != delimiter:
