@@ -65,9 +65,7 @@ class TeacherAccuracyHook(Hook):
 
 
 @torch.no_grad()
-def count_hits(
-    student, dataloader, num_clips: int
-) -> tuple[int, int, float]:
+def count_hits(student, dataloader, num_clips: int) -> tuple[int, int, float]:
     """Count correct predictions of the teacher on at most ``num_clips``.
 
     Unreadable clips are skipped. With several labels per clip, each of them
