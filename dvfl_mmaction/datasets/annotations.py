@@ -7,12 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import write_whole
+from ..files import kind_of_special_file, write_whole
 
 LABEL = re.compile(r'[0-9]{1,9}')
-CONTROL = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')
+CONTROL = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]')
 # A label at the end of a line, and what separates it.
 SEPARATED = re.compile(r'\S(\s*[,;|:]|\s)\s*"?[0-9]{1,9}"?$')
+NEGATIVE = re.compile(r'[\s,;|:](-[0-9]+)"?$')
 # The common line, which needs no further check: most of a long list's time.
 PLAIN = re.compile(r'([^\\"\'\t,;|]+\.(?:mp4|avi|webm|mkv)) ([0-9]{1,9})')
 # What follows the file name of a video, within a name.
@@ -67,7 +68,8 @@ def read_annotations(
     if not delimiter or not isinstance(delimiter, str):
         raise UserError(
             f'delimiter is {delimiter!r}; wanted: the text between path and '
-            "label; give, for example, ' ' or ','"
+            "label; give, for example, ' ' or ',' in the config "
+            '(--cfg-options splits at a comma)'
         )
     try:
         status = os.stat(path)
@@ -118,6 +120,10 @@ def read_text(path: Path) -> str:
         UserError: If it is not UTF-8 or has control characters, such as
             NUL; with the line.
     """
+    if kind := kind_of_special_file(path):
+        raise UserError(
+            f'{path} is not a list of clips: it is a {kind}; give a text file'
+        )
     content = path.read_bytes()
     try:
         text = content.decode('utf-8-sig')
@@ -129,6 +135,8 @@ def read_text(path: Path) -> str:
             '"path label" per clip'
         ) from None
     text = text.replace('\r\n', '\n').replace('\r', '\n')
+    # A list that was joined from others has their marks at its lines.
+    text = text.removeprefix('\ufeff').replace('\n\ufeff', '\n')
     found = CONTROL.search(text)
     if found:
         line = text.count('\n', 0, found.start()) + 1
@@ -207,6 +215,12 @@ def check_name(name: str, delimiter: str):
 
 def without_label(line: str, delimiter: str) -> str:
     """Describe a line that does not end with the delimiter and a label."""
+    negative = NEGATIVE.search(line)
+    if negative:
+        return (
+            f'has the label {negative[1]}; labels count from 0; leave out '
+            'clips without a label'
+        )
     found = SEPARATED.search(line)
     found = found and (found[1].strip() or found[1])
     if found and found != delimiter:

@@ -36,8 +36,10 @@ class ClipDataset(VideoDataset):
     of (file, reason). ``BrokenClipsHook`` collects and reports them.
 
     With ``StreamSampler``, all random draws of the pipeline come from
-    (seed, epoch, sample). With another sampler they come from the global
-    generators, as in MMAction2.
+    (seed, epoch, sample), also within MMEngine's ``ConcatDataset``,
+    ``RepeatDataset`` and ``ClassBalancedDataset``; ``sample`` is then the
+    index in the outermost one. With another sampler, or another wrapper,
+    they come from the global generators, as in MMAction2.
 
     Lists are read by :func:`read_annotations`: MMAction2's format, with an
     optional header; names may contain spaces. Arguments are those of

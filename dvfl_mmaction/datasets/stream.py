@@ -1,9 +1,10 @@
 """Random draws that depend only on seed, epoch and sample."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from itertools import cycle, islice
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -18,21 +19,70 @@ class StreamIndex(int):
 
     It is an ``int`` otherwise. It reaches the worker with the batch; an
     epoch set on the data set would stay in the main process.
+
+    MMEngine's ``ConcatDataset`` and ``RepeatDataset`` compute the index
+    within the wrapped data set with ``-`` and ``%``. The result keeps the
+    stream, and the repeats of a clip draw differently.
+
+    Attributes:
+        seed, epoch: As given.
+        sample: The index within the outermost data set.
     """
 
-    def __new__(cls, index: int, seed: int, epoch: int):
+    def __new__(
+        cls, index: int, seed: int, epoch: int, sample: int | None = None
+    ):
         self = super().__new__(cls, index)
         self.seed, self.epoch = seed, epoch
+        self.sample = int(index if sample is None else sample)
         return self
 
     def __getnewargs__(self):
-        return int(self), self.seed, self.epoch
+        return int(self), self.seed, self.epoch, self.sample
+
+    def within(self, index: int) -> 'StreamIndex':
+        """The same sample under its index in a wrapped data set."""
+        if not isinstance(index, Integral):
+            return index
+        return StreamIndex(index, self.seed, self.epoch, self.sample)
+
+    def __sub__(self, other: int) -> 'StreamIndex':
+        return self.within(int(self) - other)
+
+    def __mod__(self, other: int) -> 'StreamIndex':
+        return self.within(int(self) % other)
 
     def generator(self, *purpose: int) -> np.random.Generator:
         """A generator for this sample, this epoch and one ``purpose``."""
         return np.random.default_rng(
-            [self.seed, self.epoch, int(self), *purpose]
+            [self.seed, self.epoch, self.sample, *purpose]
         )
+
+
+class StreamIndices(list):
+    """A list of indices; a ``StreamIndex`` gives one that keeps the stream."""
+
+    def __getitem__(self, position):
+        index = super().__getitem__(position)
+        if isinstance(position, StreamIndex):
+            return position.within(index)
+        return index
+
+
+def keep_stream(dataset):
+    """Have ``ClassBalancedDataset``, which looks indices up, keep the stream.
+
+    Args:
+        dataset: Any data set. Those that it wraps are changed too.
+    """
+    wrapped = getattr(dataset, '__dict__', {})
+    indices = wrapped.get('repeat_indices')
+    if isinstance(indices, list):
+        dataset.repeat_indices = StreamIndices(indices)
+    parts = [wrapped.get('dataset'), wrapped.get('_dataset')]
+    for part in [*parts, *(wrapped.get('datasets') or ())]:
+        if part is not None:
+            keep_stream(part)
 
 
 @DATA_SAMPLERS.register_module()
@@ -49,6 +99,10 @@ class StreamSampler(DefaultSampler):
     """
 
     skip = 0
+
+    def __init__(self, dataset: Sized, *args, **kwargs):
+        super().__init__(dataset, *args, **kwargs)
+        keep_stream(dataset)
 
     def __iter__(self) -> Iterator[StreamIndex]:
         order = list(range(len(self.dataset)))

@@ -15,6 +15,7 @@ MAGIC = b'DVFLREC1'
 ALIGNMENT = 4096  # bytes; the first record starts at a multiple of it
 RECORD = struct.Struct('<II')  # checksum, rows
 DTYPES = ('float16', 'float32')
+MAX_COUNT = 1 << 24  # of classes, or of clips per batch
 
 
 class LogitRecording:
@@ -168,9 +169,10 @@ class LogitRecording:
             UserError: If it contradicts the header of the file.
         """
         offset = self._start + iteration * self._size
-        record = os.pread(self._descriptor, self._size, offset)
-        if len(record) < RECORD.size:
+        held = os.fstat(self._descriptor).st_size - offset
+        if held < RECORD.size:  # a damaged header may name any size
             return None
+        record = os.pread(self._descriptor, min(self._size, held), offset)
         checksum, count = RECORD.unpack_from(record)
         content = record[RECORD.size :][: count * self._row.itemsize]
         if not count or zlib.crc32(content) != checksum:
@@ -225,7 +227,7 @@ def check_header(about: dict):
     if top_k is not None:
         counts.append(top_k)
     sound = (
-        all(type(count) is int and count > 0 for count in counts)
+        all(type(count) is int and 0 < count <= MAX_COUNT for count in counts)
         and (top_k is None or top_k < about['num_classes'])
         and (top_k is None or (is_number(temperature) and temperature > 0))
         and about['dtype'] in DTYPES

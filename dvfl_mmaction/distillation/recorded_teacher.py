@@ -232,6 +232,11 @@ class RecordedTeacher(Teacher):
     def build(self, student: nn.Module):
         """Check that the recording exists."""
         folder = self.recorded.folder
+        if folder.is_file():
+            raise UserError(
+                f'teacher.path {folder} is a file; give the folder of a '
+                f'recording, which holds {self.recorded.file(0).name}'
+            )
         if not self.recorded.file(0).is_file():
             command = localize_command('python tools/record_teacher.py CONFIG')
             raise UserError(
@@ -242,6 +247,7 @@ class RecordedTeacher(Teacher):
     def begin_training(self, student: nn.Module, runner: Runner):
         """Check that the recording is of this training, and open it."""
         first = LogitRecording.open(self.recorded.file(0))
+        first.read(0)  # damage is reported before differences it causes
         first.close()
         check_training(
             describe_training(student, runner),

@@ -47,7 +47,7 @@ class TeacherAccuracyHook(Hook):
             runner.logger.info(f'{student.teacher.name}: not tested')
             return
         with preserve_rng_state():
-            hits, total = count_hits(
+            hits, total, chance = count_hits(
                 student, runner.val_loop.dataloader, self.num_clips
             )
         if not total:
@@ -56,7 +56,7 @@ class TeacherAccuracyHook(Hook):
         runner.logger.info(
             f'teacher: top-1 {hits / total:.1%} on {total} validation clips'
         )
-        if chance_reaches(hits, total, 1 / num_classes) > 0.01:
+        if chance_reaches(hits, total, chance) > 0.01:
             runner.logger.warning(
                 f'the teacher is at chance: {hits} of {total} clips correct '
                 f'with {num_classes} classes; check its checkpoint, the '
@@ -65,19 +65,21 @@ class TeacherAccuracyHook(Hook):
 
 
 @torch.no_grad()
-def count_hits(student, dataloader, num_clips: int) -> tuple[int, int]:
+def count_hits(student, dataloader, num_clips: int) -> tuple[int, int, float]:
     """Count correct predictions of the teacher on at most ``num_clips``.
 
-    Unreadable clips are skipped.
+    Unreadable clips are skipped. With several labels per clip, each of them
+    is correct.
 
     Returns:
-        Numbers of correctly classified clips and of all tested clips.
+        Numbers of correctly classified clips and of all tested clips, and
+        the mean share of the classes that are correct, in [0, 1].
     """
     dataset = dataloader.dataset
     wanted = min(num_clips, len(dataset))
     picks = [i * len(dataset) // wanted for i in range(wanted)]
     size = dataloader.batch_size or 1
-    hits = total = 0
+    hits = total = correct = 0
     for start in range(0, wanted, size):
         clips = [dataset[i] for i in picks[start:][:size]]
         clips = [c for c in clips if not c['data_samples'].get('broken')]
@@ -95,9 +97,11 @@ def count_hits(student, dataloader, num_clips: int) -> tuple[int, int]:
             scores.argmax(-1).tolist(), samples, strict=True
         ):
             label = sample.gt_label.flatten()
-            one = label.numel() == 1  # otherwise zeros and ones, (K,)
-            hits += int(label == best if one else label[best] > 0)
-    return hits, total
+            if label.numel() == 1:
+                label = torch.eye(scores.shape[-1])[int(label)]
+            hits += int(label[best] > 0)  # zeros and ones, (K,)
+            correct += int(label.sum()) / len(label)
+    return hits, total, correct / max(total, 1)
 
 
 def chance_reaches(hits: int, total: int, probability: float) -> float:

@@ -1,5 +1,7 @@
 """Lists of clips are written and read; mistakes in them are errors."""
 
+import os
+
 import pytest
 
 from dvfl_mmaction.datasets.annotations import (
@@ -18,6 +20,20 @@ def test_names_labels_and_header_survive_a_file(tmp_path):
     write_annotations(tmp_path / 'list.txt', annotations)
     assert read_annotations(tmp_path / 'list.txt') == annotations
     assert [p.name for p in tmp_path.iterdir()] == ['list.txt']
+
+
+def test_byte_order_marks_of_joined_lists_are_skipped(tmp_path):
+    part = b'\xef\xbb\xbf"a, b.mp4",0\r\n'
+    (tmp_path / 'list.txt').write_bytes(part + part)
+    read = read_annotations(tmp_path / 'list.txt', delimiter=',')
+    assert read.clips == [('a, b.mp4', 0)] * 2
+
+
+def test_a_pipe_or_device_is_no_list(tmp_path):
+    os.mkfifo(tmp_path / 'list.txt')
+    for path in (tmp_path / 'list.txt', '/dev/zero'):
+        with pytest.raises(UserError, match='pipe|device'):
+            read_annotations(path)
 
 
 def test_a_list_without_header_is_mmaction2s(tmp_path):
@@ -106,7 +122,11 @@ def test_several_labels_are_read_and_written(tmp_path, text, layout):
         ('a.mp4 0,1', dict(multi_class=True), "looks separated by ','"),
         ('a.mp4 0,1', dict(delimiter=','), 'set multi_class=True'),
         ('a.mp4 1234567890123', {}, 'has no label'),
+        ('a.mp4 -1', {}, 'has the label -1; labels count from 0'),
+        ('a.mp4,-1', dict(delimiter=','), 'has the label -1'),
+        ('a.mp4 2 -1', dict(multi_class=True), 'has the label -1'),
         ('a\0.mp4 0', {}, 'control character'),
+        ('a.mp4 0\u2028b.mp4 1', {}, 'control character'),
         (b'caf\xe9.mp4 0', {}, 'not UTF-8'),
     ],
 )

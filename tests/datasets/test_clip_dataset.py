@@ -69,9 +69,9 @@ def mixed(tmp_path_factory):
     return folder, clips, {*broken, 'absent.mp4'}
 
 
-def epochs(folder, num_workers, num_epochs=2, seed=5, **kwargs):
+def epochs(folder, num_workers, num_epochs=2, seed=5, dataset=None, **kwargs):
     """What a loader gives, epoch by epoch."""
-    dataset = build(folder, **kwargs)
+    dataset = dataset or build(folder, **kwargs)
     loader = Runner.build_dataloader(
         dict(
             batch_size=3,
@@ -305,3 +305,45 @@ def test_rare_classes_are_repeated(whole, tmp_path):
     assert len(balanced) == 15 + 3
     labels = [int(sample['data_samples'].gt_label) for sample in balanced]
     assert labels == [0] * 3 + [1] * 3 + [0] * 12
+
+
+def wrapped(whole, tmp_path):
+    """MMEngine's data sets around ClipDataset, nested, with 24 samples."""
+    names = [n.split()[0] for n in (whole / 'list.txt').open()]
+    path = tmp_path / 'rare.txt'
+    write_annotations(
+        path, Annotations([(n, int(i == 3)) for i, n in enumerate(names[:4])])
+    )
+    clips = dict(
+        type='ClipDataset',
+        ann_file=str(path),
+        data_prefix=dict(video=str(whole)),
+        pipeline=RANDOM_PIPELINE,
+    )
+    # Class 1 has 1 of 4 clips: sqrt(4) = 2 repeats, class 0 ceil(1.15) = 2.
+    balanced = dict(
+        type='ClassBalancedDataset', oversample_thr=1.0, dataset=clips
+    )
+    repeated = dict(type='RepeatDataset', times=2, dataset=clips)
+    return DATASETS.build(
+        dict(type='ConcatDataset', datasets=[balanced, repeated, balanced])
+    )
+
+
+def test_wrapped_data_sets_keep_the_stream(whole, tmp_path):
+    alone = epochs(whole, 0, dataset=wrapped(whole, tmp_path))
+    random.seed(99)
+    np.random.seed(98)
+    assert same(alone, epochs(whole, 0, dataset=wrapped(whole, tmp_path)))
+    assert same(alone, epochs(whole, 2, dataset=wrapped(whole, tmp_path)))
+
+
+def test_repeats_of_a_clip_draw_differently(whole, tmp_path):
+    (epoch,) = epochs(whole, 0, 1, dataset=wrapped(whole, tmp_path))
+    clips = {}
+    for clip, index, *_ in epoch:
+        clips.setdefault(index, []).append(clip)
+    assert [len(c) for c in clips.values()] == [6] * 4
+    for repeats in clips.values():
+        for i, clip in enumerate(repeats):
+            assert not any(torch.equal(clip, o) for o in repeats[:i])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,8 @@ def test_a_file_that_is_not_a_recording_is_refused(tmp_path):
     [
         dict(num_classes=0),
         dict(num_classes=1 << 40),
+        dict(num_classes=1 << 40, top_k=2, temperature=1.0),
+        dict(rows=1 << 60),
         dict(num_classes=2.5),
         dict(rows=-1),
         dict(dtype='O'),
@@ -168,6 +171,21 @@ def test_a_class_beyond_the_headers_number_is_reported(tmp_path):
     recording = LogitRecording.open(path)
     with pytest.raises(UserError, match='its header names 3 classes'):
         recording.read(0)
+    recording.close()
+
+
+def test_no_more_is_read_than_the_file_holds(tmp_path):
+    path = tmp_path / 'rank_0.logits'
+    recording = LogitRecording.create(path, about())
+    recording.write(0, batch(0))
+    recording.close()
+    descriptor = os.open(path, os.O_RDONLY)
+    recording = LogitRecording(path, about(rows=1 << 24), descriptor, 4096)
+    tracemalloc.start()
+    recording.read(0)
+    assert recording.read(1 << 40) is None
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
     recording.close()
 
 

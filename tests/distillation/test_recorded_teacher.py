@@ -99,6 +99,25 @@ def test_a_folder_without_recording_is_reported(data, tmp_path):
         run(config)
 
 
+def test_a_file_in_place_of_the_folder_is_reported(data, tmp_path):
+    path = tmp_path / 'rank_0.logits'
+    path.touch()
+    config = distillation(data, tmp_path / 'work', recorded(path))
+    with pytest.raises(UserError, match='is a file; give the folder'):
+        run(config)
+
+
+def test_damage_is_reported_before_another_training(data, tmp_path):
+    header = dict(num_classes=NUM_CLASSES, rows=4, dtype='float32')
+    header |= dict(top_k=2, temperature=1.0, fingerprint={})
+    folder = tmp_path / 'recording'
+    recording = LogitRecording.create(folder / 'rank_0.logits', header)
+    recording.write(0, torch.eye(9)[-4:].numpy())
+    recording.close()
+    with pytest.raises(UserError, match='is damaged: it has logits of class'):
+        run(distillation(data, tmp_path, recorded(folder)))
+
+
 def test_recordings_need_the_hook(data, recordings, tmp_path):
     config = distillation(
         data, tmp_path, recorded(recordings.folder / 'float16')

@@ -68,6 +68,27 @@ def test_the_teachers_accuracy_is_logged(
     assert any('at chance' in r.message for r in warnings) == warned
 
 
+@pytest.mark.parametrize('labels, warned', [('0', False), ('0 1', True)])
+def test_chance_counts_all_labels_of_a_clip(
+    data, teacher, tmp_path, caplog, labels, warned
+):
+    # 6 of 8 right by chance: 0.004 with one of 4 classes, 0.14 with two.
+    names = [line.split()[0] for line in (data / 'list.txt').open()]
+    path = tmp_path / 'several.txt'
+    path.write_text(''.join(f'{name} {labels}\n' for name in names))
+    config = recipe(distiller(teacher), data, tmp_path)
+    config['val_dataloader']['dataset'].update(
+        ann_file=str(path), multi_class=True
+    )
+    runner = RUNNERS.build(config)
+    runner.logger.addHandler(caplog.handler)
+    runner._val_loop = runner.build_val_loop(runner._val_loop)
+    runner.model.teacher = Oracle([int(labels[-1])] * 8, wrong=(2, 5))
+    HOOKS.build(dict(type='TeacherAccuracyHook')).before_train(runner)
+    assert 'top-1 75.0% on 8 validation clips' in caplog.text
+    assert ('at chance' in caplog.text) == warned
+
+
 def test_the_hook_tests_the_real_teacher(data, teacher, tmp_path):
     config = recipe(distiller(teacher), data, tmp_path / 'work')
     config['default_hooks']['teacher'] = dict(type='TeacherAccuracyHook')

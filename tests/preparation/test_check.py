@@ -185,6 +185,32 @@ def test_a_truncated_journal_is_resumed(root, decoded):
     assert check_clips(root, workers=1).decoded == 0
 
 
+def test_a_journal_without_a_newer_fact_is_decoded_again(root, decoded):
+    check_clips(root, workers=1)
+    journal = root / 'check.jsonl'
+    entries = [json.loads(line) for line in journal.open()]
+    for entry in entries:
+        del entry['result']['stream']
+    journal.write_text('\n'.join(map(json.dumps, entries)))
+    assert check_clips(root, workers=1).decoded == 4
+    assert check_clips(root, workers=1).decoded == 0
+
+
+def test_lists_with_several_labels_keep_them(root):
+    several = '# split: 1\nx/a.avi 0 2\nempty.avi 1\nx/b c.avi 2\n'
+    (root / 'train.txt').write_text(several)
+    check_clips(root, workers=1)
+    checked = read_annotations(root / 'train_checked.txt', multi_class=True)
+    assert checked.clips == [('x/a.avi', [0, 2]), ('x/b c.avi', [2])]
+    assert checked.header['split'] == '1'
+
+
+def test_a_list_of_frame_folders_is_refused(root):
+    (root / 'train.txt').write_text('x/a 10 0\nx/b 20 1\n')
+    with pytest.raises(UserError, match='line 1: .* frame folders'):
+        check_clips(root, workers=1)
+
+
 @pytest.mark.parametrize(
     ('end', 'reason'),
     [(signal.SIGKILL, 'SIGKILL'), (3, 'exit code 3')],

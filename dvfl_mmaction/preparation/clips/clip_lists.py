@@ -42,7 +42,26 @@ def read_lists(root: Path, checked: bool = False) -> dict[Path, Annotations]:
             f'{root / VIDEOS} not found; put the clips that the lists of '
             f'{root} name in it'
         )
-    return {path: read_annotations(path) for path in paths}
+    return {path: read_list(path) for path in paths}
+
+
+def read_list(path: Path) -> Annotations:
+    """Read a list with one label per clip or, if not, with several.
+
+    Raises:
+        UserError: If it is neither. A list of frame folders is none: its
+            names have no suffix.
+    """
+    try:
+        return read_annotations(path)
+    except UserError as error:
+        try:
+            several = read_annotations(path, multi_class=True)
+        except UserError:
+            raise error from None
+        if not all(Path(name).suffix for name, _ in several.clips):
+            raise
+        return several
 
 
 def named_clips(lists: dict[Path, Annotations]) -> list[str]:
