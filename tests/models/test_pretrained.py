@@ -10,9 +10,9 @@ from released_outputs import DATA, draw_weights
 from small_recognizers import as_released, narrow
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.checkpoints.architecture import ARCHS
 from dvfl_mmaction.checkpoints.convert_file import convert_file
 from dvfl_mmaction.models import VideoFocalNet
-from dvfl_mmaction.models.video_focalnet import ARCHS
 
 ROOT = Path(__file__).parents[2]
 IMAGE_KEYS = json.loads(
