@@ -18,10 +18,13 @@ from ..compat import run_repairs
 from ..errors import UserError, print_user_errors
 from ..files import whole_file
 from ..malloc import keep_freed_memory
+from ..models import VideoFocalNet
+from ..models.pairing import check_parts
 from .config_checks import (
     check_batches,
     check_classes,
     check_colors,
+    check_constructor,
     check_data,
     check_keys,
     check_schedule,
@@ -60,6 +63,7 @@ class CheckedRunner(Runner):
         check_keys(cfg)
         check_classes(cfg)
         check_colors(cfg)
+        check_constructor(cfg)
         check_schedule(cfg)
         check_training_views(cfg)
         apply_num_classes(cfg)
@@ -74,6 +78,13 @@ class CheckedRunner(Runner):
         if get_device() == 'cuda':
             apply_pinned_memory(cfg)
         return super().from_cfg(cfg)
+
+    def build_model(self, model):
+        """Build the model, and check that its parts fit the backbone."""
+        model = super().build_model(model)
+        if isinstance(getattr(model, 'backbone', None), VideoFocalNet):
+            check_parts(model)
+        return model
 
     def build_train_loop(self, loop):
         loop = super().build_train_loop(loop)

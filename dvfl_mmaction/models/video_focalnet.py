@@ -15,6 +15,7 @@ from ..errors import UserError
 from .arguments import parse_arch, parse_out_indices, per_stage
 from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
+from .pairing import check_parts, initialising_model
 from .pretrained import load_pretrained
 
 # Positions that an MLP processes at a time on a CPU.
@@ -323,7 +324,15 @@ class VideoFocalNet(BaseModule):
             )
 
     def init_weights(self):
-        """Initialise, then load ``pretrained``."""
+        """Initialise, then load ``pretrained``.
+
+        Raises:
+            UserError: If the head, neck or preprocessor of the model that is
+                being initialised does not fit.
+        """
+        model = initialising_model(self)
+        if model is not None:
+            check_parts(model)
         if not self._is_init:
             super().init_weights()
             if self.pretrained:
