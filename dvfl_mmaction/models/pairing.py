@@ -3,6 +3,7 @@
 import sys
 
 from mmaction.models import heads
+from mmaction.models.necks import TPN
 from mmaction.models.recognizers import Recognizer2D, Recognizer3D
 from torch import nn
 
@@ -35,7 +36,7 @@ def check_parts(model: nn.Module):
     head = getattr(model, 'cls_head', None)
     neck = getattr(model, 'neck', None)
     if neck is not None:
-        check_neck(neck, backbone)
+        check_neck(neck, head, backbone)
     elif isinstance(head, heads.BaseHead):
         kind = type(head).__name__
         check_head_kind(kind, head, model, backbone)
@@ -54,8 +55,11 @@ def check_normalisation(preprocessor, backbone):
         )
 
 
-def check_neck(neck, backbone):
-    """Reject a neck of other inputs than the backbone's outputs."""
+def check_neck(neck, head, backbone):
+    """Reject a neck of other inputs than the backbone's outputs.
+
+    The head of a TPN needs the channels that TPN returns, 2048.
+    """
     wanted = getattr(neck, 'in_channels', None)
     returned = backbone.num_features
     if isinstance(wanted, list | tuple) and tuple(wanted) != returned:
@@ -66,6 +70,14 @@ def check_neck(neck, backbone):
             'neck (spatial_modulation_cfg), or change out_indices or arch of '
             'the backbone'
         )
+    if isinstance(neck, TPN) and isinstance(head, heads.BaseHead):
+        channels = neck.pyramid_fusion.conv.out_channels
+        if head.in_channels != channels:
+            raise UserError(
+                f'model.cls_head.in_channels is {head.in_channels} but the '
+                f'neck TPN returns {channels} channels, whatever its '
+                f'arguments; set model.cls_head.in_channels={channels}'
+            )
 
 
 def check_head_kind(kind: str, head, model, backbone):

@@ -71,6 +71,14 @@ REFUSED = {
         model(dict(type='TPNHead'), backbone=BOTH, neck=TPN),
         r'set model.neck.in_channels=\(8, 16\)',
     ),
+    'head of a neck': (
+        model(
+            dict(type='TPNHead'),
+            backbone=dict(BOTH, arch=dict(embed_dim=32, depths=(1, 1))),
+            neck=TPN,
+        ),
+        r'neck TPN returns 2048 .*; set model.cls_head.in_channels=2048',
+    ),
     'mean': (
         model(
             dict(type='I3DHead'),
