@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 from mmaction.registry import HOOKS
@@ -77,7 +78,11 @@ class BrokenClipsHook(Hook):
     ):
         reasons = self.reasons.setdefault(mode, {})
         met, new = self.met.setdefault(mode, {}), self.new.setdefault(mode, {})
-        for sample in data_batch['data_samples']:
+        # A training with several loaders has a batch of each.
+        batches = data_batch
+        if isinstance(data_batch, dict):
+            batches = [data_batch]
+        for sample in chain(*(batch['data_samples'] for batch in batches)):
             for name, reason in sample.metainfo.get('broken', ()):
                 met[name] = met.get(name, 0) + 1
                 if name not in reasons:
@@ -122,8 +127,9 @@ class BrokenClipsHook(Hook):
 
     def _check_share(self, runner, mode: str):
         broken = self.reasons[mode]
-        loader = getattr(runner, f'{mode}_loop').dataloader
-        clips = len(loader.dataset)
+        loop = getattr(runner, f'{mode}_loop')
+        loaders = getattr(loop, 'multi_loaders', [loop.dataloader])
+        clips = sum(len(loader.dataset) for loader in loaders)
         if len(broken) > self.max_share * clips:
             name, reason = next(iter(broken.items()))
             raise UserError(

@@ -20,10 +20,13 @@ from ..compat import run_repairs
 from ..errors import UserError, print_user_errors
 from ..files import whole_file
 from ..malloc import keep_freed_memory
+from ..models import VideoFocalNet
+from ..models.pairing import check_parts
 from .config_checks import (
     check_batches,
     check_classes,
     check_colors,
+    check_constructor,
     check_data,
     check_keys,
     check_schedule,
@@ -66,6 +69,7 @@ class CheckedRunner(Runner):
         check_keys(cfg)
         check_classes(cfg)
         check_colors(cfg)
+        check_constructor(cfg)
         check_schedule(cfg)
         check_training_views(cfg)
         check_tf32(cfg)
@@ -95,6 +99,13 @@ class CheckedRunner(Runner):
         for part in wrapper.values() if several else [wrapper]:
             defer_gradient_norm(part)
         return wrapper
+
+    def build_model(self, model):
+        """Build the model, and check that its parts fit the backbone."""
+        model = super().build_model(model)
+        if isinstance(getattr(model, 'backbone', None), VideoFocalNet):
+            check_parts(model)
+        return model
 
     def build_train_loop(self, loop):
         loop = super().build_train_loop(loop)

@@ -25,6 +25,12 @@ TOOL_KEYS = {
     'tf32',
 }
 
+# MMAction2's optimizer constructors that do not take Video-FocalNet.
+OTHER_CONSTRUCTORS = {
+    'TSMOptimWrapperConstructor': 'knows no LayerNorm',
+    'LearningRateDecayOptimizerConstructor': 'knows MViT and ViT only',
+}
+
 
 def check_keys(cfg: dict):
     """Reject likely misspellings of known top-level keys.
@@ -105,6 +111,26 @@ def check_schedule(cfg: dict):
                 'also shorten the warm-up: param_scheduler.0.end and '
                 'param_scheduler.1.begin)'
             )
+
+
+def check_constructor(cfg: dict):
+    """Reject MMAction2's optimizer constructors that need other layers.
+
+    Raises:
+        UserError: If there is one with this project's backbone.
+    """
+    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    constructor = (cfg.get('optim_wrapper') or {}).get('constructor')
+    if backbone.get('type') not in ('VideoFocalNet', 'VFLNetNano'):
+        return
+    if constructor in OTHER_CONSTRUCTORS:
+        raise UserError(
+            f'optim_wrapper.constructor is {constructor}, which '
+            f'{OTHER_CONSTRUCTORS[constructor]}; remove constructor and '
+            'paramwise_cfg, or, for a learning rate that falls towards the '
+            "stem, set constructor='LayerDecayOptimWrapperConstructor' and "
+            'paramwise_cfg=dict(_delete_=True, decay_rate=0.75)'
+        )
 
 
 def check_data(cfg: dict, loaders: Iterable[str]):

@@ -30,8 +30,12 @@ class MergedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def add_params(self, params, module, prefix='', **kwargs):
         super().add_params(params, module, prefix, **kwargs)
         if not prefix:  # all of the model has been added
+            self.adjust_groups(params, module)
             self._order = [p for group in params for p in group['params']]
             params[:] = merge_groups(params)
+
+    def adjust_groups(self, groups: list[dict], model: nn.Module):
+        """Change the options of the groups, one per parameter, in place."""
 
 
 def merge_groups(groups: list[dict]) -> list[dict]:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
-from ..checkpoints.architecture import ARCHS
 from ..errors import UserError
+from .arguments import parse_arch, parse_out_indices, per_stage
 from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
+from .pairing import check_parts, initialising_model
 from .pretrained import load_pretrained
 
 # Positions that an MLP processes at a time on a CPU.
@@ -152,14 +153,22 @@ class VideoFocalNet(BaseModule):
             memory and costs time.
         pretrained: A checkpoint to start from: a released 2-D or video
             file, or a recognizer's. From a deeper one each stage takes the
-            first blocks. The conversion of each weight is logged.
+            first blocks. A stem of another number of input channels is
+            averaged over them. The conversion of each weight is logged.
         init_cfg: MMEngine's. ``None`` is the papers' initialisation: linear
             layers from a truncated normal of standard deviation 0.02.
             ``[]`` keeps PyTorch's, which depends on the width of a layer.
+        in_channels: Channels of the input, >= 1: 3 for RGB, 2 per flow
+            field, one per heat map.
+
+    Attributes:
+        num_features: Channels of each output, in the order of out_indices;
+            ``in_channels`` of the head or neck that takes them.
 
     Raises:
         UserError: If an argument is out of range; in ``forward``, if a clip
-            is too small or its frames do not fill whole tubelets.
+            has other channels, is too small, or its frames do not fill whole
+            tubelets.
     """
 
     def __init__(
@@ -175,6 +184,7 @@ class VideoFocalNet(BaseModule):
         with_cp: bool = False,
         pretrained: str | None = None,
         init_cfg: dict | list | None = None,
+        in_channels: int = 3,
     ):
         if init_cfg is None:
             init_cfg = [
@@ -208,14 +218,20 @@ class VideoFocalNet(BaseModule):
                 f'frozen_stages is {frozen_stages}; give -1 (none) to {built}'
                 f' (the stem and all {built} stages)'
             )
+        if in_channels < 1:
+            raise UserError(
+                f'in_channels is {in_channels}; give 1 or more: 3 for RGB, 2 '
+                'per flow field, one per heat map'
+            )
         self.tubelet_size = tubelet_size
+        self.in_channels = in_channels
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.pretrained = pretrained
         # The stem shrinks by 4, each further stage by 2.
         self.min_size = 4 * 2 ** (num_stages - 1)
 
-        self.patch_embed = PatchEmbed(3, embed_dim, 4, tubelet_size)
+        self.patch_embed = PatchEmbed(in_channels, embed_dim, 4, tubelet_size)
         last = max(sum(depths) - 1, 1)
         rates = [drop_path_rate * i / last for i in range(sum(depths))]
         self.layers = nn.ModuleList()
@@ -236,24 +252,30 @@ class VideoFocalNet(BaseModule):
         }
         for i, name in self.norm_names.items():
             self.add_module(name, nn.LayerNorm(embed_dim * 2**i))
+        self.num_features = tuple(embed_dim * 2**i for i in self.out_indices)
         self._freeze_stages()
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Extract features.
 
         Args:
-            x: Clips, normalised RGB, (B, 3, T, H, W).
+            x: Normalised clips, (B, C_in, T, H, W), or single frames,
+                (B, C_in, H, W), each of them a clip of one frame.
 
         Returns:
             (B, C, T', H', W') with T' = T / tubelet_size; H' and W' are the
             height and width divided by 4, then by 2 per further stage,
-            floored each time. A tuple of them for several out_indices.
+            floored each time. (B, C, H', W') for single frames. Contiguous.
+            A tuple of them for several out_indices.
         """
-        self._check_clips(x)
+        single = x.dim() == 4
+        if single:
+            x = x.unsqueeze(2)  # (B, C_in, H, W) -> (B, C_in, 1, H, W)
+        self._check_clips(x, single)
         batch, _, frames = x.shape[:3]
         frames //= self.tubelet_size
         if self.tubelet_size == 1:
-            x = x.transpose(1, 2).flatten(0, 1)  # -> (B*T, 3, H, W)
+            x = x.transpose(1, 2).flatten(0, 1)  # -> (B*T, C_in, H, W)
         x = self.patch_embed(x)  # (B*T', H', W', C)
         outputs = []
         for i, stage in enumerate(self.layers):
@@ -262,18 +284,32 @@ class VideoFocalNet(BaseModule):
                 y = getattr(self, self.norm_names[i])(x)
                 # (B*T', H', W', C) -> (B, C, T', H', W')
                 y = y.unflatten(0, (batch, frames)).permute(0, 4, 1, 2, 3)
-                outputs.append(y)
+                y = y.clone(memory_format=torch.contiguous_format)
+                outputs.append(y.squeeze(2) if single else y)
             if stage.downsample is not None:
                 x = stage.downsample(x.permute(0, 3, 1, 2))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
-    def _check_clips(self, x: Tensor):
-        if x.dim() != 5 or x.shape[1] != 3:
+    def _check_clips(self, x: Tensor, single: bool):
+        if x.dim() != 5:
             raise UserError(
                 f'the input is {tuple(x.shape)}; Video-FocalNet takes clips '
-                '(batch, 3, frames, height, width); set format_shape="NCTHW"'
+                '(batch, channels, frames, height, width), or frames (batch, '
+                'channels, height, width); set format_shape="NCTHW" for '
+                'Recognizer3D, "NCHW" for Recognizer2D'
             )
-        frames, height, width = x.shape[2:]
+        channels, frames, height, width = x.shape[1:]
+        if channels != self.in_channels:
+            layout = '(batch, channels, frames, height, width)'
+            if single:
+                layout = '(batch, channels, height, width)'
+                x = x.squeeze(2)
+            raise UserError(
+                f'the input is {tuple(x.shape)}, {layout}, and has {channels} '
+                f'channels but the backbone takes {self.in_channels}; set '
+                f'model.backbone.in_channels={channels}, or change the '
+                'pipeline (FormatShape)'
+            )
         if min(height, width) < self.min_size:
             raise UserError(
                 f'clips are {height} x {width} pixels; a network of '
@@ -281,13 +317,22 @@ class VideoFocalNet(BaseModule):
                 'side; enlarge the crop'
             )
         if frames < 1 or frames % self.tubelet_size:
+            remedy = 'set tubelet_size=1' if single else 'change clip_len'
             raise UserError(
                 f'clips have {frames} frames; tubelet_size='
-                f'{self.tubelet_size} needs a multiple of it; change clip_len'
+                f'{self.tubelet_size} needs a multiple of it; {remedy}'
             )
 
     def init_weights(self):
-        """Initialise, then load ``pretrained``."""
+        """Initialise, then load ``pretrained``.
+
+        Raises:
+            UserError: If the head, neck or preprocessor of the model that is
+                being initialised does not fit.
+        """
+        model = initialising_model(self)
+        if model is not None:
+            check_parts(model)
         if not self._is_init:
             super().init_weights()
             if self.pretrained:
@@ -320,51 +365,3 @@ class VFLNetNano(VideoFocalNet):
 
     def __init__(self, arch: str | dict = 'nano', **kwargs):
         super().__init__(arch, **kwargs)
-
-
-def parse_arch(arch: str | dict) -> tuple[int, tuple[int, ...], float]:
-    """Width of the first stage, blocks per stage, default drop-path rate."""
-    if isinstance(arch, str):
-        if arch not in ARCHS:
-            raise UserError(
-                f'arch is {arch!r}; give one of {", ".join(ARCHS)}, or '
-                'dict(embed_dim=96, depths=(2, 2, 6, 2))'
-            )
-        arch = ARCHS[arch]
-    extra = set(arch) - {'embed_dim', 'depths', 'drop_path_rate'}
-    if extra or not {'embed_dim', 'depths'} <= set(arch):
-        raise UserError(
-            f'arch has the keys {sorted(arch)}; give a dict with embed_dim '
-            'and depths'
-        )
-    embed_dim, depths = arch['embed_dim'], tuple(arch['depths'])
-    if embed_dim < 1 or not depths or min(depths) < 1:
-        raise UserError(
-            f'arch is {dict(arch)}; give embed_dim and every depth as 1 or '
-            'more'
-        )
-    return embed_dim, depths, arch.get('drop_path_rate', 0.0)
-
-
-def per_stage(name, value, num_stages) -> tuple[int, ...]:
-    """One positive integer per stage, from a number or a sequence."""
-    values = (value,) * num_stages if isinstance(value, int) else tuple(value)
-    if len(values) != num_stages:
-        raise UserError(
-            f'{name} has {len(values)} entries but arch has {num_stages} '
-            'stages; give one number, or one per stage'
-        )
-    if not all(isinstance(v, int) and v >= 1 for v in values):
-        raise UserError(f'{name} is {values}; give whole numbers of 1 or more')
-    return values
-
-
-def parse_out_indices(out_indices, num_stages) -> tuple[int, ...]:
-    """Stage numbers in ascending order, without duplicates."""
-    indices = sorted({i + num_stages if i < 0 else i for i in out_indices})
-    if not indices or indices[0] < 0 or indices[-1] >= num_stages:
-        raise UserError(
-            f'out_indices is {tuple(out_indices)}; give stages from 0 to '
-            f'{num_stages - 1} (or -1, the last)'
-        )
-    return tuple(indices)

@@ -28,8 +28,8 @@ from small_recognizers import (
 from warm_process import run_script
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.checkpoints.architecture import ARCHS
 from dvfl_mmaction.checkpoints.convert_file import convert_file
-from dvfl_mmaction.models.video_focalnet import ARCHS
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = {'a.weight': torch.arange(6.0).reshape(2, 3), 'b': torch.ones(1)}

@@ -8,6 +8,7 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.engine.config_checks import (
     check_classes,
     check_colors,
+    check_constructor,
     check_keys,
     check_labels,
     check_schedule,
@@ -46,6 +47,21 @@ def test_class_counts_that_differ_are_refused():
     model['data_preprocessor']['blending'] = None
     check_classes(dict(model=model))
     check_classes(dict(model=dict(cls_head=dict(num_classes=10))))
+
+
+@pytest.mark.parametrize(
+    'constructor',
+    ['TSMOptimWrapperConstructor', 'LearningRateDecayOptimizerConstructor'],
+)
+def test_constructors_for_other_networks_are_refused(constructor):
+    cfg = dict(
+        model=dict(backbone=dict(type='VFLNetNano')),
+        optim_wrapper=dict(constructor=constructor),
+    )
+    with pytest.raises(UserError, match='LayerDecayOptimWrapperConstructor'):
+        check_constructor(cfg)
+    cfg['model']['backbone']['type'] = 'ResNetTSM'
+    check_constructor(cfg)
 
 
 def test_deferred_colours_that_nothing_applies_are_refused():

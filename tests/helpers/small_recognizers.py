@@ -3,7 +3,7 @@
 import torch
 from mmaction.registry import MODELS
 
-from dvfl_mmaction.models.video_focalnet import ARCHS
+from dvfl_mmaction.checkpoints.architecture import ARCHS
 
 NUM_CLASSES = 5
 

@@ -97,6 +97,43 @@ def test_any_number_of_frames(frames):
     assert net(clips(frames)).shape == (2, 16, frames, 4, 4)
 
 
+@pytest.mark.parametrize('out_indices', [(1,), (0, 1)])
+def test_a_frame_is_a_clip_of_one_frame(out_indices):
+    net = VideoFocalNet(SMALL, out_indices=out_indices).eval()
+    frames = clips(1, 32, 40)[:, :, 0]
+    outs, wanted = net(frames), net(frames[:, :, None])
+    if len(out_indices) == 1:
+        outs, wanted = [outs], [wanted]
+    for out, clip in zip(outs, wanted, strict=True):
+        assert out.dim() == 4
+        assert torch.equal(out, clip[:, :, 0])
+
+
+def test_frames_are_independent_of_each_other():
+    net = small().eval()
+    frames = clips(1, batch=3)[:, :, 0]
+    apart = torch.cat([net(frame) for frame in frames.split(1)])
+    torch.testing.assert_close(net(frames), apart)
+
+
+@pytest.mark.parametrize('in_channels', [1, 2, 17])
+def test_other_input_channels(in_channels):
+    net = small(in_channels=in_channels)
+    assert net(torch.zeros(1, in_channels, 2, 32, 32)).shape[1] == 16
+    assert net(torch.zeros(1, in_channels, 32, 32)).shape[1] == 16
+    assert net.patch_embed.proj.in_channels == in_channels
+
+
+@pytest.mark.parametrize('out_indices', [(1,), (0, 1), (0,)])
+def test_outputs_are_contiguous_and_have_the_stated_channels(out_indices):
+    net = VideoFocalNet(SMALL, out_indices=out_indices)
+    for x in (clips(), clips()[:, :, 0]):
+        outs = net(x)
+        outs = [outs] if len(out_indices) == 1 else outs
+        assert all(out.is_contiguous() for out in outs)
+        assert net.num_features == tuple(out.shape[1] for out in outs)
+
+
 def test_one_module_takes_clips_of_different_sizes():
     net = small().eval()
     first = net(clips(4, 32, 32))
@@ -286,6 +323,7 @@ def test_the_backbone_is_in_mmactions_registry():
         (dict(focal_windows=4), 'focal_windows is 4.*odd'),
         (dict(drop_path_rate=1.0), 'drop_path_rate is 1.0'),
         (dict(tubelet_size=0), 'tubelet_size is 0'),
+        (dict(in_channels=0), 'in_channels is 0; give 1 or more'),
         (dict(out_indices=(4,)), r'out_indices is \(4,\)'),
         (dict(out_indices=()), 'out_indices is'),
         (dict(frozen_stages=5), 'frozen_stages is 5'),
@@ -301,8 +339,14 @@ def test_bad_arguments_are_refused(kwargs, message):
     [
         ((1, 3, 4, 31, 64), '31 x 64 pixels.*32 or more per side'),
         ((1, 3, 3, 32, 32), '3 frames.*tubelet_size=2'),
-        ((1, 3, 32, 32), 'batch, 3, frames, height, width'),
-        ((1, 4, 3, 32, 32), 'batch, 3, frames, height, width'),
+        ((1, 3, 32, 32), '1 frames; tubelet_size=2.*set tubelet_size=1'),
+        ((3, 32, 32), r'\(3, 32, 32\).*set format_shape="NCTHW"'),
+        (
+            (1, 17, 4, 32, 32),
+            r'\(1, 17, 4, 32, 32\).* 17 channels but the backbone takes 3; '
+            r'set model.backbone.in_channels=17',
+        ),
+        ((1, 2, 32, 32), r'\(1, 2, 32, 32\), \(batch, channels, height, w'),
     ],
 )
 def test_bad_clips_are_refused(shape, message):

@@ -1,0 +1,52 @@
+"""Check and complete the arguments of the backbone."""
+
+from ..checkpoints.architecture import ARCHS
+from ..errors import UserError
+
+
+def parse_arch(arch: str | dict) -> tuple[int, tuple[int, ...], float]:
+    """Width of the first stage, blocks per stage, default drop-path rate."""
+    if isinstance(arch, str):
+        if arch not in ARCHS:
+            raise UserError(
+                f'arch is {arch!r}; give one of {", ".join(ARCHS)}, or '
+                'dict(embed_dim=96, depths=(2, 2, 6, 2))'
+            )
+        arch = ARCHS[arch]
+    extra = set(arch) - {'embed_dim', 'depths', 'drop_path_rate'}
+    if extra or not {'embed_dim', 'depths'} <= set(arch):
+        raise UserError(
+            f'arch has the keys {sorted(arch)}; give a dict with embed_dim '
+            'and depths'
+        )
+    embed_dim, depths = arch['embed_dim'], tuple(arch['depths'])
+    if embed_dim < 1 or not depths or min(depths) < 1:
+        raise UserError(
+            f'arch is {dict(arch)}; give embed_dim and every depth as 1 or '
+            'more'
+        )
+    return embed_dim, depths, arch.get('drop_path_rate', 0.0)
+
+
+def per_stage(name, value, num_stages) -> tuple[int, ...]:
+    """One positive integer per stage, from a number or a sequence."""
+    values = (value,) * num_stages if isinstance(value, int) else tuple(value)
+    if len(values) != num_stages:
+        raise UserError(
+            f'{name} has {len(values)} entries but arch has {num_stages} '
+            'stages; give one number, or one per stage'
+        )
+    if not all(isinstance(v, int) and v >= 1 for v in values):
+        raise UserError(f'{name} is {values}; give whole numbers of 1 or more')
+    return values
+
+
+def parse_out_indices(out_indices, num_stages) -> tuple[int, ...]:
+    """Stage numbers in ascending order, without duplicates."""
+    indices = sorted({i + num_stages if i < 0 else i for i in out_indices})
+    if not indices or indices[0] < 0 or indices[-1] >= num_stages:
+        raise UserError(
+            f'out_indices is {tuple(out_indices)}; give stages from 0 to '
+            f'{num_stages - 1} (or -1, the last)'
+        )
+    return tuple(indices)
