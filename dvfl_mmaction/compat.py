@@ -24,6 +24,7 @@ from types import SimpleNamespace
 import torch
 from torch.nn import functional as F
 
+from .numpy_repairs import restore_removed_numpy_names
 from .shared_context import SharedContext
 
 logger = logging.getLogger(__name__)
@@ -178,12 +179,16 @@ def cast_half_precision_logits() -> Iterator[None]:
 def _replace_for_a_run() -> Iterator[None]:
     from .checkpoints.safe_loading import safe_loaders
 
-    with safe_loaders, cast_half_precision_logits():
+    with (
+        safe_loaders,
+        cast_half_precision_logits(),
+        restore_removed_numpy_names(),
+    ):
         yield
 
 
 # What a run replaces in MMEngine and MMAction2: the loading of checkpoints,
-# and the head's methods that do not take bfloat16.
+# the head's methods that do not take bfloat16, and names that NumPy removed.
 run_repairs = SharedContext(_replace_for_a_run)
 
 
