@@ -1,0 +1,51 @@
+"""Retrieval ranks the other clips by the cosine of their features."""
+
+import pytest
+import torch
+from mmaction.registry import METRICS
+from mmaction.structures import ActionDataSample
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.compat import run_repairs
+
+
+def evaluate(features, labels, topk, broken=()):
+    metric = METRICS.build(dict(type='ClipRetrieval', topk=topk))
+    samples = [ActionDataSample().set_gt_label(label) for label in labels]
+    for index in broken:
+        samples[index].set_metainfo(dict(broken=(('file', 'reason'),)))
+    metric.process(dict(data_samples=samples), torch.tensor(features))
+    with run_repairs:
+        return metric.evaluate(len(labels) - len(broken))
+
+
+def test_recall_is_worked_by_hand():
+    # Angles 0, 10, 30, 35 degrees. The nearest others: 1, 0, 3, 2.
+    angles = torch.tensor([0.0, 10, 30, 35]).deg2rad()
+    features = torch.stack([angles.cos(), angles.sin()], 1).tolist()
+    labels = [0, 0, 1, 0]
+    # Clip 2 is the only one of its class, clip 3 meets 2, then 1.
+    assert evaluate(features, labels, (1, 2)) == {
+        'retrieval/Recall@1': 50.0,
+        'retrieval/Recall@2': 75.0,
+    }
+
+
+def test_the_length_of_a_feature_does_not_matter():
+    features = [[1.0, 0], [0, 1], [0, 100]]
+    assert evaluate(features, [0, 1, 1], (1,)) == {
+        'retrieval/Recall@1': pytest.approx(200 / 3, abs=1e-4)
+    }
+
+
+def test_a_broken_clip_is_neither_query_nor_answer():
+    features = [[1.0, 0], [1, 0], [1, 0.1], [0, 1]]
+    result = evaluate(features, [0, 1, 0, 1], (1,), broken=[1])
+    assert result == {'retrieval/Recall@1': pytest.approx(200 / 3, abs=1e-4)}
+
+
+def test_too_few_clips_and_scores_of_views_are_named():
+    with pytest.raises(UserError, match='2 clips cannot rank 5'):
+        evaluate([[1.0], [1.0]], [0, 0], (5,))
+    with pytest.raises(UserError, match='one vector'):
+        evaluate([[[1.0]], [[1.0]]], [0, 0], (1,))
