@@ -5,11 +5,12 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..engine.options import apply_pipeline_options
 from ..errors import UserError
 
 
 def load_config(path: str) -> Config:
-    """Load the config file of a recognizer.
+    """Load the config file of a recognizer, with its options applied.
 
     Raises:
         UserError: If it is not found, or is not a recognizer's config.
@@ -23,4 +24,5 @@ def load_config(path: str) -> Config:
             'recognizer'
         )
     init_default_scope(cfg.get('default_scope', 'mmaction'))
+    apply_pipeline_options(cfg)
     return cfg

@@ -36,13 +36,9 @@ from .config_checks import (
 from .cuda_numerics import check_tf32, fix_workspace, tf32_products
 from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
 from .lost_batches import name_lost_clips
-from .options import (
-    apply_num_classes,
-    apply_num_workers,
-    apply_pinned_memory,
-    apply_test_views,
-)
+from .options import apply_options, apply_pinned_memory
 from .resuming import Schedule, realign
+from .schedule_options import cut_schedule, without_single_steps
 from .train_batches import INFO, TrainBatches
 
 
@@ -53,8 +49,9 @@ class CheckedRunner(Runner):
     It rejects misspelt top-level keys, class counts that differ, deferred
     colour changes that nothing applies, and missing data sets; for these
     the error names the command that prepares the data (``prepare_command``
-    in the config). Blending takes the number of classes from the head, and
-    ``test_views`` sets the clips and crops of testing. An uncaught
+    in the config). It applies the options of
+    :func:`~dvfl_mmaction.engine.options.apply_options`, and dumps the
+    config with what they stand for. An uncaught
     :class:`UserError` ends the program with one line instead of a
     traceback. On a CPU, freed memory is kept for the next iteration. Logged
     tensors stay on the device until the logger's interval.
@@ -68,16 +65,14 @@ class CheckedRunner(Runner):
         print_user_errors()
         check_keys(cfg)
         check_classes(cfg)
+        apply_options(cfg)
         check_colors(cfg)
         check_constructor(cfg)
         check_schedule(cfg)
         check_training_views(cfg)
         check_tf32(cfg)
         fix_workspace(cfg)
-        apply_num_classes(cfg)
         check_several_labels(cfg)
-        apply_num_workers(cfg)
-        apply_test_views(cfg)
         # ``mim test`` sets load_from; testing needs no training data.
         if not cfg.get('load_from'):
             check_data(cfg, ('train_dataloader', 'val_dataloader'))
@@ -111,6 +106,19 @@ class CheckedRunner(Runner):
         loop = super().build_train_loop(loop)
         check_batches(loop.dataloader)
         return loop
+
+    def build_param_scheduler(self, scheduler):
+        """Build the schedule, without warm-ups of a single step."""
+        if isinstance(self._train_loop, EpochBasedTrainLoop):
+            length = len(self.train_dataloader)
+            kept = without_single_steps(scheduler, length)
+            if kept != scheduler:
+                self.logger.warning(
+                    'param_scheduler has a warm-up of a single step, which '
+                    'is left out'
+                )
+            scheduler = kept
+        return super().build_param_scheduler(scheduler)
 
     def load_or_resume(self):
         """Load weights or resume, and record the batches of the training."""
@@ -166,6 +174,8 @@ class CheckedRunner(Runner):
     def train(self):
         """Train; KeyboardInterrupt says how to resume."""
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
+        if warning := cut_schedule(self.cfg):
+            self.logger.warning(warning)
         try:
             with self._settings_of_a_run():
                 return super().train()

@@ -18,7 +18,13 @@ TOOL_KEYS = {
     'custom_imports',
     'runner_type',
     'prepare_command',
+    'clip_size',
+    'clip_len',
+    'frame_interval',
+    'decoder',
     'test_views',
+    'epochs',
+    'warmup_epochs',
     'activation_checkpointing',
     'efficient_conv_bn_eval',
     'compile',
@@ -98,19 +104,30 @@ def check_colors(cfg: dict):
 def check_schedule(cfg: dict):
     """Reject a schedule with a part that ends before it begins.
 
+    Also reject a top-level ``max_epochs`` other than that of the training:
+    nothing reads it.
+
     Raises:
         UserError: If there is one, with its keys.
     """
+    loop = cfg.get('train_cfg') or {}
+    epochs = loop.get('max_epochs')
     parts = cfg.get('param_scheduler')
     for index, part in enumerate(parts if isinstance(parts, list) else []):
         begin, end = part.get('begin', 0), part.get('end')
-        if isinstance(end, int) and begin >= end:
+        if isinstance(end, int | float) and begin >= end:
             raise UserError(
                 f'param_scheduler.{index} begins at {begin} and ends at '
-                f'{end}; give an end after the beginning (for few epochs '
-                'also shorten the warm-up: param_scheduler.0.end and '
-                'param_scheduler.1.begin)'
+                f'{end}; for another number of epochs set only '
+                f'epochs={epochs}, which the whole schedule follows'
             )
+    unread = cfg.get('max_epochs')
+    ours = loop.get('type') == 'StreamTrainLoop' and not cfg.get('epochs')
+    if ours and unread is not None and unread != epochs:
+        raise UserError(
+            f'max_epochs is {unread} but the training has {epochs} epochs: '
+            'nothing reads a top-level max_epochs; set epochs instead'
+        )
 
 
 def check_constructor(cfg: dict):

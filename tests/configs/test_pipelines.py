@@ -11,7 +11,7 @@ from mmaction.registry import MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 from mmengine.config import DictAction
 from mmengine.dataset import pseudo_collate
-from project_configs import CONFIGS, LOADERS, PLAIN, load, read_sample
+from project_configs import CONFIGS, PLAIN, load, read_sample
 
 from dvfl_mmaction.engine.options import apply_num_classes, apply_test_views
 
@@ -61,59 +61,10 @@ def test_validation_and_test_keep_every_clip(name):
         assert loader.dataset.test_mode
 
 
-@pytest.mark.parametrize('step', ['1', '0', '2'])
-def test_the_documented_options_set_all_three_loaders(step, videos):
-    cfg = load('vflnet_ucf101.py')
-    options = documented_options(rf'train_dataloader\S*pipeline\.{step}')
-    assert len(options) == (2 if step == '1' else 1)
-    for key, value in options.items():
-        for loader in LOADERS:
-            cfg.merge_from_dict(
-                {key.replace('train_dataloader', loader): value}
-            )
-    if step == '1':
-        for loader in LOADERS:
-            shape = read_sample(cfg, loader, videos)['inputs'].shape
-            assert shape == (1, 3, 8, 224, 224)
-
-
-def test_decord_gives_the_same_samples(videos):
-    cfg = load('vflnet_ucf101.py')
-    ours = read_sample(cfg, 'test_dataloader', videos)['inputs']
-    for step in (0, 2):
-        cfg.merge_from_dict(
-            {
-                key.replace('train', 'test'): value
-                for key, value in documented_options(
-                    rf'train_dataloader\S*pipeline\.{step}'
-                ).items()
-            }
-        )
-    steps = cfg.test_dataloader.dataset.pipeline
-    assert [steps[0].type, steps[2].type] == ['DecordInit', 'DecordDecode']
-    decords = read_sample(cfg, 'test_dataloader', videos)['inputs']
-    assert torch.equal(ours, decords)
-
-
 def training_sample(cfg, videos):
     random.seed(3)
     np.random.seed(3)
     return read_sample(cfg, 'train_dataloader', videos)
-
-
-def test_decord_gives_the_same_training_clips(videos):
-    cfg = load('vflnet_ucf101.py')
-    ours = training_sample(cfg, videos)
-    for step in (0, 2):
-        cfg.merge_from_dict(
-            documented_options(rf'train_dataloader\S*pipeline\.{step}')
-        )
-    types = [s.type for s in cfg.train_dataloader.dataset.pipeline]
-    assert types[0] == 'DecordInit' and types[2] == 'DecordDecode'
-    decords = training_sample(cfg, videos)
-    assert torch.equal(ours['inputs'], decords['inputs'])
-    changes = ours['data_samples'].color_changes
-    assert changes == decords['data_samples'].color_changes
 
 
 def test_colours_are_the_same_on_the_device_and_in_the_worker(videos):

@@ -7,12 +7,15 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from dvfl_mmaction.engine.schedule_options import apply_schedule
+
 CONFIG = Path(__file__).parents[2] / 'configs' / 'vflnet_ucf101.py'
 
 
 def small_runner(tmp_path, batch_size, iterations, options=()):
     cfg = Config.fromfile(CONFIG)
     cfg.merge_from_dict(dict(options))
+    apply_schedule(cfg)
     cfg.model.backbone.arch = dict(embed_dim=4, depths=(1, 1, 1, 1))
     cfg.model.cls_head.in_channels = 32
     runner = Runner(
@@ -59,15 +62,25 @@ def test_lr_rises_for_20_epochs_and_falls_for_100(tmp_path, batch_size, peak):
     assert rates[100:] == sorted(rates[100:], reverse=True)
 
 
-def test_two_options_shorten_the_schedule(tmp_path):
-    options = {'train_cfg.max_epochs': 60, 'param_scheduler.1.end': 60}
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(epochs=60),
+        {'train_cfg.max_epochs': 60, 'param_scheduler.1.end': 60},
+    ],
+)
+def test_a_shorter_schedule_ends_at_the_lowest_rate(tmp_path, options):
     runner = small_runner(tmp_path, 512, 5, options)
-    for _ in range(60 * 5 - 1):
+    rates = []
+    for _ in range(60 * 5):
+        rates.append(runner.optim_wrapper.get_lr()['lr'][0])
         runner.optim_wrapper.step()
         for scheduler in runner.param_schedulers:
             scheduler.step()
-    (rate, *_) = runner.optim_wrapper.get_lr()['lr']
-    assert rate == pytest.approx(0.001, rel=1e-2)
+    assert rates[-1] == pytest.approx(0.001, rel=1e-2)
+    # The warm-up of 20 of 120 epochs follows the option epochs.
+    warmup = 50 if 'epochs' in options else 100
+    assert rates.index(max(rates)) == warmup - 1
 
 
 def test_norms_and_biases_are_not_decayed(tmp_path):

@@ -33,6 +33,8 @@ def other_clips(config):
         (lambda c: c.update(randomness=dict(seed=4)), 'seed is 0, .* has 4'),
         (lambda c: c['train_dataloader'].update(batch_size=2), 'batch_size'),
         (other_pipeline, 'pipeline'),
+        (lambda c: c.update(clip_size=40), 'its pipeline'),
+        (lambda c: c.update(clip_len=6), 'its pipeline'),
         (other_blending, 'preprocessing'),
         (other_clips, 'clips'),
         (

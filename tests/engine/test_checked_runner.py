@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from mmaction.apis import inference_recognizer, init_recognizer
 from mmaction.registry import MODELS, RUNNERS
+from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.hooks import CheckpointHook, Hook
 from small_recipe import NUM_CLASSES, recipe, recognizer, run
 
@@ -93,6 +96,64 @@ def test_ctrl_c_says_how_to_resume(data, tmp_path, iteration, remedy):
         runner.train()
     line = user_error_line(error.value)
     assert line.startswith('training interrupted') and str(tmp_path) in line
+
+
+class KeepShapes(Hook):
+    """Keeps the shape of each training batch's clips."""
+
+    shapes = ()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, **kwargs):
+        self.shapes = (*self.shapes, tuple(data_batch['inputs'][0].shape))
+
+
+def test_a_run_follows_its_options_and_dumps_what_they_stand_for(
+    data, tmp_path
+):
+    options = dict(clip_size=40, clip_len=6, frame_interval=2, epochs=3)
+    schedule = [dict(type='LinearLR', end=1), dict(type='PolyLR', end=2)]
+    config = recipe(
+        recognizer(), data, tmp_path, param_scheduler=schedule, **options
+    )
+    config['work_dir'] = str(tmp_path / 'run')
+    runner, hook = RUNNERS.build(config), KeepShapes()
+    runner.register_hook(hook)
+    runner.train()
+    assert hook.shapes == ((1, 3, 6, 40, 40),) * 9
+    assert (tmp_path / 'run' / 'epoch_3.pth').is_file()
+    (path,) = (tmp_path / 'run').glob('*.py')
+    dumped = Config.fromfile(path)
+    assert dumped.clip_size == 40 and dumped.train_cfg.max_epochs == 3
+    assert dumped.test_pipeline == dumped.test_dataloader.dataset.pipeline
+    model = init_recognizer(
+        dumped, str(tmp_path / 'run' / 'epoch_3.pth'), device='cpu'
+    )
+    sample = Compose(dumped.test_pipeline)(
+        dict(filename=str(data / 'clip_0_0.mp4'), label=0, modality='RGB')
+        | dict(start_index=0)
+    )
+    assert sample['inputs'].shape == (1, 3, 6, 40, 40)
+    scores = inference_recognizer(model, str(data / 'clip_0_0.mp4')).pred_score
+    assert scores.sum() == pytest.approx(1)
+
+
+def test_a_schedule_that_the_training_cuts_off_is_reported(data, tmp_path):
+    schedule = [dict(type='CosineAnnealingLR', end=4)]
+    config = recipe(recognizer(), data, tmp_path, param_scheduler=schedule)
+    config['train_cfg']['max_epochs'] = 1
+    run(config)
+    (path,) = tmp_path.glob('*/*.log')
+    (line,) = [x for x in path.read_text().splitlines() if 'cut off' in x]
+    assert 'set epochs=1 instead' in line
+
+
+def test_a_warm_up_of_one_step_does_not_keep_its_rate(data, tmp_path):
+    schedule = [dict(type='LinearLR', start_factor=0.01, end=1)]
+    config = recipe(recognizer(), data, tmp_path, param_scheduler=schedule)
+    runner = run(config)
+    assert runner.optim_wrapper.get_lr()['lr'] == [0.05]
+    (path,) = tmp_path.glob('*/*.log')
+    assert 'warm-up of a single step' in path.read_text()
 
 
 def test_validation_alone_returns_the_metrics(data, tmp_path):

@@ -1,14 +1,11 @@
 """Options of a config that change other parts of it."""
 
-import pytest
 from torch.utils.data import DataLoader
 
-from dvfl_mmaction import UserError
 from dvfl_mmaction.engine.options import (
     apply_num_classes,
     apply_num_workers,
     apply_pinned_memory,
-    apply_test_views,
 )
 
 
@@ -38,22 +35,6 @@ def test_other_blending_is_left_alone():
     assert not blending_after({}, dict(num_classes=7))
     for cfg in ({}, dict(model=dict(cls_head=None, data_preprocessor=None))):
         apply_num_classes(cfg)
-
-
-@pytest.mark.parametrize('views', ['4', '0x1', '4x2', 'x3'])
-def test_malformed_views_are_refused(views):
-    with pytest.raises(UserError, match='give CLIPSxCROPS'):
-        apply_test_views(dict(test_views=views))
-
-
-def test_views_need_a_step_to_change():
-    steps = [dict(type='UniformSample', clip_len=8), dict(type='Resize')]
-    cfg = dict(
-        test_views='2x3',
-        test_dataloader=dict(dataset=dict(pipeline=steps)),
-    )
-    with pytest.raises(UserError, match='Resize and CenterCrop'):
-        apply_test_views(cfg)
 
 
 def test_a_data_set_with_several_labels_takes_the_heads_number():

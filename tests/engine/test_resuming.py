@@ -180,11 +180,21 @@ def test_the_schedule_continues_at_the_same_share(
     assert max(shared.values()) == pytest.approx(0.1, rel=0.5)
 
 
-def test_a_longer_schedule_is_followed(data, stopped):
+@pytest.mark.parametrize('by_option', [False, True])
+def test_a_longer_schedule_is_followed(data, stopped, by_option):
     folder = stopped(4, 3)
-    resumed = run(config_of(data, folder, 4, epochs=4, resume=True))
-    whole = run(config_of(data, folder.parent / 'whole', 4, epochs=4))
+
+    def longer(work_dir, **kwargs):
+        if not by_option:
+            return config_of(data, work_dir, 4, epochs=4, **kwargs)
+        return config_of(data, work_dir, 4, **kwargs) | dict(epochs=4)
+
+    resumed = run(longer(folder, resume=True))
+    whole = run(longer(folder.parent / 'whole'))
     assert resumed.rates == {i: whole.rates[i] for i in range(3, 12)}
+    assert list(whole.rates.values()).index(max(whole.rates.values())) == (
+        3 if by_option else 1  # the warm-up follows
+    )
     (line,) = log_lines(folder)
     assert re.search(r'schedule.*continues at iteration 3 of 12', line)
 

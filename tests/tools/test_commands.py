@@ -19,9 +19,8 @@ model = dict(
     backbone=dict(arch={SMALL}),
     cls_head=dict(num_classes={NUM_CLASSES}, in_channels=64),
 )
-_base_.train_pipeline[5].scale = (32, 32)
-_base_.val_pipeline[3].scale = (-1, 40)
-_base_.val_pipeline[4].crop_size = 32
+clip_size = 32
+epochs = 1
 clips = dict(
     data_root='clips', ann_file='list.txt', data_prefix=dict(video='')
 )
@@ -29,15 +28,14 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(pipeline=_base_.train_pipeline, **clips),
+    dataset=clips,
 )
 val_dataloader = dict(
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(pipeline=_base_.val_pipeline, **clips),
+    dataset=clips,
 )
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=1)
 default_hooks = dict(logger=dict(interval=1))
 """
 

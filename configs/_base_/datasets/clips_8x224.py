@@ -1,15 +1,11 @@
 # 8 frames of 224 x 224 per clip. Each data set's file adds lists and folders.
 #
-# Test on 4 clips x 3 crops instead of 1 x 1:
-#   --cfg-options test_views=4x3
-# On the command line a pipeline step is addressed by its index, from 0.
-# Sample 8 frames at a stride of 4 instead of one frame per eighth of the
-# video (repeat for val_dataloader and test_dataloader):
-#   --cfg-options train_dataloader.dataset.pipeline.1.type=SampleFrames
-#   train_dataloader.dataset.pipeline.1.frame_interval=4
-# Decode with decord (repeat for the other two):
-#   train_dataloader.dataset.pipeline.0.type=DecordInit
-#   train_dataloader.dataset.pipeline.2.type=DecordDecode
+# Options by name, in a config or after --cfg-options, change all pipelines:
+#   clip_size=112       height and width; the short side follows (128)
+#   clip_len=16         frames per clip
+#   frame_interval=4    frames at this stride, not one per eighth of the video
+#   decoder=decord      or opencv, pyav; ClipInit is the default
+#   test_views=4x3      test on 4 clips x 3 crops instead of 1 x 1
 # The workers draw the colour changes of a training clip, and the model's data
 # preprocessor applies them on the device. To apply them in the workers
 # (faster if the device is the CPU, but little compared to a training step):
@@ -84,3 +80,5 @@ test_dataloader = dict(
 
 val_evaluator = dict(type='ClipMetric')
 test_evaluator = dict(type='ClipMetric')
+# Not keys of the config: clip_len is an option, and the others change nothing.
+del clip_len, size, scale

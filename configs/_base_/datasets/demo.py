@@ -1,6 +1,5 @@
 # 8 frames of 32 x 32 per clip, so that two CPU cores train in a minute or two.
 # No flip and no random crop, since they change what a clip shows.
-# Resize is step 3 and CenterCrop step 4, as in val_pipeline of clips_8x224.py.
 _base_ = ['clips_8x224.py', '../models/videofocalnet_demo.py']
 
 num_classes = 12
@@ -59,3 +58,5 @@ test_dataloader = dict(
         data_root=data_root, ann_file='test.txt', pipeline=test_pipeline
     ),
 )
+# Not keys of the config: clip_len is an option, and size changes nothing.
+del clip_len, size

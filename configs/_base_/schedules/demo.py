@@ -29,3 +29,5 @@ param_scheduler = [
 train_cfg = dict(type='StreamTrainLoop', max_epochs=max_epochs, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
+# Not keys of the config: epochs and warmup_epochs are options.
+del max_epochs, warmup_iters

@@ -1,7 +1,7 @@
 # lr applies to a total batch of 512 clips. auto_scale_lr multiplies every lr
-# of the schedule by (GPUs x batch_size) / 512. For another number of epochs
-# set train_cfg.max_epochs and param_scheduler.1.end. For 20 epochs or fewer
-# also shorten the warm-up: param_scheduler.0.end and param_scheduler.1.begin.
+# of the schedule by (GPUs x batch_size) / 512. The options epochs and
+# warmup_epochs change the schedule, such as --cfg-options epochs=30: the
+# warm-up is then 5 epochs long.
 max_epochs = 120
 warmup_epochs = 20
 final_ratio = 0.01  # lr at the start and at the end, relative to the peak
@@ -44,3 +44,5 @@ train_cfg = dict(
 )
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
+# Not keys of the config: epochs and warmup_epochs are options.
+del max_epochs, warmup_epochs, final_ratio
