@@ -56,8 +56,8 @@ def read_architecture(shapes: dict) -> Architecture | None:
         shapes: Shapes by name.
 
     Returns:
-        The architecture; None without a stem weight of shape (C, 3, 4, 4)
-        or (C, 3, t, 4, 4).
+        The architecture; None without a stem weight of shape
+        (C, C_in, 4, 4) or (C, C_in, t, 4, 4).
     """
     stem = tuple(shapes.get(STEM, ()))
     if len(stem) not in (4, 5):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from .architecture import STEM
 from .key_maps import PART, rename, template
 from .source import SHOWN, Source, list_shapes
 
@@ -21,19 +22,25 @@ class ConversionReport:
         initial: Names in the recognizer without a weight in the file.
         inflated: Names in the recognizer whose 2-D filter was spread over
             the frames of a tubelet.
+        averaged: Names in the recognizer whose filter was averaged over the
+            input channels, since the recognizer has another number of them.
     """
 
     mapped: dict[str, str] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
     initial: list[str] = field(default_factory=list)
     inflated: list[str] = field(default_factory=list)
+    averaged: list[str] = field(default_factory=list)
 
     def __str__(self):
-        inflated = ''
-        if self.inflated:
-            inflated = f' ({", ".join(self.inflated)} inflated over time)'
+        changes = [f'{name} inflated over time' for name in self.inflated]
+        changes += [
+            f'{name} averaged over its input channels'
+            for name in self.averaged
+        ]
+        changed = f' ({"; ".join(changes)})' if changes else ''
         return (
-            f'{len(self.mapped)} weights mapped{inflated}; '
+            f'{len(self.mapped)} weights mapped{changed}; '
             f'{len(self.dropped)} dropped on purpose: '
             f'{summarise(self.dropped)}; {len(self.initial)} keep their '
             f'initialisation: {summarise(self.initial)}'
@@ -72,8 +79,9 @@ def convert(
             by name.
         initialise: Whether the weights only initialise the recognizer.
             Parts that it lacks (a head, blocks, stages) are then dropped,
-            so a shallower network takes each stage's first blocks, and a
-            stem of tubelets is inflated.
+            so a shallower network takes each stage's first blocks, a stem
+            of tubelets is inflated, and a stem of another number of input
+            channels is averaged over them.
 
     Returns:
         The weights by the recognizer's names, and the report.
@@ -97,6 +105,10 @@ def convert(
         if initialise and value.dim() == 4 and len(shapes[renamed]) == 5:
             value = inflate(value, shapes[renamed][2])
             report.inflated.append(renamed)
+        in_channels = shapes[renamed][1] if renamed == STEM else 0
+        if initialise and in_channels and value.shape[1] != in_channels:
+            value = fit_stem(value, in_channels)
+            report.averaged.append(renamed)
         if tuple(value.shape) != tuple(shapes[renamed]):
             misshapen[name] = value
         weights[renamed] = value
@@ -137,6 +149,27 @@ def inflate(weight: Tensor, frames: int) -> Tensor:
         (C, C_in, frames, h, w); its sum over time is ``weight``.
     """
     return (weight / frames).unsqueeze(2).repeat(1, 1, frames, 1, 1)
+
+
+def fit_stem(weight: Tensor, in_channels: int) -> Tensor:
+    """Fit a stem's filter to another number of input channels.
+
+    Every channel gets the mean over the channels of the filter, as in the
+    cross-modality initialisation of Temporal Segment Networks
+    (https://arxiv.org/abs/1608.00859, Sec. 3.3).
+
+    Args:
+        weight: (C, C_in, h, w) or (C, C_in, t, h, w).
+        in_channels: Wanted input channels, >= 1.
+
+    Returns:
+        The filter, with ``in_channels`` in place of C_in; the filter itself
+        if it has that number already.
+    """
+    if weight.shape[1] == in_channels:
+        return weight
+    mean = weight.mean(1, keepdim=True)
+    return mean.repeat_interleave(in_channels, dim=1)
 
 
 def check_finite(source: Source, report: ConversionReport):

@@ -140,6 +140,8 @@ class VideoFocalNet(BaseModule):
             rises linearly from 0. ``None`` is the rate of ``arch`` (0 for a
             dict).
         tubelet_size: Frames per patch of the stem, >= 1.
+        in_channels: Channels of the input, >= 1: 3 for RGB, 2 per flow
+            field, one per heat map.
         out_indices: Stages whose features are returned; negative numbers
             count from the last stage. The last stage's features pass the
             released ``norm``, those of stage i a ``norm{i}``. Stages after
@@ -152,7 +154,8 @@ class VideoFocalNet(BaseModule):
             memory and costs time.
         pretrained: A checkpoint to start from: a released 2-D or video
             file, or a recognizer's. From a deeper one each stage takes the
-            first blocks. The conversion of each weight is logged.
+            first blocks. A stem of another number of input channels is
+            averaged over them. The conversion of each weight is logged.
         init_cfg: MMEngine's. ``None`` is the papers' initialisation: linear
             layers from a truncated normal of standard deviation 0.02.
             ``[]`` keeps PyTorch's, which depends on the width of a layer.
@@ -175,6 +178,7 @@ class VideoFocalNet(BaseModule):
         with_cp: bool = False,
         pretrained: str | None = None,
         init_cfg: dict | list | None = None,
+        in_channels: int = 3,
     ):
         if init_cfg is None:
             init_cfg = [
@@ -208,14 +212,20 @@ class VideoFocalNet(BaseModule):
                 f'frozen_stages is {frozen_stages}; give -1 (none) to {built}'
                 f' (the stem and all {built} stages)'
             )
+        if in_channels < 1:
+            raise UserError(
+                f'in_channels is {in_channels}; give 1 or more: 3 for RGB, 2 '
+                'per flow field, one per heat map'
+            )
         self.tubelet_size = tubelet_size
+        self.in_channels = in_channels
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.pretrained = pretrained
         # The stem shrinks by 4, each further stage by 2.
         self.min_size = 4 * 2 ** (num_stages - 1)
 
-        self.patch_embed = PatchEmbed(3, embed_dim, 4, tubelet_size)
+        self.patch_embed = PatchEmbed(in_channels, embed_dim, 4, tubelet_size)
         last = max(sum(depths) - 1, 1)
         rates = [drop_path_rate * i / last for i in range(sum(depths))]
         self.layers = nn.ModuleList()

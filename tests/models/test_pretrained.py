@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from released_outputs import DATA, draw_weights
 from small_recognizers import as_released, narrow
 
@@ -67,6 +68,43 @@ def test_image_weights_initialise_the_spatial_parts(
             assert torch.equal(value[:, :, 0], value[:, :, 1])
         else:
             assert torch.equal(value, weights[name]), name
+
+
+@pytest.mark.parametrize('tubelet_size', [1, 2])
+@pytest.mark.parametrize('in_channels', [2, 17])
+def test_a_stem_of_other_channels_takes_the_mean_over_them(
+    tmp_path, caplog, tubelet_size, in_channels
+):
+    weights = image_weights()
+    path = str(tmp_path / 'focalnet.pth')
+    torch.save({'model': weights}, path)
+    net = VideoFocalNet(
+        dict(embed_dim=8, depths=ARCHS['nano']['depths']),
+        in_channels=in_channels,
+        tubelet_size=tubelet_size,
+        pretrained=path,
+    ).double()
+    log = MMLogger.get_current_instance()
+    log.addHandler(caplog.handler)
+    net.init_weights()
+    log.removeHandler(caplog.handler)
+    stem = net.state_dict()[STEM]
+    assert stem.shape[:2] == (8, in_channels)
+    if tubelet_size > 1:
+        stem = stem.sum(2)
+    for channel in stem.unbind(1):
+        torch.testing.assert_close(channel, weights[STEM].mean(1))
+    assert f'{STEM} averaged over its input channels' in caplog.text
+
+
+def test_a_stem_of_equal_channels_is_not_averaged(tmp_path):
+    weights = narrow('nano', in_channels=2).state_dict()
+    torch.save({'model': as_released(weights)}, tmp_path / 'flow.pth')
+    net = narrow(
+        'nano', in_channels=2, pretrained=str(tmp_path / 'flow.pth')
+    ).backbone
+    net.init_weights()
+    assert torch.equal(net.state_dict()[STEM], weights[f'backbone.{STEM}'])
 
 
 def test_an_image_file_is_converted_for_a_config(tmp_path):
