@@ -15,7 +15,7 @@ from ..checkpoints.architecture import ARCHS
 from ..errors import UserError
 from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
-from .pretrained import load_pretrained
+from .pretrained import check_names, load_pretrained
 
 # Positions that an MLP processes at a time on a CPU.
 MLP_ROWS = 1568
@@ -152,9 +152,11 @@ class VideoFocalNet(BaseModule):
             network has no running statistics to freeze.
         with_cp: Recompute each block in the backward pass, which saves
             memory and costs time.
-        pretrained: A checkpoint to start from: a released 2-D or video
-            file, or a recognizer's. From a deeper one each stage takes the
-            first blocks. A stem of another number of input channels is
+        pretrained: A checkpoint to start from: ``'focalnet_tiny_srf'``,
+            ``'focalnet_small_srf'`` or ``'focalnet_base_srf'`` (ImageNet
+            weights, downloaded once), a released 2-D or video file, or a
+            recognizer's. From a deeper one each stage takes the first
+            blocks. A stem of another number of input channels is
             averaged over them. The conversion of each weight is logged.
         init_cfg: MMEngine's. ``None`` is the papers' initialisation: linear
             layers from a truncated normal of standard deviation 0.02.
@@ -302,6 +304,10 @@ class VideoFocalNet(BaseModule):
             super().init_weights()
             if self.pretrained:
                 load_pretrained(self, self.pretrained)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        check_names(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _freeze_stages(self):
         if self.frozen_stages < 0:
