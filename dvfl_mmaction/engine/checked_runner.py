@@ -14,6 +14,7 @@ from mmengine.runner import (
 )
 
 from ..checkpoints.plain_values import make_plain, restore_history
+from ..checkpoints.released import rename_released
 from ..compat import run_repairs
 from ..errors import UserError, print_user_errors
 from ..files import whole_file
@@ -35,6 +36,7 @@ from .options import (
     apply_test_views,
 )
 from .resuming import Schedule, realign
+from .starting_weights import prepare_pretrained
 from .train_batches import INFO, TrainBatches
 
 
@@ -89,17 +91,41 @@ class CheckedRunner(Runner):
         if trains and TrainBatches.recorded(self) is None:
             TrainBatches.of(self).record(self)
 
-    def load_checkpoint(self, *args, **kwargs):
+    def load_checkpoint(self, filename, *args, **kwargs):
+        """Load a checkpoint; a released file is converted in memory."""
+        self._checkpoint_file = filename
         with run_repairs:
-            return super().load_checkpoint(*args, **kwargs)
+            return super().load_checkpoint(filename, *args, **kwargs)
 
     def call_hook(self, fn_name, **kwargs):
-        """Call hooks; they see the history of the log as MMEngine keeps it."""
+        """Call hooks; they see a checkpoint as MMEngine would have read it."""
         if fn_name == 'after_load_checkpoint':
+            self._rename_released(kwargs['checkpoint'])
             restore_history(kwargs['checkpoint'])
         super().call_hook(fn_name, **kwargs)
         if fn_name == 'before_save_checkpoint':
             make_plain(kwargs['checkpoint'])
+
+    def _rename_released(self, checkpoint: dict):
+        """Rename the weights of a released file.
+
+        Raises:
+            UserError: If it does not fit, or the run is to resume from it.
+        """
+        path = str(self._checkpoint_file)
+        model = (
+            self.model.module if is_model_wrapper(self.model) else (self.model)
+        )
+        config = self.cfg.filename or 'the config'
+        report = rename_released(checkpoint, path, model, config)
+        if report is None:
+            return
+        if self._resume:
+            raise UserError(
+                f'{path} is a released file without the state of a training; '
+                'give it as load_from without --resume'
+            )
+        self.logger.info(f'{path}: {report}')
 
     def resume(self, filename, *args, **kwargs):
         """Resume, with other batches or another schedule if so configured.
@@ -134,11 +160,18 @@ class CheckedRunner(Runner):
     def train(self):
         """Train; KeyboardInterrupt says how to resume."""
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
+        prepare_pretrained(self.model, self._starting_checkpoint())
         try:
             with run_repairs:
                 return super().train()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._resume_hint()) from None
+
+    def _starting_checkpoint(self) -> str | None:
+        """The checkpoint that the training loads or resumes, or None."""
+        if self._load_from is None and self._resume:
+            return find_latest_checkpoint(self.work_dir)
+        return self._load_from
 
     def _resume_hint(self) -> str:
         """How to continue an interrupted training."""
