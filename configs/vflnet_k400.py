@@ -1,2 +1,2 @@
 _base_ = 'videofocalnet_tiny_k400.py'
-model = dict(backbone=dict(_delete_=True, type='VFLNetNano'))
+model = dict(backbone=dict(type='VFLNetNano', arch='nano'))

@@ -1,2 +1,2 @@
 _base_ = 'videofocalnet_tiny_ssv2.py'
-model = dict(backbone=dict(_delete_=True, type='VFLNetNano'))
+model = dict(backbone=dict(type='VFLNetNano', arch='nano'))

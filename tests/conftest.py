@@ -1,14 +1,17 @@
-"""MMAction2's scope and fixed random seeds for every test."""
+"""MMAction2's scope, fixed random seeds, and a local server of files."""
 
 import random
+import threading
 
 import numpy as np
 import pytest
 import torch
+from failing_server import DATA, Server
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import dvfl_mmaction  # noqa: F401, repairs mmaction before a test imports it
+from dvfl_mmaction import download
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +41,18 @@ def format_each_config_once():
     Config.pretty_text = property(pretty_text)
     yield
     Config.pretty_text = original
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A running server, with ``/a.rar``."""
+    monkeypatch.setattr(download, 'FIRST_WAIT', 0.01)
+    for name in ('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'):
+        monkeypatch.delenv(name, raising=False)
+    server = Server()
+    server.files['/a.rar'] = DATA
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()

@@ -102,6 +102,8 @@ def convert(
         if renamed not in shapes:
             unknown[name] = value
             continue
+        if value.shape[2:] == (1, 1) and len(shapes[renamed]) == 2:
+            value = value.flatten(1)  # a 1x1 convolution as a linear layer
         if initialise and value.dim() == 4 and len(shapes[renamed]) == 5:
             value = inflate(value, shapes[renamed][2])
             report.inflated.append(renamed)

@@ -6,11 +6,12 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import hash_file
 from ..version import __version__
-from .architecture import Architecture, list_differences, read_architecture
+from .architecture import Architecture, read_architecture
 from .conversion import convert
-from .key_maps import IMAGE_LAYOUT, TO_RELEASED, rename
+from .key_maps import TO_RELEASED, rename
 from .matching_configs import (
     architecture_shapes,
+    check_match,
     config_shapes,
     suggest_configs,
 )
@@ -52,7 +53,7 @@ def convert_file(
         )
     source = read_source(src, mmap=True)
     found = source.architecture()
-    from_image = source.layout is IMAGE_LAYOUT
+    from_image = source.layout.from_image
     if from_image and to == RELEASED:
         raise UserError(
             f'{src} is {source.title} without temporal weights, which the '
@@ -136,30 +137,6 @@ def own_shapes(source: Source, found: Architecture) -> dict:
             f'{source.path} ({source.title}) is incomplete: no network has '
             f'{found} ({error}); give a complete checkpoint'
         ) from error
-
-
-def check_match(
-    source: Source, found: Architecture, wanted: Architecture, to: str
-):
-    """Check a config's architecture and number of classes against a file's.
-
-    Raises:
-        UserError: With the differences and the configs that match.
-    """
-    initialise = source.layout is IMAGE_LAYOUT
-    differences = list_differences(found, wanted, initialise)
-    if differences:
-        raise UserError(
-            f'{source.path} ({source.title}) does not match {to}: '
-            f'{"; ".join(differences)}; matching config: '
-            f'{suggest_configs(found)}'
-            + (
-                '; to fine-tune with another head, set model.backbone.'
-                f'pretrained of {to} to the file'
-                if all(d.startswith('num_classes') for d in differences)
-                else ''
-            )
-        )
 
 
 def with_options(to: str, options: dict | None) -> str:

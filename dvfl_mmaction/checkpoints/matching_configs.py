@@ -11,7 +11,13 @@ from mmengine.registry import init_default_scope
 
 from ..errors import UserError
 from ..project_paths import find_config, find_configs
-from .architecture import ARCHS, Architecture, read_architecture
+from .architecture import (
+    ARCHS,
+    Architecture,
+    list_differences,
+    read_architecture,
+)
+from .source import Source
 
 
 def model_shapes(model: dict) -> dict[str, tuple[int, ...]]:
@@ -121,6 +127,38 @@ def default_arguments(cls: type) -> dict:
         for name, parameter in inspect.signature(base).parameters.items()
         if parameter.default is not parameter.empty
     }
+
+
+def check_match(
+    source: Source, found: Architecture, wanted: Architecture | None, to: str
+):
+    """Check a config's architecture and number of classes against a file's.
+
+    Args:
+        source: The file.
+        found: Its architecture.
+        wanted: The config's; None if it has no Video-FocalNet.
+        to: The config, for errors.
+
+    Raises:
+        UserError: With the differences and the configs that match.
+    """
+    differences = ['it has no Video-FocalNet']
+    if wanted is not None:
+        initialise = source.layout.from_image
+        differences = list_differences(found, wanted, initialise)
+    if differences:
+        raise UserError(
+            f'{source.path} ({source.title}) does not match {to}: '
+            f'{"; ".join(differences)}; matching config: '
+            f'{suggest_configs(found)}'
+            + (
+                '; to fine-tune with another head, set model.backbone.'
+                f'pretrained of {to} to the file'
+                if all(d.startswith('num_classes') for d in differences)
+                else ''
+            )
+        )
 
 
 def suggest_configs(

@@ -14,8 +14,11 @@ from .key_maps import (
     RECOGNIZER_LAYOUT,
     SPATIAL,
     TEMPORAL,
+    TIMM_LAYOUT,
+    TIMM_STEM,
     VIDEO_LAYOUT,
     Layout,
+    find_key,
     rename,
     template,
 )
@@ -94,10 +97,20 @@ def read_source(path, mmap: bool = False) -> Source:
         CheckpointError: If the file cannot be read or its layout is unknown.
     """
     path = os.fspath(path)
-    checkpoint = load_checkpoint_file(path, mmap=mmap)
-    container = next(
-        (k for k in CONTAINERS if isinstance(checkpoint.get(k), Mapping)), ''
-    )
+    return parse_checkpoint(load_checkpoint_file(path, mmap=mmap), path)
+
+
+def parse_checkpoint(checkpoint: Mapping, path: str) -> Source:
+    """Recognise the layout of a loaded checkpoint.
+
+    Args:
+        checkpoint: The content of the file.
+        path: The file, for errors.
+
+    Raises:
+        CheckpointError: If its layout is unknown.
+    """
+    container = find_container(checkpoint)
     weights, left_out = checkpoint, []
     if container:
         weights = checkpoint[container]
@@ -113,6 +126,13 @@ def read_source(path, mmap: bool = False) -> Source:
         averaged='ema' in container or 'ema_state_dict' in checkpoint,
         left_out=left_out,
         meta=dict(meta) if isinstance(meta, Mapping) else {},
+    )
+
+
+def find_container(checkpoint: Mapping) -> str:
+    """The key of the weights in a checkpoint; '' if at the top level."""
+    return next(
+        (k for k in CONTAINERS if isinstance(checkpoint.get(k), Mapping)), ''
     )
 
 
@@ -180,13 +200,15 @@ def recognise(weights: Mapping, path: str) -> Layout:
         layout = RECOGNIZER_LAYOUT
     elif names & set(TEMPORAL):
         layout = VIDEO_LAYOUT
+    elif TIMM_STEM in names:
+        layout = TIMM_LAYOUT
     elif names & set(SPATIAL):
         layout = IMAGE_LAYOUT
     if layout:
         unknown = {
             name: value
             for name, value in weights.items()
-            if template(name) not in layout.keys
+            if find_key(name, layout.keys) not in layout.keys
         }
         if not unknown:
             return layout

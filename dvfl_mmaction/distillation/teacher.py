@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from ..checkpoints.released import rename_released
 from ..checkpoints.safe_loading import load_checkpoint_file
 from ..errors import UserError
 from ..project_paths import find_config, localize_command
@@ -85,7 +86,8 @@ class FrozenTeacher(Teacher):
     Args:
         config: The teacher's config: a file (also searched in the installed
             package), a config dict, or a model dict.
-        checkpoint: The teacher's trained weights.
+        checkpoint: The teacher's trained weights: a checkpoint of this
+            package, or a released file.
 
     Raises:
         UserError: If an argument is missing or of a wrong type.
@@ -186,12 +188,13 @@ def load_strictly(model: nn.Module, path: str, name: str):
     """Load a checkpoint whose weights are exactly the model's.
 
     MMEngine's loader only logs missing and unexpected weights, but a
-    teacher with a random head teaches noise.
+    teacher with a random head teaches noise. A released file is converted.
 
     Raises:
         UserError: If weights differ, with their names.
     """
     checkpoint = load_checkpoint_file(path)
+    rename_released(checkpoint, path, model, name)
     weights = checkpoint.get('state_dict', checkpoint)
     weights = {k.removeprefix('module.'): v for k, v in weights.items()}
     own = model.state_dict()

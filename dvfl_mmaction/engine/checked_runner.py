@@ -16,6 +16,7 @@ from mmengine.runner import (
 )
 
 from ..checkpoints.plain_values import make_plain, restore_history
+from ..checkpoints.released import rename_released
 from ..compat import run_repairs
 from ..errors import UserError, print_user_errors
 from ..files import whole_file
@@ -39,6 +40,7 @@ from .lost_batches import name_lost_clips
 from .options import apply_options, apply_pinned_memory
 from .resuming import Schedule, realign
 from .schedule_options import cut_schedule, without_single_steps
+from .starting_weights import prepare_pretrained
 from .train_batches import INFO, TrainBatches
 
 
@@ -129,17 +131,41 @@ class CheckedRunner(Runner):
         if trains and TrainBatches.recorded(self) is None:
             TrainBatches.of(self).record(self)
 
-    def load_checkpoint(self, *args, **kwargs):
+    def load_checkpoint(self, filename, *args, **kwargs):
+        """Load a checkpoint; a released file is converted in memory."""
+        self._checkpoint_file = filename
         with run_repairs:
-            return super().load_checkpoint(*args, **kwargs)
+            return super().load_checkpoint(filename, *args, **kwargs)
 
     def call_hook(self, fn_name, **kwargs):
-        """Call hooks; they see the history of the log as MMEngine keeps it."""
+        """Call hooks; they see a checkpoint as MMEngine would have read it."""
         if fn_name == 'after_load_checkpoint':
+            self._rename_released(kwargs['checkpoint'])
             restore_history(kwargs['checkpoint'])
         super().call_hook(fn_name, **kwargs)
         if fn_name == 'before_save_checkpoint':
             make_plain(kwargs['checkpoint'])
+
+    def _rename_released(self, checkpoint: dict):
+        """Rename the weights of a released file.
+
+        Raises:
+            UserError: If it does not fit, or the run is to resume from it.
+        """
+        path = str(self._checkpoint_file)
+        model = (
+            self.model.module if is_model_wrapper(self.model) else (self.model)
+        )
+        config = self.cfg.filename or 'the config'
+        report = rename_released(checkpoint, path, model, config)
+        if report is None:
+            return
+        if self._resume:
+            raise UserError(
+                f'{path} is a released file without the state of a training; '
+                'give it as load_from without --resume'
+            )
+        self.logger.info(f'{path}: {report}')
 
     def resume(self, filename, *args, **kwargs):
         """Resume, with other batches or another schedule if so configured.
@@ -176,6 +202,7 @@ class CheckedRunner(Runner):
         check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
         if warning := cut_schedule(self.cfg):
             self.logger.warning(warning)
+        prepare_pretrained(self.model, self._starting_checkpoint())
         try:
             with self._settings_of_a_run():
                 return super().train()
@@ -188,6 +215,12 @@ class CheckedRunner(Runner):
         tf32 = self.cfg.get('tf32')
         with run_repairs, tf32_products(tf32), name_lost_clips(self):
             yield
+
+    def _starting_checkpoint(self) -> str | None:
+        """The checkpoint that the training loads or resumes, or None."""
+        if self._load_from is None and self._resume:
+            return find_latest_checkpoint(self.work_dir)
+        return self._load_from
 
     def _resume_hint(self) -> str:
         """How to continue an interrupted training."""

@@ -1,28 +1,40 @@
 """Initialise a backbone from a checkpoint, and log each weight's source."""
 
+from pathlib import Path
+
 from mmengine.logging import print_log
 from torch import nn
 
 from ..checkpoints.architecture import list_differences, read_architecture
 from ..checkpoints.conversion import convert
+from ..checkpoints.named_weights import (
+    FROM_SCRATCH,
+    NAMES,
+    check_named,
+    find_weights,
+)
 from ..checkpoints.source import read_source
 from ..errors import UserError
 
 
-def load_pretrained(module: nn.Module, path: str):
+def load_pretrained(module: nn.Module, pretrained: str):
     """Initialise a backbone from a checkpoint.
 
     The conversion of each weight is logged.
 
     Args:
         module: A backbone.
-        path: A released 2-D or video checkpoint, or one of an MMAction2
-            recognizer: a file, or a URL that MMEngine can read.
+        pretrained: A name of ImageNet weights, see
+            :mod:`..checkpoints.named_weights`; or a released 2-D or video
+            checkpoint, or one of an MMAction2 recognizer: a file, or a URL
+            that MMEngine can read.
 
     Raises:
         UserError: If the file cannot be read or is of another architecture.
     """
-    source = read_source(path)
+    source = read_source(find_pretrained(pretrained))
+    if pretrained in NAMES:
+        check_named(source, pretrained)
     shapes = {
         f'backbone.{name}': tuple(value.shape)
         for name, value in module.state_dict().items()
@@ -32,13 +44,58 @@ def load_pretrained(module: nn.Module, path: str):
     )
     if differences:
         raise UserError(
-            f'pretrained={path!r} ({source.title}) does not fit this '
+            f'pretrained={pretrained!r} ({source.title}) does not fit this '
             f'{type(module).__name__}: {"; ".join(differences)}; give a '
-            'checkpoint of this architecture'
+            'checkpoint of this architecture, or train from scratch: '
+            f'{FROM_SCRATCH}'
         )
     weights, report = convert(source, shapes, initialise=True)
     module.load_state_dict(
         {name.removeprefix('backbone.'): v for name, v in weights.items()},
         strict=False,
     )
-    print_log(f'{path}, {source.title}: {report}', logger='current')
+    print_log(f'{source.path}, {source.title}: {report}', logger='current')
+
+
+def find_pretrained(pretrained: str) -> str:
+    """Find the file of ``pretrained``; named weights are downloaded.
+
+    Args:
+        pretrained: As for :func:`load_pretrained`.
+
+    Returns:
+        A file, or the URL that was given.
+
+    Raises:
+        UserError: If there is no such name and no such file, or the
+            download fails.
+    """
+    if pretrained in NAMES:
+        return str(find_weights(pretrained))
+    path = Path(pretrained).expanduser()
+    if '://' not in pretrained and not path.exists():
+        raise UserError(
+            f'pretrained={pretrained!r} is neither a file nor a name of '
+            f'weights; correct the path, or give one of {", ".join(NAMES)}'
+        )
+    return pretrained
+
+
+def check_names(state_dict: dict, prefix: str):
+    """Reject a checkpoint without a single weight of the backbone.
+
+    MMEngine only logs missing weights, and the predictions would be random.
+
+    Args:
+        state_dict: Weights that a module with the backbone loads.
+        prefix: Prefix of the backbone's names in it.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if prefix and not any(name.startswith(prefix) for name in state_dict):
+        raise UserError(
+            f'the checkpoint has no weight {prefix}*, so the predictions '
+            'would be random; if it is a released file, convert it first: '
+            'python tools/convert_checkpoint.py RELEASED CONVERTED'
+        )

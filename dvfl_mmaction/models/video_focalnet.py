@@ -16,7 +16,7 @@ from .arguments import parse_arch, parse_out_indices, per_stage
 from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
 from .pairing import check_parts, initialising_model
-from .pretrained import load_pretrained
+from .pretrained import check_names, load_pretrained
 
 # Positions that an MLP processes at a time on a CPU.
 MLP_ROWS = 1568
@@ -141,6 +141,8 @@ class VideoFocalNet(BaseModule):
             rises linearly from 0. ``None`` is the rate of ``arch`` (0 for a
             dict).
         tubelet_size: Frames per patch of the stem, >= 1.
+        in_channels: Channels of the input, >= 1: 3 for RGB, 2 per flow
+            field, one per heat map.
         out_indices: Stages whose features are returned; negative numbers
             count from the last stage. The last stage's features pass the
             released ``norm``, those of stage i a ``norm{i}``. Stages after
@@ -151,9 +153,11 @@ class VideoFocalNet(BaseModule):
             network has no running statistics to freeze.
         with_cp: Recompute each block in the backward pass, which saves
             memory and costs time.
-        pretrained: A checkpoint to start from: a released 2-D or video
-            file, or a recognizer's. From a deeper one each stage takes the
-            first blocks. A stem of another number of input channels is
+        pretrained: A checkpoint to start from: ``'focalnet_tiny_srf'``,
+            ``'focalnet_small_srf'`` or ``'focalnet_base_srf'`` (ImageNet
+            weights, downloaded once), a released 2-D or video file, or a
+            recognizer's. From a deeper one each stage takes the first
+            blocks. A stem of another number of input channels is
             averaged over them. The conversion of each weight is logged.
         init_cfg: MMEngine's. ``None`` is the papers' initialisation: linear
             layers from a truncated normal of standard deviation 0.02.
@@ -337,6 +341,10 @@ class VideoFocalNet(BaseModule):
             super().init_weights()
             if self.pretrained:
                 load_pretrained(self, self.pretrained)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        check_names(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _freeze_stages(self):
         if self.frozen_stages < 0:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 import rarfile
 
 from ..errors import UserError
-from .progress import Progress, Share
+from ..progress import Progress, Share
 
 CHUNK = 1 << 20
 MAX_NAME = 255  # bytes; the limit of most file systems

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..download import fetch, fetch_lines
 from ..errors import UserError
 from ..files import check_space, hash_file
+from ..progress import Progress
 from . import checksums
 from .catalogue import Archive, Dataset
-from .download import fetch, fetch_lines
-from .progress import Progress
 from .unpacking import is_user_supplied
 
 

@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 from ..datasets.annotations import write_lines
 from ..errors import UserError
 from ..files import check_space
+from ..progress import Progress, Share, in_parallel
 from . import checksums
 from .archives import find_pieces, unpack
 from .catalogue import Archive, Dataset
-from .progress import Progress, Share, in_parallel
 
 STAMP = '.unpacked'  # file in the folder: a line 'size name' per archive
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmaction.registry import RUNNERS
 from small_recipe import NUM_CLASSES, distiller, recipe, write_teacher
+from small_recognizers import as_released
 from torch import nn
 
 from dvfl_mmaction import UserError
@@ -112,3 +113,25 @@ def test_another_normalisation_is_warned_about(teacher, build, log):
     teacher['config']['data_preprocessor']['mean'] = [0, 0, 0]
     build(distiller(teacher))
     assert 'trained with data_preprocessor.mean=[0.0, 0.0, 0.0]' in log.text
+
+
+def test_a_released_file_is_a_teacher(tmp_path, teacher, build):
+    weights = torch.load(teacher['checkpoint'])['state_dict']
+    torch.save(dict(model=as_released(weights)), tmp_path / 'released.pth')
+    clips = torch.randn(2, 1, 3, 4, 32, 32)
+    converted = build(distiller(teacher)).teacher.logits(clips)
+    teacher['checkpoint'] = str(tmp_path / 'released.pth')
+    released = build(distiller(teacher)).teacher.logits(clips)
+    assert torch.equal(released, converted)
+
+
+def test_a_released_teacher_of_other_classes_gives_one_line(
+    tmp_path, teacher, build
+):
+    other = write_teacher(tmp_path / 'other.pth', num_classes=51)
+    weights = torch.load(other['checkpoint'])['state_dict']
+    torch.save(dict(model=as_released(weights)), tmp_path / 'released.pth')
+    teacher['checkpoint'] = str(tmp_path / 'released.pth')
+    with pytest.raises(UserError, match='num_classes is 51 in the') as error:
+        build(distiller(teacher))
+    assert '\n' not in str(error.value)

@@ -1,28 +1,9 @@
 """Fixtures of the tests of preparation."""
 
-import threading
 from pathlib import Path
 
 import pytest
-from failing_server import DATA, Server
 from hostile_clips import write_video
-
-from dvfl_mmaction.preparation import download
-
-
-@pytest.fixture
-def server(monkeypatch):
-    """A running server, with ``/a.rar``."""
-    monkeypatch.setattr(download, 'FIRST_WAIT', 0.01)
-    for name in ('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'):
-        monkeypatch.delenv(name, raising=False)
-    server = Server()
-    server.files['/a.rar'] = DATA
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture

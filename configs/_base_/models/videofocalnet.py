@@ -1,8 +1,12 @@
 # The data set's file sets cls_head.num_classes; the runner applies it to
-# blending, too. The drop-path rate is that of arch.
+# blending, too. The drop-path rate is that of arch. Training starts from
+# ImageNet weights, which are downloaded once; from scratch:
+#   --cfg-options model.backbone.pretrained=None
 model = dict(
     type='Recognizer3D',
-    backbone=dict(type='VideoFocalNet', arch='tiny'),
+    backbone=dict(
+        type='VideoFocalNet', arch='tiny', pretrained='focalnet_tiny_srf'
+    ),
     cls_head=dict(
         type='I3DHead',
         in_channels=768,

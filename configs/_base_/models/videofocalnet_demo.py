@@ -7,6 +7,7 @@ _base_ = 'videofocalnet.py'
 model = dict(
     backbone=dict(
         arch=dict(_delete_=True, embed_dim=24, depths=(1, 1, 3, 1)),
+        pretrained=None,
         init_cfg=[],
     ),
     cls_head=dict(in_channels=192, label_smooth_eps=0.0),

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.preparation.progress import (
+from dvfl_mmaction.progress import (
     Progress,
     Share,
     Stopped,

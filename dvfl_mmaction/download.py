@@ -13,13 +13,13 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from ..errors import UserError
-from ..files import check_space
+from .errors import UserError
+from .files import check_space
 from .progress import Progress
 
 CHUNK = 1 << 18
 ATTEMPTS = 5  # in a row without progress
-TIMEOUT = 60  # seconds without a byte
+TIMEOUT = (20, 60)  # seconds to connect, and without a byte
 MOST_TEXT = 1 << 20  # bytes of a text file
 FIRST_WAIT = 2.0  # seconds, doubled per attempt
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
@@ -35,6 +35,7 @@ def fetch(
     progress: Progress,
     size: int = 0,
     digest: str = '',
+    attempts: int = ATTEMPTS,
 ):
     """Download a file to ``target``, by way of ``target.part``.
 
@@ -47,6 +48,7 @@ def fetch(
         progress: Bar of this file.
         size: Bytes as published, 0 if unknown.
         digest: The hash that the caller will verify.
+        attempts: Attempts in a row without progress, >= 1.
 
     Raises:
         UserError: If the server cannot be reached, or sends another file.
@@ -61,7 +63,7 @@ def fetch(
             break
         except Interrupted as error:
             failures = 0 if size_of(part) > before else failures + 1
-            if failures >= ATTEMPTS:
+            if failures >= attempts:
                 raise UserError(
                     f'{url} was interrupted {failures} times in a row '
                     f'({error}); rerun the command later to resume at '

@@ -6,9 +6,8 @@ import hashlib
 import pytest
 from failing_server import DATA
 
-from dvfl_mmaction import UserError
-from dvfl_mmaction.preparation import download
-from dvfl_mmaction.preparation.progress import Progress
+from dvfl_mmaction import UserError, download
+from dvfl_mmaction.progress import Progress
 
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
