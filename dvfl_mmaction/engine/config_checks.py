@@ -95,11 +95,16 @@ def check_schedule(cfg: dict):
         UserError: If there is one, with its keys.
     """
     parts = cfg.get('param_scheduler')
-    for index, part in enumerate(parts if isinstance(parts, list) else []):
+    named = {}
+    if isinstance(parts, list):
+        named = {f'param_scheduler.{i}': p for i, p in enumerate(parts)}
+    elif isinstance(parts, dict) and 'type' in parts:
+        named = dict(param_scheduler=parts)
+    for name, part in named.items():
         begin, end = part.get('begin', 0), part.get('end')
         if isinstance(end, int) and begin >= end:
             raise UserError(
-                f'param_scheduler.{index} begins at {begin} and ends at '
+                f'{name} begins at {begin} and ends at '
                 f'{end}; give an end after the beginning (for few epochs '
                 'also shorten the warm-up: param_scheduler.0.end and '
                 'param_scheduler.1.begin)'
