@@ -113,11 +113,16 @@ def check_schedule(cfg: dict):
     loop = cfg.get('train_cfg') or {}
     epochs = loop.get('max_epochs')
     parts = cfg.get('param_scheduler')
-    for index, part in enumerate(parts if isinstance(parts, list) else []):
+    named = {}
+    if isinstance(parts, list):
+        named = {f'param_scheduler.{i}': p for i, p in enumerate(parts)}
+    elif isinstance(parts, dict) and 'type' in parts:
+        named = dict(param_scheduler=parts)
+    for name, part in named.items():
         begin, end = part.get('begin', 0), part.get('end')
         if isinstance(end, int | float) and begin >= end:
             raise UserError(
-                f'param_scheduler.{index} begins at {begin} and ends at '
+                f'{name} begins at {begin} and ends at '
                 f'{end}; for another number of epochs set only '
                 f'epochs={epochs}, which the whole schedule follows'
             )

@@ -52,7 +52,8 @@ def aggregate_context(
         [dim - 1 for dim in global_dims], keepdim=True
     )
     total = torch.addcmul(total, global_gate, F.gelu(overall))
-    return total.movedim(-1, 1)
+    # A negative source is an invalid Transpose in the traced ONNX export.
+    return total.movedim(total.ndim - 1, 1)
 
 
 class TemporalConv(nn.Conv1d):

@@ -124,6 +124,10 @@ def test_several_views_in_training_are_refused():
     )
     with pytest.raises(UserError, match='num_clips of UniformSample is 2'):
         check_training_views(cfg)
+    inner = cfg['train_dataloader']['dataset']
+    cfg['train_dataloader']['dataset'] = dict(datasets=[inner, inner])
+    with pytest.raises(UserError, match='num_clips of UniformSample is 2'):
+        check_training_views(cfg)
     cfg['model']['type'] = 'Recognizer2D'  # segments of one view
     check_training_views(cfg)
     step['num_clips'] = 1
@@ -162,3 +166,6 @@ def test_a_schedule_that_ends_before_it_begins_is_refused():
     check_schedule(cfg)
     check_schedule(dict(param_scheduler=dict(type='ConstantLR')))
     check_schedule({})
+    cosine['begin'] = 20
+    with pytest.raises(UserError, match='param_scheduler begins at 20 and'):
+        check_schedule(dict(param_scheduler=cosine))
