@@ -23,7 +23,7 @@ from dvfl_mmaction.engine.config_checks import (
     check_classes,
     check_keys,
 )
-from dvfl_mmaction.engine.options import apply_num_classes, apply_test_views
+from dvfl_mmaction.engine.options import apply_options
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -259,6 +259,5 @@ def build_config(cfg: Config):
     """Check a config as the runner does, and build its model."""
     check_keys(cfg)
     check_classes(cfg)
-    apply_num_classes(cfg)
-    apply_test_views(cfg)
+    apply_options(cfg)
     return build_without_weights(cfg.model)
