@@ -14,14 +14,17 @@ MIM_RESOURCES = ('configs', 'tools', 'model-index.yml')
 
 
 def copy_mim_resources(package):
-    """Copy configs and tools into the ``.mim`` folder of a built package."""
+    """Copy configs and tools into the ``.mim`` folder of a built package.
+
+    The shell scripts are left out, since they need a checkout.
+    """
     folder = Path(package) / '.mim'
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in MIM_RESOURCES:
         source = ROOT / name
         if source.is_dir():
-            ignore = shutil.ignore_patterns('__pycache__', '.*')
+            ignore = shutil.ignore_patterns('__pycache__', '.*', '*.sh')
             shutil.copytree(source, folder / name, ignore=ignore)
         else:
             shutil.copy2(source, folder / name)

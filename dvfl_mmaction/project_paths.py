@@ -1,6 +1,7 @@
 """Paths of the project's configs and tools, and commands with them."""
 
 import re
+import shutil
 from pathlib import Path
 
 from .errors import UserError
@@ -40,6 +41,35 @@ def find_configs() -> list[Path]:
     folders = (root / 'configs' for root in ROOTS)
     folder = next((f for f in folders if (f / '_base_').is_dir()), None)
     return sorted(folder.glob('*.py')) if folder else []
+
+
+def copy_project(folder: Path) -> list[Path]:
+    """Copy the folders of the configs and of the Python tools.
+
+    Args:
+        folder: Gets ``configs`` and ``tools``.
+
+    Returns:
+        The two new folders.
+
+    Raises:
+        UserError: If one of them exists already.
+    """
+    source = next(r for r in ROOTS[1:] if (r / 'configs/_base_').is_dir())
+    targets = [folder / name for name in ('configs', 'tools')]
+    for target in targets:
+        if target.exists():
+            raise UserError(
+                f'{target} exists already; remove it to copy it again, or '
+                'give another folder'
+            )
+    for target in targets:
+        shutil.copytree(
+            source / target.name,
+            target,
+            ignore=shutil.ignore_patterns('__pycache__', '.*', '*.sh'),
+        )
+    return targets
 
 
 def localize_command(command: str) -> str:

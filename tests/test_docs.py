@@ -23,6 +23,7 @@ from project_configs import LOADERS, read_sample
 from small_recipe import NUM_CLASSES, distiller, write_clip, write_teacher
 
 from dvfl_mmaction.distillation import distill_recognizer
+from dvfl_mmaction.engine.options import apply_options
 
 every_page = pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 
@@ -196,7 +197,7 @@ def test_the_readmes_own_data_have_10_classes(tmp_path):
 
 def test_smaller_pictures_have_112_pixels(tmp_path):
     snippets = find_snippets((ROOT / 'docs/own_data.md').read_text())
-    smaller = [s for s in snippets if 'size = 112' in s.code]
+    smaller = [s for s in snippets if 'clip_size = 112' in s.code]
     assert [s.name for s in smaller] == [
         'videofocalnet_mine.py',
         'vflnet_kd_mine.py',
@@ -205,6 +206,8 @@ def test_smaller_pictures_have_112_pixels(tmp_path):
     (tmp_path / 'list.txt').write_text('clip.mp4 0\n')
     for snippet in smaller:
         config = Config.fromfile(snippet.write(tmp_path))
+        apply_options(config)
+        assert config.param_scheduler[1].end == 30
         for loader in LOADERS:
             config[loader].dataset.data_prefix = dict(video='')
             sample = read_sample(config, loader, tmp_path)

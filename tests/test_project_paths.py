@@ -6,6 +6,7 @@ import pytest
 
 from dvfl_mmaction import UserError, project_paths
 from dvfl_mmaction.project_paths import (
+    copy_project,
     find_config,
     find_configs,
     localize_command,
@@ -73,3 +74,22 @@ def test_a_missing_config_is_named_with_its_option(installed):
     with pytest.raises(UserError, match='^CONFIG gone.py was not found'):
         find_config('gone.py', 'CONFIG')
     assert find_configs() == []
+
+
+def test_the_configs_and_tools_of_a_wheel_are_copied(installed):
+    put_project(installed / '.mim')
+    (installed / '.mim/tools/__pycache__').mkdir()
+    assert copy_project(Path()) == [Path('configs'), Path('tools')]
+    assert Path('configs/_base_/z.py').is_file()
+    assert sorted(Path('tools').iterdir()) == [Path('tools/x.py')]
+    assert localize_command(COMMAND) == COMMAND
+    with pytest.raises(UserError, match='^configs exists already'):
+        copy_project(Path())
+
+
+def test_nothing_is_copied_beside_a_folder_that_exists(installed):
+    put_project(installed.parent)
+    Path('tools').mkdir()
+    with pytest.raises(UserError, match='^tools exists already'):
+        copy_project(Path())
+    assert not Path('configs').exists()

@@ -53,6 +53,31 @@ def test_the_sdist_has_the_files_of_the_root_and_no_caches(listed):
     assert not [name for name in listed if name.endswith(('.pyc', '.pyo'))]
 
 
+def test_a_wheel_has_the_configs_and_python_tools_for_mim(tmp_path):
+    words = ['egg_info', '-e', tmp_path, 'build_py', '-d', tmp_path / 'lib']
+    done = subprocess.run(
+        [sys.executable, 'setup.py', '-q', *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    resources = tmp_path / 'lib' / 'dvfl_mmaction' / '.mim'
+    built = {
+        str(path.relative_to(resources))
+        for path in resources.rglob('*')
+        if path.is_file()
+    }
+    wanted = {
+        str(path.relative_to(ROOT))
+        for folder in ('configs', 'tools')
+        for path in (ROOT / folder).rglob('*')
+        if path.suffix in ('.py', '.yml', '.md')
+    }
+    # The shell scripts need a checkout.
+    assert built == wanted | {'model-index.yml'}
+
+
 def test_figures_and_measurements_of_the_docs_are_included(
     tmp_path, monkeypatch
 ):

@@ -65,8 +65,11 @@ def check_numbers(epochs, warmup):
 def set_epochs(cfg: dict, epochs: int):
     """Set the number of epochs; the schedule follows in proportion."""
     loop = cfg['train_cfg']
-    old = schedule_end(cfg) or loop['max_epochs']
-    if loop['max_epochs'] not in (epochs, old):
+    end = schedule_end(cfg) or loop['max_epochs']
+    # Either may be longer: a constant rate at the end, or a schedule that
+    # is cut off. A schedule of this length has been changed already.
+    old = epochs if end == epochs else max(end, loop['max_epochs'])
+    if loop['max_epochs'] not in (epochs, end):
         print_log(
             f'epochs={epochs} replaces train_cfg.max_epochs='
             f'{loop["max_epochs"]}',

@@ -25,7 +25,7 @@ from dvfl_mmaction.engine.config_checks import (
     check_classes,
     check_keys,
 )
-from dvfl_mmaction.engine.options import apply_num_classes, apply_test_views
+from dvfl_mmaction.engine.options import apply_options
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -264,8 +264,7 @@ def build_config(cfg: Config):
     """
     check_keys(cfg)
     check_classes(cfg)
-    apply_num_classes(cfg)
-    apply_test_views(cfg)
+    apply_options(cfg)
     if cfg.model.type == 'BMN':  # 10 s; tests/recipes builds a small one
         return None
     if cfg.model.get('_scope_') == 'mmdet':  # which need not be installed
