@@ -6,17 +6,21 @@ are measured in turns, so that a slow moment of the machine affects each.
 Examples:
     python tools/benchmark.py --to benchmark
     python tools/benchmark.py --to benchmark --device cuda --batch-size 8
+    python tools/benchmark.py --to fp16 --device cuda --batch-size 8 \\
+        --models vflnet_kd --released --amp fp16 --forwards 50 --steps 30
     python tools/benchmark.py --to demo --dataset demo --peer PEER_CONFIG.py
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 import dvfl_mmaction  # noqa: F401, registers the models
-from dvfl_mmaction.analysis.benchmark import Entry, run_benchmark
+from dvfl_mmaction.analysis.benchmark import run_benchmark
 from dvfl_mmaction.analysis.benchmark_report import draw, markdown
+from dvfl_mmaction.analysis.timed_model import Entry
 from dvfl_mmaction.errors import UserError, print_user_errors
 from dvfl_mmaction.files import write_json
 
@@ -28,6 +32,7 @@ MODELS = (
     ('DVFL-Net, teacher online', 'vflnet_kd', 'online'),
     ('DVFL-Net, teacher recorded', 'vflnet_kd', 'recorded'),
 )
+AMP = dict(fp16='float16', bf16='bfloat16')
 
 
 def parse_args():
@@ -59,6 +64,18 @@ def parse_args():
         default=[],
         metavar='CONFIG',
         help='also measure the models of these configs',
+    )
+    parser.add_argument(
+        '--released',
+        action='store_true',
+        help='also measure each model in the formulation of the released '
+        'code, and report the ratios',
+    )
+    parser.add_argument(
+        '--amp',
+        choices=tuple(AMP),
+        help='mixed precision of steps and forward passes (default: none); '
+        'fp16 needs --device cuda',
     )
     parser.add_argument(
         '--device',
@@ -95,6 +112,8 @@ def parse_args():
         if value < least:
             option = name.replace('_', '-')
             parser.error(f'--{option} {value}; give {least} or more')
+    if args.amp == 'fp16' and args.device == 'cpu':
+        parser.error('--amp fp16 needs --device cuda; give --amp bf16')
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise UserError(
             'no CUDA device found; leave out --device to run on the CPU'
@@ -110,6 +129,8 @@ def main():
         for title, name, teacher in MODELS
         if not args.models or name in args.models
     ]
+    if args.released:
+        entries += [replace(entry, released=True) for entry in entries]
     entries += [Entry(Path(p).stem, p) for p in args.peer]
     results = run_benchmark(
         entries,
@@ -119,6 +140,7 @@ def main():
         args.forwards,
         args.steps,
         report=lambda line: print(line, flush=True),
+        amp=AMP.get(args.amp),
     )
     for model in results['models']:
         model['config'] = Path(model['config']).name

@@ -7,42 +7,23 @@ import re
 import resource
 import statistics
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from mmaction.registry import MODELS
 from mmengine.logging import MMLogger
-from mmengine.optim import OptimWrapper
 
-from ..distillation.logit_recording import LogitRecording
 from ..malloc import keep_freed_memory
-from ..project_paths import find_config
-from .complexity import build_model, complexity
+from .comparison import compare, quantile
+from .complexity import complexity
 from .configs import load_config
-from .sample_input import sample_batch
+from .timed_model import Entry, TimedModel
 
 UCF101_TRAINING_CLIPS = 9537  # split 1
 MIB = 2**20
-
-
-@dataclass
-class Entry:
-    """A model to measure.
-
-    Attributes:
-        name: Name in the tables.
-        config: Path of the config file.
-        teacher: How a training step gets the logits of the config's teacher:
-            ``'online'``, ``'recorded'``, or None for no teacher.
-    """
-
-    name: str
-    config: str
-    teacher: str | None = None
+# Untimed rounds: cuDNN chooses its algorithms, and memory is allocated.
+WARM_UPS = dict(cpu=1, cuda=3)
 
 
 @dataclass
@@ -61,6 +42,9 @@ class Measurement:
         inference_bytes: Peak memory of a forward pass, weights included,
             libraries excluded.
         training_bytes: The same for a training step.
+        forward_busy, step_busy: Share of the time, 0 to 1, in which the
+            device computes.
+        released: Whether this is the formulation of the released code.
     """
 
     name: str
@@ -73,6 +57,9 @@ class Measurement:
     step_clips: int = 1
     inference_bytes: int | None = None
     training_bytes: int | None = None
+    forward_busy: float | None = None
+    step_busy: float | None = None
+    released: bool = False
 
     def summary(self) -> dict:
         """Add medians, the 95th percentile and quartiles to the fields."""
@@ -84,6 +71,7 @@ class Measurement:
         if step:
             median = statistics.median(step)
             summary['step_ms'] = 1e3 * median
+            summary['step_clips_per_s'] = self.step_clips / median
             summary['step_quartiles_ms'] = [
                 1e3 * quantile(step, q) for q in (0.25, 0.75)
             ]
@@ -91,98 +79,6 @@ class Measurement:
                 median / self.step_clips * UCF101_TRAINING_CLIPS / 60
             )
         return summary
-
-
-def quantile(ordered: list[float], fraction: float) -> float:
-    """Quantile of sorted values, by linear interpolation."""
-    position = fraction * (len(ordered) - 1)
-    low = int(position)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (position - low) * (ordered[high] - ordered[low])
-
-
-class TimedModel:
-    """A model with its input and optimizer, ready to be timed."""
-
-    def __init__(self, entry: Entry, batch_size: int, device: str):
-        torch.manual_seed(0)
-        cfg = load_config(entry.config)
-        self.device = torch.device(device)
-        # Speed does not depend on the weights: load no pretrained ones.
-        self.model = build_model(cfg)
-        self.model.to(self.device)
-        self.clip = sample_batch(cfg, 1)
-        self.batch = sample_batch(cfg, batch_size)
-        self.optimizer = OptimWrapper(
-            torch.optim.SGD(
-                self.model.parameters(), lr=1e-4, momentum=0.9, nesterov=True
-            )
-        )
-        if entry.teacher:
-            self._add_teacher(cfg, entry.teacher, batch_size)
-
-    def _add_teacher(self, cfg, kind: str, batch_size: int):
-        """Train with the distiller's loss and a teacher of random weights."""
-        settings = dict(cfg.model)
-        settings['backbone'] = dict(settings['backbone'])
-        if kind == 'recorded':
-            self._folder = tempfile.TemporaryDirectory()
-            settings['teacher'] = dict(
-                type='RecordedTeacher', path=self._folder.name
-            )
-        student = MODELS.build(settings)
-        student.load_state_dict(self.model.state_dict())
-        teacher = student.teacher
-        if kind == 'online':
-            config = load_config(str(find_config(cfg.model.teacher.config)))
-            teacher.use_model(build_model(config).to(self.device))
-        else:
-            num_classes = student.cls_head.num_classes
-            recording = LogitRecording.create(
-                Path(self._folder.name) / 'rank_0.logits',
-                dict(
-                    num_classes=num_classes,
-                    rows=batch_size,
-                    dtype='float16',
-                    top_k=None,
-                    temperature=None,
-                    fingerprint={},
-                ),
-            )
-            recording.write(0, torch.randn(batch_size, num_classes).numpy())
-            teacher.use_recording(recording)
-            teacher.begin_iteration(0)
-        self.model = student.to(self.device)
-        self.optimizer.optimizer = torch.optim.SGD(
-            self.model.parameters(), lr=1e-4, momentum=0.9, nesterov=True
-        )
-
-    def forward(self):
-        """Run one clip as in testing: normalization, backbone, head."""
-        self.model.eval()
-        with torch.no_grad():
-            data = self.model.data_preprocessor(self.clip, training=False)
-            feats, kwargs = self.model.extract_feat(
-                data['inputs'], test_mode=True
-            )
-            self.model.cls_head(feats, **kwargs)
-
-    def step(self):
-        """Run one training step: losses, gradients, update."""
-        self.model.train()
-        self.model.train_step(self.batch, self.optimizer)
-
-    def timed(self, work: Callable) -> float:
-        """Run ``work`` and return its seconds, kernels on a GPU included."""
-        self._synchronize()
-        start = time.perf_counter()
-        work()
-        self._synchronize()
-        return time.perf_counter() - start
-
-    def _synchronize(self):
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
 
 
 def run_benchmark(
@@ -193,6 +89,7 @@ def run_benchmark(
     forwards: int = 15,
     steps: int = 5,
     report: Callable[[str], None] = print,
+    amp: str | None = None,
 ) -> dict:
     """Measure all models in turns, so that a slow moment affects each.
 
@@ -201,13 +98,16 @@ def run_benchmark(
         device: ``'cpu'`` or ``'cuda'``.
         threads: CPU threads of PyTorch.
         batch_size: Clips per training step.
-        forwards: Timed forward passes per model, after one warm-up pass.
-        steps: Timed training steps per model, after one warm-up step; 0
-            skips training.
+        forwards: Timed forward passes per model, after the warm-up.
+        steps: Timed training steps per model, after the warm-up; 0 skips
+            training.
         report: Called with one line per model and per round.
+        amp: Data type of autocast, ``'float16'`` (CUDA only) or
+            ``'bfloat16'``; None for float32.
 
     Returns:
-        ``machine``, ``batch_size`` and ``models``, ready for JSON.
+        ``machine``, ``batch_size``, ``amp``, ``models`` and
+        ``comparisons``, ready for JSON.
     """
     prepare_process(threads, device)
     configs = [load_config(entry.config) for entry in entries]
@@ -222,44 +122,77 @@ def run_benchmark(
                 counts.macs,
                 counts.shape,
                 step_clips=batch_size,
+                released=entry.released,
             )
         )
         report(f'{entry.name}: {counts.macs / 1e9:.1f} GMACs')
         measurement = measurements[-1]
         measurement.inference_bytes = peak_memory(
-            entry, 'forward', batch_size, device, threads
+            entry, 'forward', batch_size, device, threads, amp
         )
         if steps:
             measurement.training_bytes = peak_memory(
-                entry, 'step', batch_size, device, threads
+                entry, 'step', batch_size, device, threads, amp
             )
-    models = [TimedModel(entry, batch_size, device) for entry in entries]
+    models = [TimedModel(entry, batch_size, device, amp) for entry in entries]
+    pairs = list(zip(models, measurements, strict=True))
     for work, rounds, name in (
-        (TimedModel.forward, forwards, 'forward_s'),
-        (TimedModel.step, steps, 'step_s'),
+        (TimedModel.forward, forwards, 'forward'),
+        (TimedModel.step, steps, 'step'),
     ):
-        for number in range(rounds + 1 if rounds else 0):
-            for model, measurement in zip(models, measurements, strict=True):
-                seconds = model.timed(lambda m=model, w=work: w(m))
-                if number:  # the first one warms up
-                    getattr(measurement, name).append(seconds)
-            report(f'{name.removesuffix("_s")}: round {number} of {rounds}')
+        if rounds:
+            for model in models * WARM_UPS[device]:
+                work(model)
+            measure_in_turns(pairs, work, rounds, name, report)
     return dict(
         machine=describe_machine(device, threads),
         batch_size=batch_size,
+        amp=amp,
         models=[m.summary() for m in measurements],
+        comparisons=compare(measurements),
     )
 
 
+def measure_in_turns(
+    pairs: list[tuple[TimedModel, Measurement]],
+    work: Callable,
+    rounds: int,
+    name: str,
+    report: Callable[[str], None],
+):
+    """Time ``work`` of all models in turns; every other turn is reversed.
+
+    Args:
+        pairs: Models, and where their times go.
+        work: A method of ``TimedModel``.
+        rounds: Turns.
+        name: ``'forward'`` or ``'step'``.
+        report: Called with one line per turn.
+    """
+    for number in range(1, rounds + 1):
+        for model, measurement in pairs[:: 1 if number % 2 else -1]:
+            seconds = model.timed(lambda m=model: work(m))
+            getattr(measurement, f'{name}_s').append(seconds)
+        report(f'{name}: round {number} of {rounds}')
+    for model, measurement in pairs:
+        times = getattr(measurement, f'{name}_s')
+        busy = model.busy(lambda m=model: work(m))
+        share = busy / statistics.median(times)
+        setattr(measurement, f'{name}_busy', share)
+
+
 def prepare_process(threads: int, device: str):
-    """Set threads and malloc as training does, and silence MMEngine's log."""
+    """Set what training sets, and silence MMEngine's log."""
     torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = True
     if device == 'cpu':
         keep_freed_memory()
     MMLogger.get_instance('benchmark', log_level='WARNING')
 
 
-def peak_memory(entry, work, batch_size, device, threads) -> int | None:
+def peak_memory(
+    entry, work, batch_size, device, threads, amp=None
+) -> int | None:
     """Measure the peak memory of a model's work in a separate process.
 
     Args:
@@ -272,7 +205,7 @@ def peak_memory(entry, work, batch_size, device, threads) -> int | None:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(
         target=measure_peak,
-        args=(entry, work, batch_size, device, threads, sender),
+        args=(entry, work, batch_size, device, threads, amp, sender),
     )
     process.start()
     sender.close()
@@ -284,11 +217,11 @@ def peak_memory(entry, work, batch_size, device, threads) -> int | None:
     return peak
 
 
-def measure_peak(entry, work, batch_size, device, threads, sender):
+def measure_peak(entry, work, batch_size, device, threads, amp, sender):
     """Send the peak memory of one model's work; runs in its own process."""
     prepare_process(threads, device)
     before = resident_peak()
-    model = TimedModel(entry, batch_size, device)
+    model = TimedModel(entry, batch_size, device, amp)
     for _ in range(2):
         getattr(model, work)()
     if device == 'cuda':

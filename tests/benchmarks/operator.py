@@ -24,12 +24,11 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:] = [
     p for p in sys.path if Path(p).resolve() != TESTS / 'benchmarks'
 ]
-sys.path.insert(0, str(TESTS / 'helpers'))
 
 import torch  # noqa: E402
-from released_formulation import PlainNet  # noqa: E402
 from torch import nn  # noqa: E402
 
+from dvfl_mmaction.analysis.released_formulation import PlainNet  # noqa: E402
 from dvfl_mmaction.malloc import keep_freed_memory  # noqa: E402
 from dvfl_mmaction.models import VFLNetNano  # noqa: E402
 

@@ -1,11 +1,16 @@
 """What a GPU must do: agree with the CPU, distil under AMP, resume."""
 
 import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
+from mmengine.optim import OptimWrapper
 from small_recipe import (
     distiller,
     random_recipe,
@@ -16,9 +21,18 @@ from small_recipe import (
     write_teacher,
 )
 
+from dvfl_mmaction.engine.deferred_scalars import (
+    DeferredMessageHub,
+    defer_gradient_norm,
+)
+from dvfl_mmaction.models import data_preprocessor
+
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason='needs a CUDA device'
 )
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -101,9 +115,72 @@ def test_a_step_does_not_wait_for_the_device(model):
         torch.cuda.set_sync_debug_mode('default')
 
 
-def test_a_resumed_run_is_exact(data, tmp_path, monkeypatch):
-    monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+def test_a_distillation_trains_in_mixed_precision(data, tmp_path, dtype):
+    teacher = write_teacher(tmp_path / 'teacher.pth')
+    config = random_recipe(distiller(teacher), data, tmp_path / 'work')
+    config['optim_wrapper'].update(
+        type='AmpOptimWrapper', dtype=dtype, clip_grad=dict(max_norm=5.0)
+    )
+    runner = run(config)
+    history = runner.message_hub.log_scalars
+    for name in ('loss', 'loss_kd', 'grad_norm'):
+        values = history[f'train/{name}'].data[0]
+        assert len(values) == 6, name
+        if name != 'grad_norm':  # it is infinite where a step is skipped
+            assert torch.tensor(values).isfinite().all(), name
+    assert runner.val()['acc/top5'] >= 0
 
+
+@pytest.mark.parametrize('augment', ['Mixup', 'Cutmix'])
+def test_blending_does_not_wait_for_the_device(augment):
+    blend = getattr(data_preprocessor, augment)(4, 1.0)
+    clips = torch.rand(4, 1, 3, 4, 16, 16, device='cuda')
+    labels = torch.eye(4, device='cuda')
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        blended, soft = blend.do_blending(clips, labels)
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    assert blended.device.type == soft.device.type == 'cuda'
+
+
+def test_logging_and_clipping_do_not_wait_for_the_device():
+    hub = DeferredMessageHub.get_instance('of the device')
+    parameter = torch.nn.Parameter(torch.ones(3, device='cuda'))
+    parameter.grad = torch.ones(3, device='cuda')
+    wrapper = OptimWrapper(
+        torch.optim.SGD([parameter], lr=0.1), clip_grad=dict(max_norm=1.0)
+    )
+    defer_gradient_norm(wrapper)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        wrapper.step()
+        hub.update_scalar('train/loss', parameter.sum())
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    norm = hub.get_scalar('train/grad_norm').current()
+    assert norm == pytest.approx(3**0.5)
+
+
+def test_the_benchmark_compares_the_formulations(tmp_path):
+    words = [sys.executable, str(ROOT / 'tools/benchmark.py'), '--to', 'out']
+    words += ['--dataset', 'demo', '--models', 'vflnet_kd', '--released']
+    words += ['--device', 'cuda', '--amp', 'fp16']
+    words += ['--forwards', '3', '--steps', '3']
+    subprocess.run(words, cwd=tmp_path, check=True, timeout=300)
+    results = json.loads((tmp_path / 'out/benchmark.json').read_text())
+    assert len(results['comparisons']) == 2
+    for found in results['comparisons']:
+        assert found['step']['median'] > 0 and found['training_bytes'] > 0
+    for model in results['models']:
+        assert model['training_bytes'] > model['inference_bytes'] > 0
+        assert 0 < model['step_busy'] < 1.5 and model['step_clips_per_s'] > 0
+
+
+def test_a_resumed_run_is_exact(data, tmp_path):
     def config(work_dir, **kwargs):
         hook = dict(type='CheckpointHook', by_epoch=False, interval=1)
         config = random_recipe(

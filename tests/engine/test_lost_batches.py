@@ -26,9 +26,9 @@ class FailAt(BaseTransform):
 
     def transform(self, results):
         if results['filename'].endswith(self.name):
-            if self.how == 'hang':
-                time.sleep(4)
-            os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == 'die':
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(4)
         return results
 
 

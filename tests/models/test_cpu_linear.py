@@ -5,9 +5,12 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from released_formulation import PlainModulation, PlainNet
 from torch import nn
 
+from dvfl_mmaction.analysis.released_formulation import (
+    PlainModulation,
+    PlainNet,
+)
 from dvfl_mmaction.models import VideoFocalNet
 from dvfl_mmaction.models.cpu_linear import (
     Linear,

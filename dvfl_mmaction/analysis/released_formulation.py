@@ -1,4 +1,4 @@
-"""The network as the paper defines it, as a reference for tests and timings.
+"""The network in the formulation of the released code, for comparisons.
 
 Contiguous channels-first maps, an explicit permute wherever a layer needs
 another layout, and gates and modulators stored on the module, as in the
@@ -10,7 +10,10 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
 
-from dvfl_mmaction.models.video_focalnet import parse_arch
+from ..errors import UserError
+from ..models.video_focalnet import parse_arch
+
+DEFAULT_ARCHS = dict(VideoFocalNet='tiny', VFLNetNano='nano')
 
 
 def depthwise_conv(channels, size):
@@ -184,3 +187,33 @@ class PlainNet(nn.Module):
         x = self.norm(x).transpose(1, 2)  # (B*T, C, H'*W')
         x = x.unflatten(2, size).unflatten(0, (batch, frames))
         return x.transpose(1, 2).contiguous()
+
+
+def as_released(config: dict, backbone: nn.Module) -> PlainNet:
+    """Build the released formulation of a backbone, with its weights.
+
+    Args:
+        config: Of the backbone, a ``VideoFocalNet`` or ``VFLNetNano``.
+        backbone: Built from it.
+
+    Raises:
+        UserError: If it has another type, or an option that the released
+            code lacks.
+    """
+    kind, known = config['type'], {'type', 'arch', 'drop_path_rate'}
+    extra = set(config) - known - {'pretrained'}
+    arch = config.get('arch', DEFAULT_ARCHS.get(kind))
+    if kind in DEFAULT_ARCHS and 'out_indices' in extra:
+        last = len(parse_arch(arch)[1]) - 1
+        if tuple(config['out_indices']) == (last,):
+            extra.remove('out_indices')
+    if kind not in DEFAULT_ARCHS or extra:
+        raise UserError(
+            f'the released code has no {kind}'
+            + (f' with {", ".join(sorted(extra))}' if extra else '')
+            + '; compare VideoFocalNet or VFLNetNano with arch and '
+            'drop_path_rate'
+        )
+    net = PlainNet(arch, config.get('drop_path_rate'))
+    net.load_state_dict(backbone.state_dict())
+    return net
