@@ -6,7 +6,8 @@ from mmengine.dataset import pseudo_collate
 
 from ..errors import UserError
 
-FRAME = (256, 340, 3)  # (H, W, C) of a Kinetics video, short side 256
+SIZE = (256, 340)  # (H, W) of a Kinetics video, short side 256
+CHANNELS = {'RGB': 3, 'Flow': 2}  # per frame, by the modality of a data set
 
 
 def sample_batch(cfg: dict, batch_size: int) -> dict:
@@ -16,7 +17,7 @@ def sample_batch(cfg: dict, batch_size: int) -> dict:
     its test pipeline, reduced to one clip and the first crop.
 
     Args:
-        cfg: Any MMAction2 config that reads videos.
+        cfg: Any MMAction2 config that reads videos, frames or flow.
         batch_size: Clips per batch.
 
     Returns:
@@ -30,27 +31,30 @@ def sample_batch(cfg: dict, batch_size: int) -> dict:
     steps = steps or find_pipeline(cfg, 'test')
     sampling = next((s for s in steps if 'clip_len' in s), None)
     decoding = [i for i, s in enumerate(steps) if s['type'].endswith('Decode')]
-    if sampling is None or not decoding:
+    skeletons = any(s['type'] == 'PoseDecode' for s in steps)
+    if sampling is None or not decoding or skeletons:
         raise UserError(
             'the config has no validation or test pipeline that samples '
             'frames (clip_len) and decodes them; give one that reads videos'
         )
+    modality = find_modality(cfg)
+    frame = (*SIZE, CHANNELS.get(modality, 3))
     clip_len = sampling['clip_len']
     num_clips = 1 if one_view else sampling.get('num_clips', 1)
     rng = np.random.default_rng(0)
     rest = [TRANSFORMS.build(s) for s in steps[decoding[-1] + 1 :]]
     samples = []
     for _ in range(batch_size):
-        frames = rng.integers(0, 256, (clip_len * num_clips, *FRAME), np.uint8)
+        frames = rng.integers(0, 256, (clip_len * num_clips, *frame), np.uint8)
         results = dict(
             imgs=list(frames),
             clip_len=clip_len,
             num_clips=num_clips,
             frame_inds=np.arange(clip_len * num_clips),
             total_frames=clip_len * num_clips,
-            original_shape=FRAME[:2],
-            img_shape=FRAME[:2],
-            modality='RGB',
+            original_shape=SIZE,
+            img_shape=SIZE,
+            modality=modality,
             label=0,
         )
         for step in rest:
@@ -66,3 +70,12 @@ def find_pipeline(cfg: dict, part: str) -> list[dict]:
     loader = cfg.get(f'{part}_dataloader') or {}
     dataset = loader.get('dataset') or {}
     return dataset.get('pipeline') or cfg.get(f'{part}_pipeline') or []
+
+
+def find_modality(cfg: dict) -> str:
+    """``modality`` of the config's first data set that has one, or 'RGB'."""
+    for part in ('val', 'test'):
+        dataset = (cfg.get(f'{part}_dataloader') or {}).get('dataset') or {}
+        if 'modality' in dataset:
+            return dataset['modality']
+    return 'RGB'

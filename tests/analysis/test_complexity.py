@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dvfl_mmaction import UserError
 from dvfl_mmaction.analysis.complexity import complexity
 from dvfl_mmaction.analysis.configs import load_config
 
@@ -44,3 +45,18 @@ def test_a_layer_is_counted_by_hand(tmp_path):
     # Once per clip: the head, 4 to 3.
     assert found.macs == 128 * (patch + space + along_time + rest) + 4 * 3
     assert found.shape == (1, 3, 2, 32, 32)
+
+
+def test_flow_has_two_channels_per_field():
+    config = ROOT / 'configs/recipes/vflnet_flow_k400.py'
+    found = complexity(load_config(str(config)))
+    assert found.shape == (8, 10, 224, 224)  # 8 frames of 5 fields
+    # 7 channels more than RGB: 8 x 56 x 56 patches of 4 x 4 to 96.
+    more = 8 * 56 * 56 * 16 * 7 * 96
+    assert (found.macs - more) / 1e9 == pytest.approx(27.1, rel=0.005)
+
+
+def test_skeletons_are_refused():
+    config = ROOT / 'configs/recipes/vflnet_posec3d_ntu60.py'
+    with pytest.raises(UserError, match='give one that reads videos'):
+        complexity(load_config(str(config)))
