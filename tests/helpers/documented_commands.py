@@ -133,8 +133,9 @@ def find_problem(
     """Why a command is not known to work, or None.
 
     The arguments of the project's tools, ``run_tool``, ``mim train`` and
-    ``mim test`` are parsed by their own parsers, and their configs are built. Other commands
-    are run elsewhere or have a comment on what they need.
+    ``mim test`` are parsed by their own parsers, and the configs of all but
+    ``run_tool`` are built. Other commands are run elsewhere or have a comment
+    on what they need.
 
     Args:
         command: The command.
