@@ -1,5 +1,6 @@
 """MMAction2's APIs and tools take this project's configs and checkpoints."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -157,7 +158,9 @@ def test_the_pipelines_take_the_windows_of_mmactions_demos(model):
         torch.testing.assert_close(got.pred_score, wanted)
 
 
-def test_the_confusion_matrix_counts_the_predictions(scores):
+def test_the_confusion_matrix_counts_the_predictions(scores, monkeypatch):
+    # The tool calls it; it would close the log files of other tests.
+    monkeypatch.setattr(logging, 'shutdown', lambda: None)
     run('confusion_matrix', 'config.py', 'dump.pkl', '--out', 'cm.pkl')
     run('confusion_matrix', 'config.py', 'weights.pth', '--out', 'cm2.pkl')
     wanted = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
