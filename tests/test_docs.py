@@ -143,6 +143,8 @@ TRAIN = 'mim train mmaction2 configs/vflnet_kd_ucf101.py'
         ('python tools/prepare_dataset.py ucf101', 'SystemExit: 2'),
         ('python tools/convert_checkpoint.py one.pth', 'SystemExit: 2'),
         ('python tests/benchmarks/operator.py --no', 'SystemExit: 2'),
+        ('python -m dvfl_mmaction.run_tool vis_cm', 'UserError'),
+        ('python -m dvfl_mmaction.run_tool eval_metric a', 'SystemExit: 2'),
         ('mim train mmaction2 absent.py', 'FileNotFoundError'),
         ('mim test mmaction2 configs/vflnet_ucf101.py --no', 'SystemExit: 2'),
         (f'{TRAIN} --cfg-options train_cgf=1', 'KeyError'),

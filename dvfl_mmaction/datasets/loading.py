@@ -13,6 +13,8 @@ class ClipInit(BaseTransform):
 
     Required key: ``filename``. Added keys: ``video_reader``,
     ``total_frames`` and ``avg_fps`` (frames per second, 0 if unknown).
+    Input with decoded frames, ``array`` or ``imgs``, (T, H, W, 3), passes;
+    its added key is ``total_frames``. MMAction2's demos of streams give it.
 
     Args:
         timeout_s: A clip that takes longer to open and read, in s, is
@@ -26,6 +28,10 @@ class ClipInit(BaseTransform):
         self.timeout_s = TimeLimit(timeout_s).seconds
 
     def transform(self, results: dict) -> dict:
+        frames = results.get('imgs', results.get('array'))
+        if frames is not None:
+            results['total_frames'] = len(frames)
+            return results
         reader = VideoReader(results['filename'], self.timeout_s)
         results['video_reader'] = reader
         results['total_frames'] = reader.num_frames
@@ -42,7 +48,7 @@ class ClipDecode(BaseTransform):
 
     Required keys: ``video_reader`` and ``frame_inds``. Added keys: ``imgs``,
     (H, W, 3) uint8 RGB per frame, ``original_shape`` and ``img_shape``,
-    (H, W).
+    (H, W). Input with ``imgs``, whose frames are decoded, passes.
 
     Raises:
         BrokenClipError: In use, if a frame up to the last one sampled cannot
@@ -50,6 +56,8 @@ class ClipDecode(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
+        if 'imgs' in results:
+            return results
         # Closed even if it cannot be read: an open file leaks memory.
         with results.pop('video_reader') as reader:
             results['imgs'] = reader.read(results['frame_inds'].ravel())

@@ -26,10 +26,12 @@ from dvfl_mmaction.engine.config_checks import (
     check_keys,
 )
 from dvfl_mmaction.engine.options import apply_options
+from dvfl_mmaction.run_tool import find_script
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 MMACTION_TOOLS = Path(mmaction.__file__).parent / '.mim' / 'tools'
+RUN_TOOL = ['python', '-m', 'dvfl_mmaction.run_tool']
 SHELL_WORDS = {'for', 'do', 'done', 'source'}  # not checked
 # Commands that another file runs: the file, and what it contains.
 RUN_ELSEWHERE = {
@@ -132,9 +134,10 @@ def find_problem(
 ) -> str | None:
     """Why a command is not known to work, or None.
 
-    The arguments of the project's tools, ``mim train`` and ``mim test`` are
-    parsed by their own parsers, and their configs are built. Other commands
-    are run elsewhere or have a comment on what they need.
+    The arguments of the project's tools, ``run_tool``, ``mim train`` and
+    ``mim test`` are parsed by their own parsers, and the configs of all but
+    ``run_tool`` are built. Other commands are run elsewhere or have a comment
+    on what they need.
 
     Args:
         command: The command.
@@ -148,6 +151,9 @@ def find_problem(
             if options := getattr(args, 'cfg_options', None):
                 config = getattr(args, 'config', None) or args.to
                 check_config(config, options, snippets, folder)
+            return None
+        if words[:3] == RUN_TOOL and not words[3].endswith('.py'):
+            parse_arguments(find_script(words[3]), words[4:])
             return None
         if words[:3] in (
             ['mim', 'train', 'mmaction2'],
