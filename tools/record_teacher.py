@@ -56,6 +56,9 @@ def recording_config(args) -> Config:
     teacher.record_to = args.to
     teacher.record_dtype = args.dtype
     teacher.record_top_k = args.top_k
+    # The student is not trained: it needs no weights to start from.
+    if 'pretrained' in cfg.model.backbone:
+        cfg.model.backbone.pretrained = None
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or f'{args.to}/log'
     cfg.train_cfg.type = 'RecordingLoop'

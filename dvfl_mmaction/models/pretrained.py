@@ -82,9 +82,10 @@ def find_pretrained(pretrained: str) -> str:
 
 
 def check_names(state_dict: dict, prefix: str):
-    """Reject a checkpoint without a single weight of the backbone.
+    """Reject a recognizer's checkpoint without a weight of its backbone.
 
     MMEngine only logs missing weights, and the predictions would be random.
+    One of several backbones, with another prefix, may be missing.
 
     Args:
         state_dict: Weights that a module with the backbone loads.
@@ -93,9 +94,10 @@ def check_names(state_dict: dict, prefix: str):
     Raises:
         UserError: If there is none.
     """
-    if prefix and not any(name.startswith(prefix) for name in state_dict):
+    found = any(name.startswith(prefix) for name in state_dict)
+    if prefix == 'backbone.' and not found:
         raise UserError(
-            f'the checkpoint has no weight {prefix}*, so the predictions '
+            'the checkpoint has no weight backbone.*, so the predictions '
             'would be random; if it is a released file, convert it first: '
             'python tools/convert_checkpoint.py RELEASED CONVERTED'
         )

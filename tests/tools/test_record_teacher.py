@@ -1,6 +1,8 @@
 """The tool that records a teacher; see also the tests of RecordingLoop."""
 
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from warm_process import run_script
@@ -22,3 +24,20 @@ def test_the_tool_reports_wrong_configs(tmp_path, config, message):
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith('error: ') and message in line
     assert not (tmp_path / 'rec').exists()
+
+
+def test_the_student_of_a_recording_needs_no_pretrained_weights():
+    tool = runpy.run_path(str(TOOL))
+    cfg = tool['recording_config'](
+        SimpleNamespace(
+            config=str(TOOL.parents[1] / 'configs' / 'vflnet_kd_ucf101.py'),
+            cfg_options=None,
+            to='recording',
+            dtype='float16',
+            top_k=None,
+            launcher='none',
+            work_dir=None,
+        )
+    )
+    assert cfg.model.backbone.pretrained is None
+    assert cfg.model.teacher.record_to == 'recording'

@@ -1,0 +1,33 @@
+"""Recipes for other data sets than the papers'."""
+
+import pytest
+from mmengine.optim import build_optim_wrapper
+from project_configs import build_without_weights, load
+from torch.optim import AdamW
+
+from dvfl_mmaction.engine.config_checks import check_keys, check_schedule
+
+
+@pytest.mark.parametrize(
+    'name, base',
+    [
+        ('recipes/vflnet_small_data.py', 'vflnet_ucf101.py'),
+        ('recipes/vflnet_kd_small_data.py', 'vflnet_kd_ucf101.py'),
+    ],
+)
+def test_the_recipe_for_few_clips_changes_only_the_training(name, base):
+    cfg, papers = load(name), load(base)
+    check_keys(cfg)
+    check_schedule(cfg)
+    assert cfg.model == papers.model
+    assert cfg.val_dataloader == papers.val_dataloader
+    assert cfg.default_hooks == papers.default_hooks
+    wrapper = build_optim_wrapper(
+        build_without_weights(cfg.model), cfg.optim_wrapper
+    )
+    assert type(wrapper.optimizer) is AdamW
+    decays = {g['weight_decay'] for g in wrapper.optimizer.param_groups}
+    assert decays == {0.0, 0.05}
+    assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_epochs == 40
+    step = cfg.train_dataloader.dataset.pipeline[4]
+    assert step.type == 'RandomResizedCrop' and step.area_range == (0.5, 1.0)
