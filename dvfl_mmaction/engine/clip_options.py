@@ -139,7 +139,7 @@ def check_value(name: str, value):
                 f'{name} is {value!r}; give a whole number of 1 or more'
             )
         return
-    if value not in DECODERS:
+    if not isinstance(value, str) or value not in DECODERS:
         raise UserError(
             f'decoder is {value!r}; give one of {", ".join(DECODERS)}'
         )

@@ -139,7 +139,7 @@ def test_a_decoder_that_is_used_already_keeps_its_arguments():
         ('clip_len', True),
         ('frame_interval', 0),
         ('decoder', 'cv2'),
-        ('decoder', 3),
+        ('decoder', ['decord', 'pyav']),
     ],
 )
 def test_malformed_values_are_refused(option, value):
