@@ -65,14 +65,16 @@ def check_numbers(epochs, warmup):
 def set_epochs(cfg: dict, epochs: int):
     """Set the number of epochs; the schedule follows in proportion."""
     loop = cfg['train_cfg']
-    end = schedule_end(cfg) or loop['max_epochs']
-    # Either may be longer: a constant rate at the end, or a schedule that
-    # is cut off. A schedule of this length has been changed already.
-    old = epochs if end == epochs else max(end, loop['max_epochs'])
-    if loop['max_epochs'] not in (epochs, end):
+    before = loop['max_epochs']
+    old = schedule_end(cfg) or before
+    if before > old and before != epochs:
+        raise UserError(
+            f'epochs is {epochs} but train_cfg.max_epochs is {before}, '
+            f'beyond the end of param_scheduler at {old}; give only epochs'
+        )
+    if before not in (epochs, old):
         print_log(
-            f'epochs={epochs} replaces train_cfg.max_epochs='
-            f'{loop["max_epochs"]}',
+            f'epochs={epochs} replaces train_cfg.max_epochs={before}',
             logger='current',
         )
     loop['max_epochs'] = epochs

@@ -158,6 +158,9 @@ def test_malformed_numbers_are_refused(options):
 def test_contradictory_numbers_are_refused():
     with pytest.raises(UserError, match='warmup_epochs is 30 .* has 30 ep'):
         apply_schedule(config(epochs=30, warmup_epochs=30))
+    for parts, before in ((BY_EPOCH, 240), (BY_ITERATION, 60)):
+        with pytest.raises(UserError, match=f'is {before}, .* only epochs'):
+            apply_schedule(config(parts, before, epochs=8))
     iterations = dict(train_cfg=dict(type='IterBasedTrainLoop', max_iters=9))
     with pytest.raises(UserError, match='set train_cfg.max_iters'):
         apply_schedule(iterations | dict(epochs=3))
