@@ -121,22 +121,6 @@ def test_epochs_replace_a_number_that_cut_the_schedule():
     assert spans(cfg) == [(0, 15), (0, 4)]
 
 
-def test_a_constant_rate_at_the_end_keeps_its_share():
-    cfg = config(BY_ITERATION, epochs_before=16, epochs=8)
-    cfg['param_scheduler'][1]['end'] = 12
-    for _ in range(2):
-        apply_schedule(cfg)
-        assert cfg['train_cfg']['max_epochs'] == 8
-        assert spans(cfg) == [(0, 15), (0, 6)]
-
-
-def test_a_schedule_of_that_length_stays():
-    cfg = config(BY_ITERATION, epochs_before=60, epochs=8)
-    apply_schedule(cfg)
-    assert cfg['train_cfg']['max_epochs'] == 8
-    assert spans(cfg) == [(0, 30), (0, 8)]
-
-
 @pytest.mark.parametrize(
     'options',
     [
