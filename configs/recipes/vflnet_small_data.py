@@ -2,9 +2,8 @@
 # schedule has too few iterations there: at 120 clips its warm-up alone takes
 # 300. docs/own_data.md shows how to set the lists and the number of classes.
 _base_ = '../vflnet_ucf101.py'
-max_epochs = 40
+epochs = 40
 warmup_epochs = 4
-final_ratio = 0.01  # lr at the start and at the end, relative to the peak
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[4].area_range = (0.5, 1.0)
@@ -14,22 +13,3 @@ optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=5e-4, weight_decay=0.05)
 )
 auto_scale_lr = dict(enable=False)
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=final_ratio,
-        by_epoch=True,
-        begin=0,
-        end=warmup_epochs,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=final_ratio,
-        by_epoch=True,
-        begin=warmup_epochs,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
-]
-train_cfg = dict(max_epochs=max_epochs)

@@ -6,6 +6,7 @@ from project_configs import build_without_weights, load
 from torch.optim import AdamW
 
 from dvfl_mmaction.engine.config_checks import check_keys, check_schedule
+from dvfl_mmaction.engine.options import apply_options
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,8 @@ from dvfl_mmaction.engine.config_checks import check_keys, check_schedule
 def test_the_recipe_for_few_clips_changes_only_the_training(name, base):
     cfg, papers = load(name), load(base)
     check_keys(cfg)
+    apply_options(cfg)
+    apply_options(papers)
     check_schedule(cfg)
     assert cfg.model == papers.model
     assert cfg.val_dataloader == papers.val_dataloader
@@ -28,6 +31,7 @@ def test_the_recipe_for_few_clips_changes_only_the_training(name, base):
     assert type(wrapper.optimizer) is AdamW
     decays = {g['weight_decay'] for g in wrapper.optimizer.param_groups}
     assert decays == {0.0, 0.05}
-    assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_epochs == 40
+    spans = [(part.begin, part.end) for part in cfg.param_scheduler]
+    assert spans == [(0, 4), (4, 40)] and cfg.train_cfg.max_epochs == 40
     step = cfg.train_dataloader.dataset.pipeline[4]
     assert step.type == 'RandomResizedCrop' and step.area_range == (0.5, 1.0)
