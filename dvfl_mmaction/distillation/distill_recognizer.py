@@ -25,9 +25,11 @@ class Distillation:
     L = alpha * L_kd + (1 - alpha) * L_ce (DVFL-Net). The recognizer *is*
     the student: its state dict holds ``backbone.*`` and ``cls_head.*`` and
     nothing else, so its checkpoints load in the plain recognizer's config.
-    Teacher and student see the same tensor, after blending. The teacher is
-    built in ``init_weights()``, which only training calls, so testing needs
-    no teacher.
+    Teacher and student see the same tensor, after blending; a teacher of
+    another input gets it converted, see
+    :class:`.teacher_input.TeacherInput`. The teacher is built in
+    ``init_weights()``, which only training calls, so testing needs no
+    teacher.
 
     Args:
         teacher: ``dict(config=file or dict, checkpoint=file)``; add
@@ -153,7 +155,11 @@ def build_teacher(teacher: dict) -> Teacher:
             for key in parameters
             if key in needed
         )
-        raise UserError(f'teacher is {given}; give dict({wanted})')
+        others = ', '.join(key for key in parameters if key not in needed)
+        raise UserError(
+            f'teacher is {given}; give dict({wanted})'
+            + (f', and optionally {others}' if others else '')
+        )
     return TEACHERS[name](**args)
 
 

@@ -3,6 +3,7 @@
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
 
+from .class_names import training_class_names
 from .distill_recognizer import distilling_model
 
 
@@ -11,17 +12,20 @@ class TeacherRecordingHook(Hook):
     """Report start, iterations and end of a training to the teacher.
 
     Recording and recorded teachers open their file at the start and follow
-    the iterations. Without a teacher the hook does nothing.
+    the iterations. The classes of a teacher are put into the student's
+    order. Without a teacher the hook does nothing.
 
     Raises:
         UserError: During training, if it is not repeatable (another loop or
-            sampler), or the recording is of another training.
+            sampler), or the recording is of another training, or the teacher
+            has other classes.
     """
 
     def before_train(self, runner):
         student = distilling_model(runner.model)
         self.teacher = None if student is None else student.teacher
         if self.teacher is not None:
+            self.teacher.match_classes(training_class_names(runner))
             self.teacher.begin_training(student, runner)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
