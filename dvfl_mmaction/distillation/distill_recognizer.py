@@ -1,15 +1,23 @@
 """Recognizers that learn from labels and from a teacher."""
 
 import inspect
+import logging
 
 import torch
 import torch.nn.functional as F
 from mmaction.models import Recognizer2D, Recognizer3D
 from mmaction.registry import MODELS
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper, merge_dict
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .binary_divergence import (
+    BinaryDivergenceLoss,
+    binary_agreement,
+    has_several_labels,
+)
+from .losses import KLDivergenceLoss
 from .recorded_teacher import RecordedTeacher, RecordingTeacher
 from .teacher import FrozenTeacher, Teacher
 
@@ -35,11 +43,14 @@ class Distillation:
         teacher: ``dict(config=file or dict, checkpoint=file)``; add
             ``record_to=folder`` to record its logits, or give
             ``dict(type='RecordedTeacher', path=folder)`` to read a
-            recording. See :class:`.teacher.Teacher`.
+            recording. See
+            :class:`.teacher.Teacher`.
         alpha: Weight of the distillation loss, in [0, 1]; the paper's best
             is 0.3.
         loss_kd: Config of the distillation loss, a module that is called
-            with the student's and the teacher's logits.
+            with the student's and the teacher's logits. The default is
+            ``KLDivergenceLoss``, or ``BinaryDivergenceLoss`` for a head
+            with several labels per clip.
         kwargs: Arguments of the recognizer.
 
     Raises:
@@ -60,7 +71,18 @@ class Distillation:
                 'from 0 (labels only) to 1 (teacher only)'
             )
         self.alpha = alpha
-        self.loss_kd = MODELS.build(loss_kd or dict(type='KLDivergenceLoss'))
+        several = has_several_labels(self.cls_head)
+        default = 'BinaryDivergenceLoss' if several else 'KLDivergenceLoss'
+        self.loss_kd = MODELS.build(loss_kd or dict(type=default))
+        self._binary = isinstance(self.loss_kd, BinaryDivergenceLoss)
+        if several and type(self.loss_kd) is KLDivergenceLoss:
+            print_log(
+                'the head predicts several labels per clip, but loss_kd is '
+                'KLDivergenceLoss, a softmax over the classes; set '
+                "loss_kd.type='BinaryDivergenceLoss'",
+                logger='current',
+                level=logging.WARNING,
+            )
         self.teacher = build_teacher(teacher)
 
     def init_weights(self):
@@ -86,7 +108,8 @@ class Distillation:
             ``loss_kd``, times alpha; the recognizer's own losses, times
             1 - alpha; and, for the log only, ``teacher_entropy`` and
             ``student_entropy`` (nats, from 0 to log K) and
-            ``teacher_agreement`` (share of the batch, 0 to 1).
+            ``teacher_agreement`` (share of the batch, 0 to 1), both per
+            label with ``BinaryDivergenceLoss``.
         """
         feats, head_kwargs = self.extract_feat(
             inputs, data_samples=data_samples
@@ -103,7 +126,8 @@ class Distillation:
             self.teacher.build(self)
         teacher_logits = self.teacher.logits(inputs)
         losses['loss_kd'] = self.alpha * self.loss_kd(logits, teacher_logits)
-        losses.update(agreement(logits.detach(), teacher_logits))
+        compare = binary_agreement if self._binary else agreement
+        losses.update(compare(logits.detach(), teacher_logits))
         return losses
 
 

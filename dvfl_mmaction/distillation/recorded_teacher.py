@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..project_paths import localize_command
+from .binary_divergence import BinaryDivergenceLoss
 from .clip_format import ClipFormat, layout_of, read_clip_format
 from .fingerprint import INPUT, check_fingerprints, fingerprint
 from .logit_recording import LogitRecording
@@ -122,8 +123,14 @@ def require_temperature(loss: nn.Module) -> float:
     """Temperature of a loss; a top-k recording depends on it.
 
     Raises:
-        UserError: If the loss has none.
+        UserError: If the loss has none, or compares no softmax.
     """
+    if isinstance(loss, BinaryDivergenceLoss):
+        raise UserError(
+            'record_top_k keeps the softmax over the classes, but loss_kd is '
+            'BinaryDivergenceLoss, a sigmoid per class; leave out '
+            'record_top_k to record all logits'
+        )
     try:
         return loss.temperature
     except AttributeError:
