@@ -17,6 +17,7 @@ from .binary_divergence import (
     binary_agreement,
     has_several_labels,
 )
+from .ensemble_teacher import EnsembleTeacher
 from .losses import KLDivergenceLoss
 from .recorded_teacher import RecordedTeacher, RecordingTeacher
 from .teacher import FrozenTeacher, Teacher
@@ -43,7 +44,8 @@ class Distillation:
         teacher: ``dict(config=file or dict, checkpoint=file)``; add
             ``record_to=folder`` to record its logits, or give
             ``dict(type='RecordedTeacher', path=folder)`` to read a
-            recording. See
+            recording. Several teachers are
+            a list of such dicts, each with an optional ``weight``. See
             :class:`.teacher.Teacher`.
         alpha: Weight of the distillation loss, in [0, 1]; the paper's best
             is 0.3.
@@ -59,7 +61,7 @@ class Distillation:
 
     def __init__(
         self,
-        teacher: dict,
+        teacher: dict | list[dict],
         alpha: float = 0.3,
         loss_kd: dict | None = None,
         **kwargs,
@@ -160,8 +162,17 @@ def distilling_model(model: nn.Module) -> Distillation | None:
     return model if isinstance(model, Distillation) else None
 
 
-def build_teacher(teacher: dict) -> Teacher:
+def build_teacher(teacher: dict | list[dict]) -> Teacher:
     """Check the keys of a teacher's config, and build the teacher."""
+    if isinstance(teacher, list | tuple) and len(teacher) > 1:
+        configs = [dict(one) for one in teacher if isinstance(one, dict)]
+        weights = [config.pop('weight', 1.0) for config in configs]
+        if len(configs) == len(teacher):
+            return EnsembleTeacher(map(build_teacher, configs), weights)
+    if isinstance(teacher, list | tuple) and len(teacher) == 1:
+        (teacher,) = teacher
+        if isinstance(teacher, dict):
+            teacher = {k: v for k, v in teacher.items() if k != 'weight'}
     args = dict(teacher) if isinstance(teacher, dict) else {}
     records = any(key.startswith('record_') for key in args)
     default = 'RecordingTeacher' if records else 'FrozenTeacher'
