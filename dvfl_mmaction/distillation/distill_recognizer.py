@@ -17,6 +17,7 @@ from .binary_divergence import (
     binary_agreement,
     has_several_labels,
 )
+from .ema_teacher import EMATeacher
 from .ensemble_teacher import EnsembleTeacher
 from .losses import KLDivergenceLoss
 from .recorded_teacher import RecordedTeacher, RecordingTeacher
@@ -24,7 +25,7 @@ from .teacher import FrozenTeacher, Teacher
 
 TEACHERS = {
     cls.__name__: cls
-    for cls in (FrozenTeacher, RecordingTeacher, RecordedTeacher)
+    for cls in (FrozenTeacher, RecordingTeacher, RecordedTeacher, EMATeacher)
 }
 
 
@@ -44,7 +45,7 @@ class Distillation:
         teacher: ``dict(config=file or dict, checkpoint=file)``; add
             ``record_to=folder`` to record its logits, or give
             ``dict(type='RecordedTeacher', path=folder)`` to read a
-            recording. Several teachers are
+            recording, or ``dict(type='EMATeacher')``. Several teachers are
             a list of such dicts, each with an optional ``weight``. See
             :class:`.teacher.Teacher`.
         alpha: Weight of the distillation loss, in [0, 1]; the paper's best

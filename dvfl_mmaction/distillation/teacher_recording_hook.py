@@ -6,6 +6,8 @@ from mmengine.hooks import Hook
 from .class_names import training_class_names
 from .distill_recognizer import distilling_model
 
+STATE = 'teacher_state'  # of a checkpoint
+
 
 @HOOKS.register_module()
 class TeacherRecordingHook(Hook):
@@ -13,7 +15,9 @@ class TeacherRecordingHook(Hook):
 
     Recording and recorded teachers open their file at the start and follow
     the iterations. The classes of a teacher are put into the student's
-    order. Without a teacher the hook does nothing.
+    order. The state of a teacher that learns (``EMATeacher``) is kept in
+    the checkpoints, under ``teacher_state``. Without a teacher the hook does
+    nothing.
 
     Raises:
         UserError: During training, if it is not repeatable (another loop or
@@ -35,3 +39,16 @@ class TeacherRecordingHook(Hook):
     def after_train(self, runner):
         if self.teacher is not None:
             self.teacher.end_training()
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        student = distilling_model(runner.model)
+        if student is None or not student.teacher.is_built:
+            return
+        if state := student.teacher.state_dict():
+            checkpoint[STATE] = state
+
+    def after_load_checkpoint(self, runner, checkpoint):
+        student = distilling_model(runner.model)
+        # load_from begins a new training, and testing has no teacher.
+        if student is not None and runner._resume and student.teacher.is_built:
+            student.teacher.load_state_dict(checkpoint.get(STATE, {}))
