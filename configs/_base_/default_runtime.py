@@ -16,7 +16,8 @@ default_hooks = dict(
     # The run stops if more than this share of a data set is unreadable.
     broken_clips=dict(type='BrokenClipsHook', max_share=0.2),
     results=dict(type='ResultsHook'),
-    # Needed by a teacher with record_to, or of type RecordedTeacher.
+    # Needed by a teacher with record_to, or of type RecordedTeacher or
+    # EMATeacher; compares the names of the classes.
     teacher_recording=dict(type='TeacherRecordingHook'),
 )
 

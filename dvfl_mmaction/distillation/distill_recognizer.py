@@ -1,21 +1,31 @@
 """Recognizers that learn from labels and from a teacher."""
 
 import inspect
+import logging
 
 import torch
 import torch.nn.functional as F
 from mmaction.models import Recognizer2D, Recognizer3D
 from mmaction.registry import MODELS
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper, merge_dict
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .binary_divergence import (
+    BinaryDivergenceLoss,
+    binary_agreement,
+    has_several_labels,
+)
+from .ema_teacher import EMATeacher
+from .ensemble_teacher import EnsembleTeacher
+from .losses import KLDivergenceLoss
 from .recorded_teacher import RecordedTeacher, RecordingTeacher
 from .teacher import FrozenTeacher, Teacher
 
 TEACHERS = {
     cls.__name__: cls
-    for cls in (FrozenTeacher, RecordingTeacher, RecordedTeacher)
+    for cls in (FrozenTeacher, RecordingTeacher, RecordedTeacher, EMATeacher)
 }
 
 
@@ -25,19 +35,25 @@ class Distillation:
     L = alpha * L_kd + (1 - alpha) * L_ce (DVFL-Net). The recognizer *is*
     the student: its state dict holds ``backbone.*`` and ``cls_head.*`` and
     nothing else, so its checkpoints load in the plain recognizer's config.
-    Teacher and student see the same tensor, after blending. The teacher is
-    built in ``init_weights()``, which only training calls, so testing needs
-    no teacher.
+    Teacher and student see the same tensor, after blending; a teacher of
+    another input gets it converted, see
+    :class:`.teacher_input.TeacherInput`. The teacher is built in
+    ``init_weights()``, which only training calls, so testing needs no
+    teacher.
 
     Args:
         teacher: ``dict(config=file or dict, checkpoint=file)``; add
             ``record_to=folder`` to record its logits, or give
             ``dict(type='RecordedTeacher', path=folder)`` to read a
-            recording. See :class:`.teacher.Teacher`.
+            recording, or ``dict(type='EMATeacher')``. Several teachers are
+            a list of such dicts, each with an optional ``weight``. See
+            :class:`.teacher.Teacher`.
         alpha: Weight of the distillation loss, in [0, 1]; the paper's best
             is 0.3.
         loss_kd: Config of the distillation loss, a module that is called
-            with the student's and the teacher's logits.
+            with the student's and the teacher's logits. The default is
+            ``KLDivergenceLoss``, or ``BinaryDivergenceLoss`` for a head
+            with several labels per clip.
         kwargs: Arguments of the recognizer.
 
     Raises:
@@ -46,7 +62,7 @@ class Distillation:
 
     def __init__(
         self,
-        teacher: dict,
+        teacher: dict | list[dict],
         alpha: float = 0.3,
         loss_kd: dict | None = None,
         **kwargs,
@@ -58,7 +74,18 @@ class Distillation:
                 'from 0 (labels only) to 1 (teacher only)'
             )
         self.alpha = alpha
-        self.loss_kd = MODELS.build(loss_kd or dict(type='KLDivergenceLoss'))
+        several = has_several_labels(self.cls_head)
+        default = 'BinaryDivergenceLoss' if several else 'KLDivergenceLoss'
+        self.loss_kd = MODELS.build(loss_kd or dict(type=default))
+        self._binary = isinstance(self.loss_kd, BinaryDivergenceLoss)
+        if several and type(self.loss_kd) is KLDivergenceLoss:
+            print_log(
+                'the head predicts several labels per clip, but loss_kd is '
+                'KLDivergenceLoss, a softmax over the classes; set '
+                "loss_kd.type='BinaryDivergenceLoss'",
+                logger='current',
+                level=logging.WARNING,
+            )
         self.teacher = build_teacher(teacher)
 
     def init_weights(self):
@@ -84,7 +111,8 @@ class Distillation:
             ``loss_kd``, times alpha; the recognizer's own losses, times
             1 - alpha; and, for the log only, ``teacher_entropy`` and
             ``student_entropy`` (nats, from 0 to log K) and
-            ``teacher_agreement`` (share of the batch, 0 to 1).
+            ``teacher_agreement`` (share of the batch, 0 to 1), both per
+            label with ``BinaryDivergenceLoss``.
         """
         feats, head_kwargs = self.extract_feat(
             inputs, data_samples=data_samples
@@ -101,7 +129,8 @@ class Distillation:
             self.teacher.build(self)
         teacher_logits = self.teacher.logits(inputs)
         losses['loss_kd'] = self.alpha * self.loss_kd(logits, teacher_logits)
-        losses.update(agreement(logits.detach(), teacher_logits))
+        compare = binary_agreement if self._binary else agreement
+        losses.update(compare(logits.detach(), teacher_logits))
         return losses
 
 
@@ -134,8 +163,17 @@ def distilling_model(model: nn.Module) -> Distillation | None:
     return model if isinstance(model, Distillation) else None
 
 
-def build_teacher(teacher: dict) -> Teacher:
+def build_teacher(teacher: dict | list[dict]) -> Teacher:
     """Check the keys of a teacher's config, and build the teacher."""
+    if isinstance(teacher, list | tuple) and len(teacher) > 1:
+        configs = [dict(one) for one in teacher if isinstance(one, dict)]
+        weights = [config.pop('weight', 1.0) for config in configs]
+        if len(configs) == len(teacher):
+            return EnsembleTeacher(map(build_teacher, configs), weights)
+    if isinstance(teacher, list | tuple) and len(teacher) == 1:
+        (teacher,) = teacher
+        if isinstance(teacher, dict):
+            teacher = {k: v for k, v in teacher.items() if k != 'weight'}
     args = dict(teacher) if isinstance(teacher, dict) else {}
     records = any(key.startswith('record_') for key in args)
     default = 'RecordingTeacher' if records else 'FrozenTeacher'
@@ -153,7 +191,11 @@ def build_teacher(teacher: dict) -> Teacher:
             for key in parameters
             if key in needed
         )
-        raise UserError(f'teacher is {given}; give dict({wanted})')
+        others = ', '.join(key for key in parameters if key not in needed)
+        raise UserError(
+            f'teacher is {given}; give dict({wanted})'
+            + (f', and optionally {others}' if others else '')
+        )
     return TEACHERS[name](**args)
 
 

@@ -16,10 +16,23 @@ from ..files import hash_file
 # A run with a recorded teacher may lack the teacher's files, so the weights
 # are compared only if both sides know them. They identify the teacher.
 TEACHER, WEIGHTS = 'teacher', 'teacher_sha256'
+INPUT = 'teacher_input'
 
 
-def fingerprint(runner: Runner) -> dict:
-    """Collect what determines the clips that a model sees per iteration.
+def fingerprint(
+    runner: Runner,
+    config: str | dict | None,
+    checkpoint: str | None,
+    teacher_input: dict | None = None,
+) -> dict:
+    """Collect what determines the logits of a teacher per iteration.
+
+    Args:
+        runner: The training.
+        config: The teacher's config, if known.
+        checkpoint: The teacher's weights, if known.
+        teacher_input: What of the teacher's input differs from the
+            student's, by name; None if unknown.
 
     Raises:
         UserError: If the training is not repeatable.
@@ -51,10 +64,11 @@ def fingerprint(runner: Runner) -> dict:
         world_size=get_world_size(),
         batches_per_epoch=len(loader),
     )
-    teacher = cfg.model.teacher
-    values[TEACHER] = to_text(teacher.get('config'))
-    if os.path.isfile(teacher.get('checkpoint') or ''):  # not for a URL
-        values[WEIGHTS] = hash_file(teacher.checkpoint)
+    values[TEACHER] = to_text(config)
+    if os.path.isfile(checkpoint or ''):  # not for a URL
+        values[WEIGHTS] = hash_file(checkpoint)
+    if teacher_input is not None:
+        values[INPUT] = teacher_input
     return values
 
 
@@ -79,6 +93,10 @@ def check_fingerprints(wanted: dict, recorded: dict, folder: str):
     """
     for key in sorted(wanted.keys() | recorded.keys()):
         ours, theirs = wanted.get(key), recorded.get(key)
+        if key == INPUT:
+            # Recordings of before this entry are of equal inputs.
+            theirs = theirs or {}
+            ours = theirs if ours is None else ours
         if key == TEACHER or (key == WEIGHTS and None in (ours, theirs)):
             continue
         if ours != theirs:

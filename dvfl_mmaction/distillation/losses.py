@@ -32,12 +32,7 @@ def kl_divergence(
     Raises:
         UserError: If the shapes differ.
     """
-    if student_logits.shape != teacher_logits.shape:
-        raise UserError(
-            f'student logits are {tuple(student_logits.shape)} but teacher '
-            f'logits are {tuple(teacher_logits.shape)}; both must be '
-            '(batch, classes) with the same classes'
-        )
+    check_shapes(student_logits, teacher_logits)
     dtype = torch.promote_types(student_logits.dtype, torch.float32)
     with torch.autocast(student_logits.device.type, enabled=False):
         log_p = F.log_softmax(
@@ -48,6 +43,20 @@ def kl_divergence(
             log_q, log_p, reduction='batchmean', log_target=True
         )
         return temperature**2 * divergence
+
+
+def check_shapes(student_logits: Tensor, teacher_logits: Tensor):
+    """Reject logits of different shapes.
+
+    Raises:
+        UserError: With both shapes.
+    """
+    if student_logits.shape != teacher_logits.shape:
+        raise UserError(
+            f'student logits are {tuple(student_logits.shape)} but teacher '
+            f'logits are {tuple(teacher_logits.shape)}; both must be '
+            '(batch, classes) with the same classes'
+        )
 
 
 @MODELS.register_module()

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..models.data_preprocessor import to_device
 from ..project_paths import localize_command
-from .fingerprint import check_fingerprints, fingerprint
+from .binary_divergence import BinaryDivergenceLoss
+from .clip_format import ClipFormat, layout_of, read_clip_format
+from .fingerprint import INPUT, check_fingerprints, fingerprint
 from .logit_recording import LogitRecording
-from .teacher import FrozenTeacher, Teacher
+from .teacher import FrozenTeacher, Teacher, check_input_options
+from .teacher_input import to_list
 
 
 class RecordedLogits:
@@ -89,13 +92,22 @@ def require_hook(value):
     return value
 
 
-def describe_training(student: nn.Module, runner: Runner) -> dict:
+def describe_training(
+    student: nn.Module, runner: Runner, teacher: Teacher
+) -> dict:
     """Describe the training for the header of its recording."""
+    changes = None
+    if isinstance(teacher, FrozenTeacher):
+        changes = teacher.input_changes(
+            read_clip_format(runner.cfg, layout_of(student))
+        )
     return dict(
         num_classes=student.cls_head.num_classes,
         rows=runner.train_dataloader.batch_size,
         temperature=None,
-        fingerprint=fingerprint(runner),
+        fingerprint=fingerprint(
+            runner, teacher.config, teacher.checkpoint, changes
+        ),
     )
 
 
@@ -112,8 +124,14 @@ def require_temperature(loss: nn.Module) -> float:
     """Temperature of a loss; a top-k recording depends on it.
 
     Raises:
-        UserError: If the loss has none.
+        UserError: If the loss has none, or compares no softmax.
     """
+    if isinstance(loss, BinaryDivergenceLoss):
+        raise UserError(
+            'record_top_k keeps the softmax over the classes, but loss_kd is '
+            'BinaryDivergenceLoss, a sigmoid per class; leave out '
+            'record_top_k to record all logits'
+        )
     try:
         return loss.temperature
     except AttributeError:
@@ -136,6 +154,8 @@ class RecordingTeacher(FrozenTeacher):
         record_top_k: Number of logits to keep per clip, for data sets with
             many classes; None keeps all. Needs a ``loss_kd`` with a
             ``temperature``.
+        num_frames: As for :class:`FrozenTeacher`.
+        input_size: As for :class:`FrozenTeacher`.
 
     Raises:
         UserError: If an argument is out of range; during training, if the
@@ -149,15 +169,18 @@ class RecordingTeacher(FrozenTeacher):
         record_to: str,
         record_dtype: str = 'float16',
         record_top_k: int | None = None,
+        num_frames: int | None = None,
+        input_size: int | tuple[int, int] | None = None,
     ):
-        super().__init__(config, checkpoint)
+        super().__init__(config, checkpoint, num_frames, input_size)
         self.recorded = RecordedLogits(record_to)
         self.record_dtype = record_dtype
         self.record_top_k = record_top_k
 
     def begin_training(self, student: nn.Module, runner: Runner):
         """Open or create this process's file."""
-        header = describe_training(student, runner)
+        super().begin_training(student, runner)
+        header = describe_training(student, runner, self)
         header |= dict(dtype=self.record_dtype, top_k=self.record_top_k)
         if self.record_top_k is not None:
             header['temperature'] = require_temperature(student.loss_kd)
@@ -211,6 +234,8 @@ class RecordedTeacher(Teacher):
         config: Not needed; accepted because a distillation's config has it.
         checkpoint: Likewise. If the file exists, it must be the recorded
             teacher's.
+        num_frames: Not needed; if given, it must be the recorded teacher's.
+        input_size: Likewise.
 
     Raises:
         UserError: If no recording is found; during training, if it is of
@@ -222,8 +247,12 @@ class RecordedTeacher(Teacher):
         path: str,
         config: str | dict | None = None,
         checkpoint: str | None = None,
+        num_frames: int | None = None,
+        input_size: int | tuple[int, int] | None = None,
     ):
         self.recorded = RecordedLogits(path)
+        self.config, self.checkpoint = config, checkpoint
+        self.asked = check_input_options(num_frames, input_size)
 
     @property
     def name(self) -> str:
@@ -250,10 +279,12 @@ class RecordedTeacher(Teacher):
         first.read(0)  # damage is reported before differences it causes
         first.close()
         check_training(
-            describe_training(student, runner),
+            describe_training(student, runner, self),
             first.about,
             self.recorded.folder,
         )
+        own = read_clip_format(runner.cfg, layout_of(student))
+        self._check_input(first.about['fingerprint'].get(INPUT) or {}, own)
         path = self.recorded.file(get_rank())
         recording = LogitRecording.open(path)
         if recording.read(runner.max_iters - 1) is None:
@@ -263,6 +294,17 @@ class RecordedTeacher(Teacher):
                 'command, or lower train_cfg.max_epochs'
             )
         self.use_recording(recording)
+
+    def _check_input(self, changes: dict, own: ClipFormat):
+        """Compare the options with the input of the recorded teacher."""
+        for field, wanted in self.asked.items():
+            recorded = changes.get(field, getattr(own, field))
+            if recorded is not None and to_list(wanted) != to_list(recorded):
+                raise UserError(
+                    f'the recording {self.recorded.folder} is of a teacher '
+                    f'with {field} {recorded}, but model.teacher asks for '
+                    f'{wanted}; leave the option out, or record again'
+                )
 
     def use_recording(self, recording: LogitRecording):
         """Read the logits from an open file."""

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 
 from ..errors import UserError
 from ..random_state import preserve_rng_state
+from .class_names import training_class_names
 from .distill_recognizer import distilling_model
 
 
@@ -46,6 +47,7 @@ class TeacherAccuracyHook(Hook):
         if not student.teacher.can_predict:
             runner.logger.info(f'{student.teacher.name}: not tested')
             return
+        student.teacher.match_classes(training_class_names(runner))
         with preserve_rng_state():
             hits, total, chance = count_hits(
                 student, runner.val_loop.dataloader, self.num_clips

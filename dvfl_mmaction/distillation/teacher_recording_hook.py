@@ -3,7 +3,10 @@
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
 
+from .class_names import training_class_names
 from .distill_recognizer import distilling_model
+
+STATE = 'teacher_state'  # of a checkpoint
 
 
 @HOOKS.register_module()
@@ -11,17 +14,22 @@ class TeacherRecordingHook(Hook):
     """Report start, iterations and end of a training to the teacher.
 
     Recording and recorded teachers open their file at the start and follow
-    the iterations. Without a teacher the hook does nothing.
+    the iterations. The classes of a teacher are put into the student's
+    order. The state of a teacher that learns (``EMATeacher``) is kept in
+    the checkpoints, under ``teacher_state``. Without a teacher the hook does
+    nothing.
 
     Raises:
         UserError: During training, if it is not repeatable (another loop or
-            sampler), or the recording is of another training.
+            sampler), or the recording is of another training, or the teacher
+            has other classes.
     """
 
     def before_train(self, runner):
         student = distilling_model(runner.model)
         self.teacher = None if student is None else student.teacher
         if self.teacher is not None:
+            self.teacher.match_classes(training_class_names(runner))
             self.teacher.begin_training(student, runner)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
@@ -31,3 +39,16 @@ class TeacherRecordingHook(Hook):
     def after_train(self, runner):
         if self.teacher is not None:
             self.teacher.end_training()
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        student = distilling_model(runner.model)
+        if student is None or not student.teacher.is_built:
+            return
+        if state := student.teacher.state_dict():
+            checkpoint[STATE] = state
+
+    def after_load_checkpoint(self, runner, checkpoint):
+        student = distilling_model(runner.model)
+        # load_from begins a new training, and testing has no teacher.
+        if student is not None and runner._resume and student.teacher.is_built:
+            student.teacher.load_state_dict(checkpoint.get(STATE, {}))

@@ -82,3 +82,23 @@ def test_other_weights_of_the_teacher_are_refused_if_known(
     # A checkpoint that is not on disk is not compared.
     absent = recorded(folder / 'float16', config='c.py', checkpoint='no.pth')
     run(distillation(data, tmp_path / 'run', absent))
+
+
+def test_another_input_of_the_teacher_is_refused(data, tmp_path):
+    folder = str(tmp_path / 'rec')
+    teacher = write_teacher(tmp_path / 'teacher.pth')
+    longer = teacher | dict(num_frames=8)
+
+    def train(teacher):
+        config = distillation(data, tmp_path / 'run', teacher)
+        config['train_cfg']['max_epochs'] = 1
+        run(config)
+
+    train(longer | dict(record_to=folder))
+    for other in (teacher, teacher | dict(num_frames=6)):
+        with pytest.raises(UserError, match='its teacher_input is .*8'):
+            train(other | dict(record_to=folder))
+    with pytest.raises(UserError, match='num_frames 8, but .* asks for 4'):
+        train(recorded(folder, num_frames=4))
+    train(recorded(folder, num_frames=8))
+    train(recorded(folder))

@@ -1,6 +1,7 @@
 """Building the frozen teacher, and the interface of all teachers."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -135,3 +136,22 @@ def test_a_released_teacher_of_other_classes_gives_one_line(
     with pytest.raises(UserError, match='num_classes is 51 in the') as error:
         build(distiller(teacher))
     assert '\n' not in str(error.value)
+
+
+def test_clips_of_another_part_of_the_video_are_warned_about(
+    teacher, build, log
+):
+    def config(step):
+        steps = [dict(step, clip_len=4)]
+        return dict(train_dataloader=dict(dataset=dict(pipeline=steps)))
+
+    strided = dict(type='SampleFrames', frame_interval=8)
+    uniform = dict(type='UniformSample')
+    whole = config(strided) | dict(model=teacher['config'])
+    student = build(distiller(teacher | dict(config=whole)))
+    for own, warned in ((strided, False), (uniform, True)):
+        log.clear()
+        runner = SimpleNamespace(cfg=config(own))
+        student.teacher.begin_training(student, runner)
+        assert ('clips of 32 frames of the video' in log.text) == warned
+    assert 'the student has the whole video' in log.text
