@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.released import rename_released
 from ..checkpoints.safe_loading import load_checkpoint_file
+from ..engine.options import apply_pipeline_options
 from ..errors import UserError
 from ..project_paths import find_config, localize_command
 from .class_names import class_names_of, configured_class_names, match_classes
@@ -272,7 +273,9 @@ class FrozenTeacher(Teacher):
     def _read_config(self) -> dict:
         if isinstance(self.config, dict):
             return self.config
-        return Config.fromfile(find_config(self.config))
+        config = Config.fromfile(find_config(self.config))
+        apply_pipeline_options(config)
+        return config
 
     def _missing_checkpoint(self) -> str:
         config = self.config if isinstance(self.config, str) else 'CONFIG'

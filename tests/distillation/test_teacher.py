@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmaction.registry import RUNNERS
+from mmengine.config import Config
 from small_recipe import NUM_CLASSES, distiller, recipe, write_teacher
 from small_recognizers import as_released
 from torch import nn
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.distillation.clip_format import ClipFormat
 from dvfl_mmaction.distillation.teacher import Teacher
 
 
@@ -114,6 +116,26 @@ def test_another_normalisation_is_warned_about(teacher, build, log):
     teacher['config']['data_preprocessor']['mean'] = [0, 0, 0]
     build(distiller(teacher))
     assert 'trained with data_preprocessor.mean=[0.0, 0.0, 0.0]' in log.text
+
+
+def test_the_options_of_the_teachers_config_are_applied(
+    tmp_path, teacher, build
+):
+    steps = [
+        dict(type='UniformSample', clip_len=4),
+        dict(type='RandomResizedCrop'),
+        dict(type='Resize', scale=(32, 32), keep_ratio=False),
+    ]
+    config = dict(
+        model=teacher['config'],
+        train_dataloader=dict(dataset=dict(pipeline=steps)),
+        clip_size=48,
+        clip_len=6,
+    )
+    Config(config).dump(str(tmp_path / 'teacher.py'))
+    teacher['config'] = str(tmp_path / 'teacher.py')
+    trained = build(distiller(teacher)).teacher.input.trained
+    assert trained == ClipFormat(6, (48, 48))
 
 
 def test_a_released_file_is_a_teacher(tmp_path, teacher, build):
