@@ -114,15 +114,15 @@ def parse_args():
             parser.error(f'--{option} {value}; give {least} or more')
     if args.amp == 'fp16' and args.device == 'cpu':
         parser.error('--amp fp16 needs --device cuda; give --amp bf16')
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        raise UserError(
-            'no CUDA device found; leave out --device to run on the CPU'
-        )
     return args
 
 
 def main():
     args = parse_args()
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        raise UserError(
+            'no CUDA device found; leave out --device to run on the CPU'
+        )
     configs = Path(__file__).resolve().parents[1] / 'configs'
     entries = [
         Entry(title, str(configs / f'{name}_{args.dataset}.py'), teacher)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
 from warm_process import run_script
 
 from dvfl_mmaction.analysis.benchmark_report import markdown
@@ -34,7 +35,16 @@ def test_the_tool_measures_and_writes_three_files(tmp_path):
     ('options', 'status', 'message'),
     [
         (['--peer', 'absent.py'], 1, 'error: absent.py not found'),
+        pytest.param(
+            ['--device', 'cuda'],
+            1,
+            'error: no CUDA device found',
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available(), reason='finds a CUDA device'
+            ),
+        ),
         (['--forwards', '0'], 2, '--forwards 0; give 1 or more'),
+        (['--amp', 'fp16'], 2, '--amp fp16 needs --device cuda'),
     ],
 )
 def test_the_tool_rejects_wrong_options(tmp_path, options, status, message):
