@@ -1,2 +1,4 @@
 _base_ = 'videofocalnet_tiny_ucf101.py'
-model = dict(backbone=dict(type='VFLNetNano', arch='nano'))
+model = dict(
+    backbone=dict(_delete_=True, type='VFLNetNano', pretrained='imagenet')
+)

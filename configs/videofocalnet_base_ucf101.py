@@ -1,5 +1,2 @@
 _base_ = 'videofocalnet_tiny_ucf101.py'
-model = dict(
-    backbone=dict(arch='base', pretrained='focalnet_base_srf'),
-    cls_head=dict(in_channels=1024),
-)
+model = dict(backbone=dict(arch='base'), cls_head=dict(in_channels=1024))

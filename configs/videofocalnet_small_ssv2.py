@@ -1,2 +1,2 @@
 _base_ = 'videofocalnet_tiny_ssv2.py'
-model = dict(backbone=dict(arch='small', pretrained='focalnet_small_srf'))
+model = dict(backbone=dict(arch='small'))

@@ -20,6 +20,14 @@ NAMES = {
     'focalnet_small_srf': 'small',
     'focalnet_base_srf': 'base',
 }
+OF_ARCH = {
+    (ARCHS[arch]['embed_dim'], ARCHS[arch]['depths']): name
+    for arch, name in {
+        **{arch: name for name, arch in NAMES.items()},
+        'nano': 'focalnet_tiny_srf',  # its first blocks
+    }.items()
+}
+IMAGENET = 'imagenet'  # those of the architecture
 NUM_CLASSES = 1000
 # Microsoft's release, then timm's copy of it.
 URLS = (

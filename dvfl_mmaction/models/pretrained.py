@@ -9,7 +9,9 @@ from ..checkpoints.architecture import list_differences, read_architecture
 from ..checkpoints.conversion import convert
 from ..checkpoints.named_weights import (
     FROM_SCRATCH,
+    IMAGENET,
     NAMES,
+    OF_ARCH,
     check_named,
     find_weights,
 )
@@ -57,6 +59,27 @@ def load_pretrained(module: nn.Module, pretrained: str):
     print_log(f'{source.path}, {source.title}: {report}', logger='current')
 
 
+def choose_weights(
+    pretrained: str | None, embed_dim: int, depths: tuple[int, ...]
+) -> str | None:
+    """Replace ``'imagenet'`` by the name of an architecture's weights.
+
+    Other architectures than tiny, small, base and nano have none; a log line
+    says that they start from scratch.
+    """
+    if pretrained != IMAGENET:
+        return pretrained
+    name = OF_ARCH.get((embed_dim, depths))
+    if name is None:
+        print_log(
+            f'no ImageNet weights exist for embed_dim={embed_dim} and depths='
+            f'{depths}: a training starts from scratch; set pretrained to a '
+            'file or None instead',
+            logger='current',
+        )
+    return name
+
+
 def find_pretrained(pretrained: str) -> str:
     """Find the file of ``pretrained``; named weights are downloaded.
 
@@ -76,7 +99,8 @@ def find_pretrained(pretrained: str) -> str:
     if '://' not in pretrained and not path.exists():
         raise UserError(
             f'pretrained={pretrained!r} is neither a file nor a name of '
-            f'weights; correct the path, or give one of {", ".join(NAMES)}'
+            'weights; correct the path, or give one of '
+            f'{", ".join([IMAGENET, *NAMES])}'
         )
     return pretrained
 

@@ -16,7 +16,7 @@ from .arguments import parse_arch, parse_out_indices, per_stage
 from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
 from .pairing import check_parts, initialising_model
-from .pretrained import check_names, load_pretrained
+from .pretrained import check_names, choose_weights, load_pretrained
 
 # Positions that an MLP processes at a time on a CPU.
 MLP_ROWS = 1568
@@ -155,9 +155,10 @@ class VideoFocalNet(BaseModule):
             memory and costs time.
         pretrained: A checkpoint to start from: ``'focalnet_tiny_srf'``,
             ``'focalnet_small_srf'`` or ``'focalnet_base_srf'`` (ImageNet
-            weights, downloaded once), a released 2-D or video file, or a
-            recognizer's. From a deeper one each stage takes the first
-            blocks. A stem of another number of input channels is
+            weights, downloaded once), ``'imagenet'`` (those of ``arch``,
+            if it is tiny, small, base or nano), a released 2-D or video
+            file, or a recognizer's. From a deeper one each stage takes the
+            first blocks. A stem of another number of input channels is
             averaged over them. The conversion of each weight is logged.
         init_cfg: MMEngine's. ``None`` is the papers' initialisation: linear
             layers from a truncated normal of standard deviation 0.02.
@@ -231,7 +232,7 @@ class VideoFocalNet(BaseModule):
         self.in_channels = in_channels
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        self.pretrained = pretrained
+        self.pretrained = choose_weights(pretrained, embed_dim, depths)
         # The stem shrinks by 4, each further stage by 2.
         self.min_size = 4 * 2 ** (num_stages - 1)
 

@@ -1,23 +1,20 @@
 """A checkpoint is written whole or not at all."""
 
 import os
-import resource
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from interrupted import interrupt
 from small_recognizers import NUM_CLASSES, as_released, narrow
+from warm_process import run_code, run_in_parallel
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.checkpoints.convert_file import convert_file
 
 ROOT = Path(__file__).parents[2]
-TOOL = [sys.executable, ROOT / 'tools/convert_checkpoint.py']
-ENVIRONMENT = os.environ | {'PYTHONPATH': str(ROOT)}
+TOOL = str(ROOT / 'tools/convert_checkpoint.py')
 
 
 def test_a_failed_write_keeps_the_older_file(src, monkeypatch):
@@ -44,18 +41,21 @@ def test_the_source_is_never_overwritten(src):
     assert src.read_bytes() == before
 
 
+# The first argument is the size of the largest file, in bytes.
+LIMITED = """
+import resource, sys
+from warm_process import run_main
+sys.dont_write_bytecode = True
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+run_main(sys.argv[2:])
+"""
+
+
 @pytest.mark.parametrize('name', ['dst.pth', 'dst.safetensors'])
 def test_a_file_size_limit_gives_one_line_and_no_output(src, name):
-    limit = src.stat().st_size // 2
-    done = subprocess.run(
-        [*TOOL, src, src.with_name(name)],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT | {'PYTHONDONTWRITEBYTECODE': '1'},
-        preexec_fn=lambda: resource.setrlimit(
-            resource.RLIMIT_FSIZE, (limit, limit)
-        ),
-    )
+    arguments = [src.stat().st_size // 2, TOOL, src, src.with_name(name)]
+    (done,) = run_in_parallel(run_code, [(LIMITED, arguments)])
     assert done.returncode == 1
     assert done.stderr.startswith('\nerror: ')
     assert done.stderr.strip().count('\n') == 0
@@ -98,17 +98,13 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 def test_an_interruption_leaves_no_partial_file(src, kind):
     dst = src.with_name('dst.pth')
     dst.write_bytes(b'older')
-    process = subprocess.Popen(
-        [TOOL[0], '-c', SLOW, TOOL[1], src, dst],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
+    status, stderr = interrupt(
+        SLOW,
+        [TOOL, src, dst],
+        lambda: list(src.parent.glob('*.part*')),
+        getattr(signal, kind),
     )
-    while process.poll() is None and not list(src.parent.glob('*.part*')):
-        time.sleep(0.05)
-    process.send_signal(getattr(signal, kind))
-    _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert status == 130
     assert stderr == f'interrupted; {dst} was not written\n'
     assert sorted(src.parent.iterdir()) == [dst, src]
     assert dst.read_bytes() == b'older'

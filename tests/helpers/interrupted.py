@@ -1,44 +1,41 @@
-"""Ctrl-C in the middle of a Python program, as a terminal sends it."""
+"""A signal in the middle of a Python program, as a terminal sends it."""
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import dvfl_mmaction
+from warm_process import finish, run_code, start
 
 
 def interrupt(
-    program: str, arguments: list, is_ready: Callable[[], bool]
+    program: str,
+    arguments: list,
+    is_ready: Callable[[], bool],
+    kind: signal.Signals = signal.SIGINT,
+    env: dict | None = None,
 ) -> tuple[int, str]:
-    """Run a program until it is ready, and stop it.
+    """Run a program until it is ready, and stop it and its children.
 
     Args:
         program: Python code.
         arguments: Its ``sys.argv[1:]``.
         is_ready: Whether to stop it now.
+        kind: The signal.
+        env: Environment variables beside the test's.
 
     Returns:
         Exit status and what it wrote to standard error.
     """
-    process = subprocess.Popen(
-        [sys.executable, '-c', program, *map(str, arguments)],
-        env=os.environ
-        | dict(PYTHONPATH=str(Path(dvfl_mmaction.__file__).parents[1])),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-        # A background job inherits that SIGINT is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 120  # it imports torch first
-    while not is_ready():
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    message = process.communicate(timeout=30)[1]
-    return process.returncode, message
+    with TemporaryDirectory() as folder:
+        output = Path(folder, 'output')
+        process = start(run_code, (program, arguments), output, env=env)
+        deadline = time.monotonic() + 120  # the server imports torch first
+        while not is_ready():
+            assert time.monotonic() < deadline and process.is_alive()
+            time.sleep(0.02)
+        os.killpg(process.pid, kind)
+        done = finish(process, output)
+        return done.returncode, done.stderr

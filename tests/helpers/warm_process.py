@@ -7,9 +7,11 @@ process; each program starts as a fork of it.
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
@@ -31,6 +33,12 @@ def run_main(words: list[str]):
     runpy.run_path(words[0], run_name='__main__')
 
 
+def run_code(code: str, arguments: Sequence):
+    """Do what ``python -c code arguments`` does."""
+    sys.argv = ['-c', *map(str, arguments)]
+    exec(compile(code, '<code>', 'exec'), vars(sys.modules['__main__']))
+
+
 def run_in_parallel(
     function: Callable,
     arguments: Sequence[tuple],
@@ -50,22 +58,11 @@ def run_in_parallel(
         timeout: Seconds.
     """
     with TemporaryDirectory() as folder:
-        paths = [Path(folder, str(i)) for i in range(len(envs))]
+        outputs = [Path(folder, str(i)) for i in range(len(envs))]
         processes = [
-            context.Process(
-                target=run_apart,
-                args=(
-                    function,
-                    args,
-                    str(cwd or Path.cwd()),
-                    {**os.environ, **env},
-                    path,
-                ),
-            )
-            for args, env, path in zip(arguments, envs, paths, strict=True)
+            start(function, args, output, cwd, env)
+            for args, env, output in zip(arguments, envs, outputs, strict=True)
         ]
-        for process in processes:
-            process.start()
         deadline = time.monotonic() + timeout
         while any(process.is_alive() for process in processes):
             failed = any(process.exitcode for process in processes)
@@ -75,22 +72,42 @@ def run_in_parallel(
             time.sleep(0.02)
         assert time.monotonic() < deadline, f'longer than {timeout} s'
         return [
-            CompletedProcess(
-                args,
-                process.exitcode,
-                path.with_suffix('.out').read_text(),
-                path.with_suffix('.err').read_text(),
-            )
-            for args, process, path in zip(
-                arguments, processes, paths, strict=True
-            )
+            finish(process, output)
+            for process, output in zip(processes, outputs, strict=True)
         ]
+
+
+def start(
+    function: Callable, args: tuple, output: Path, cwd=None, env=None
+) -> BaseProcess:
+    """Start a process; ``output`` becomes the stem of two files."""
+    env = {**os.environ, **(env or {})}
+    process = context.Process(
+        target=run_apart,
+        args=(function, args, str(cwd or Path.cwd()), env, output),
+    )
+    process.start()
+    return process
+
+
+def finish(process: BaseProcess, output: Path, timeout=30) -> CompletedProcess:
+    """Wait for a process, and return its exit status and output."""
+    process.join(timeout)
+    return CompletedProcess(
+        process.name,
+        process.exitcode,
+        output.with_suffix('.out').read_text(),
+        output.with_suffix('.err').read_text(),
+    )
 
 
 def run_apart(
     function: Callable, args: tuple, cwd: str, env: dict, output: Path
 ):
-    """Run a function with files as its output; the last line of a process."""
+    """Run a function in a session of its own, with files as its output."""
+    os.setsid()
+    # A background job inherits that SIGINT is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name, suffix, number in (('stdout', 'out', 1), ('stderr', 'err', 2)):
         with open(output.with_suffix(f'.{suffix}'), 'wb') as file:
             os.dup2(file.fileno(), number)

@@ -146,3 +146,25 @@ def test_pretrained_takes_a_released_video_file(tmp_path):
     deeper = narrow('small', pretrained=str(tmp_path / 'src.pth')).backbone
     with pytest.raises(UserError, match=r'depths is \(2, 2, 6, 2\) in the'):
         deeper.init_weights()
+
+
+@pytest.mark.parametrize(
+    'arch, name',
+    [
+        ('nano', 'focalnet_tiny_srf'),
+        ('tiny', 'focalnet_tiny_srf'),
+        ('small', 'focalnet_small_srf'),
+        ('base', 'focalnet_base_srf'),
+        (dict(embed_dim=96, depths=(2, 2, 6, 2)), 'focalnet_tiny_srf'),
+    ],
+)
+def test_imagenet_means_the_weights_of_the_architecture(arch, name):
+    with torch.device('meta'):
+        assert VideoFocalNet(arch, pretrained='imagenet').pretrained == name
+
+
+def test_another_architecture_has_no_imagenet_weights():
+    arch = dict(embed_dim=8, depths=(1, 1))
+    net = VideoFocalNet(arch, out_indices=(1,), pretrained='imagenet')
+    assert net.pretrained is None
+    net.init_weights()

@@ -2,17 +2,14 @@
 
 import io
 import os
-import signal
 import stat
-import subprocess
-import sys
 import tarfile
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
 import rarfile
+from interrupted import interrupt
 from miniature_datasets import COMPRESSED, write_rar
 
 from dvfl_mmaction import UserError
@@ -249,20 +246,13 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(tmp_path):
     root.mkdir()
     write_rar(root / 'UCF50.rar', {'UCF50/a.avi': b'x'}, COMPRESSED)
     tool = Path(__file__).parents[2] / 'tools' / 'prepare_dataset.py'
-    run = subprocess.Popen(
-        [sys.executable, tool, 'ucf50', '--root', root],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, 'PATH': f'{tmp_path / "bin"}:/bin:/usr/bin'},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    status, output = interrupt(
+        'import sys, warm_process as p; p.run_main(sys.argv[1:])',
+        [tool, 'ucf50', '--root', root],
+        (tmp_path / 'bin' / 'log').exists,
+        env={'PATH': f'{tmp_path / "bin"}:/bin:/usr/bin'},
     )
-    log = tmp_path / 'bin' / 'log'
-    deadline = time.monotonic() + 60
-    while not log.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    run.send_signal(signal.SIGINT)
-    _, output = run.communicate(timeout=20)
-    assert run.returncode == 130
+    assert status == 130
     assert 'stopped; rerun the command to resume' in output
     assert 'Traceback' not in output
     assert [path.name for path in root.iterdir()] == ['UCF50.rar']

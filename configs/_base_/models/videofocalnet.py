@@ -4,9 +4,7 @@
 #   --cfg-options model.backbone.pretrained=None
 model = dict(
     type='Recognizer3D',
-    backbone=dict(
-        type='VideoFocalNet', arch='tiny', pretrained='focalnet_tiny_srf'
-    ),
+    backbone=dict(type='VideoFocalNet', arch='tiny', pretrained='imagenet'),
     cls_head=dict(
         type='I3DHead',
         in_channels=768,
