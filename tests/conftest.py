@@ -13,6 +13,21 @@ from mmengine.registry import init_default_scope
 import dvfl_mmaction  # noqa: F401, repairs mmaction before a test imports it
 from dvfl_mmaction import download
 
+# A minute or more each on two cores: started first, so that at the end no
+# process waits for another.
+SLOW_FILES = (
+    'tests/tools/test_commands.py',
+    'tests/tools/test_benchmark.py',
+    'tests/datasets/test_video_reader_matrix.py',
+    'tests/distillation/test_recorded_teacher.py',
+    'tests/engine/test_resuming.py',
+    'tests/recipes/',
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW_FILES))
+
 
 @pytest.fixture(autouse=True)
 def fixed_seed():

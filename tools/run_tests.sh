@@ -13,4 +13,4 @@ cd "$ROOT"
 # One process per core, with one thread each.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 exec "$VENV/bin/python" -m pytest -q -n auto --maxprocesses 4 \
-    --dist loadfile "$@"
+    --dist loadfile --no-loadscope-reorder "$@"
