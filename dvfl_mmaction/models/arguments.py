@@ -1,4 +1,6 @@
-"""Check and complete the arguments of the backbone."""
+"""Check and complete the arguments of the backbone, and check its input."""
+
+from torch import Tensor, nn
 
 from ..checkpoints.architecture import ARCHS
 from ..errors import UserError
@@ -50,3 +52,56 @@ def parse_out_indices(out_indices, num_stages) -> tuple[int, ...]:
             f'{num_stages - 1} (or -1, the last)'
         )
     return tuple(indices)
+
+
+def check_temporal(temporal, temporal_window, tubelet_size):
+    """Reject a form along time that does not exist."""
+    if temporal not in ('global', 'causal'):
+        raise UserError(
+            f"temporal is {temporal!r}; give 'global' (whole clips) or "
+            "'causal' (also frame by frame)"
+        )
+    if not isinstance(temporal_window, int) or temporal_window < 1:
+        raise UserError(
+            f'temporal_window is {temporal_window}; give 1 or more frames'
+        )
+    if temporal == 'causal' and tubelet_size != 1:
+        raise UserError(
+            f"temporal='causal' takes single frames but tubelet_size is "
+            f'{tubelet_size}; set tubelet_size=1'
+        )
+
+
+def check_clips(backbone: nn.Module, x: Tensor, single: bool):
+    """Reject clips, or single frames, that the backbone cannot take."""
+    if x.dim() != 5:
+        raise UserError(
+            f'the input is {tuple(x.shape)}; Video-FocalNet takes clips '
+            '(batch, channels, frames, height, width), or frames (batch, '
+            'channels, height, width); set format_shape="NCTHW" for '
+            'Recognizer3D, "NCHW" for Recognizer2D'
+        )
+    channels, frames, height, width = x.shape[1:]
+    if channels != backbone.in_channels:
+        layout = '(batch, channels, frames, height, width)'
+        if single:
+            layout = '(batch, channels, height, width)'
+            x = x.squeeze(2)
+        raise UserError(
+            f'the input is {tuple(x.shape)}, {layout}, and has {channels} '
+            f'channels but the backbone takes {backbone.in_channels}; set '
+            f'model.backbone.in_channels={channels}, or change the '
+            'pipeline (FormatShape)'
+        )
+    if min(height, width) < backbone.min_size:
+        raise UserError(
+            f'clips are {height} x {width} pixels; a network of '
+            f'{len(backbone.layers)} stages needs {backbone.min_size} or '
+            'more per side; enlarge the crop'
+        )
+    if frames < 1 or frames % backbone.tubelet_size:
+        remedy = 'set tubelet_size=1' if single else 'change clip_len'
+        raise UserError(
+            f'clips have {frames} frames; tubelet_size='
+            f'{backbone.tubelet_size} needs a multiple of it; {remedy}'
+        )

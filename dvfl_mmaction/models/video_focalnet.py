@@ -12,7 +12,14 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import UserError
-from .arguments import parse_arch, parse_out_indices, per_stage
+from .arguments import (
+    check_clips,
+    check_temporal,
+    parse_arch,
+    parse_out_indices,
+    per_stage,
+)
+from .causal import History
 from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
 from .pairing import check_parts, initialising_model
@@ -90,17 +97,32 @@ class VideoFocalNetBlock(nn.Module):
     Drop path draws once per frame, as in the released training.
     """
 
-    def __init__(self, channels, focal_level, focal_window, drop_path=0.0):
+    def __init__(
+        self,
+        channels,
+        focal_level,
+        focal_window,
+        drop_path=0.0,
+        temporal_window=None,
+    ):
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
-        self.modulation = FocalModulation(channels, focal_level, focal_window)
+        self.modulation = FocalModulation(
+            channels,
+            focal_level,
+            focal_window,
+            temporal_window=temporal_window,
+        )
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = Mlp(channels)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, num_frames: int) -> Tensor:
+    def forward(
+        self, x: Tensor, num_frames: int, history: History | None = None
+    ) -> Tensor:
         """(B*T, H, W, C) -> (B*T, H, W, C), T = num_frames."""
-        x = x + self.drop_path(self.modulation(self.norm1(x), num_frames))
+        y = self.modulation(self.norm1(x), num_frames, history)
+        x = x + self.drop_path(y)
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
@@ -113,13 +135,16 @@ class Stage(nn.Module):
         self.downsample = downsample
         self.with_cp = with_cp
 
-    def forward(self, x: Tensor, num_frames: int) -> Tensor:
+    def forward(
+        self, x: Tensor, num_frames: int, history: History | None = None
+    ) -> Tensor:
         """(B*T, H, W, C) -> (B*T, H, W, C), T = num_frames."""
+        recompute = self.with_cp and history is None
         for block in self.blocks:
-            if self.with_cp and torch.is_grad_enabled():
+            if recompute and torch.is_grad_enabled():
                 x = checkpoint(block, x, num_frames, use_reentrant=False)
             else:
-                x = block(x, num_frames)
+                x = block(x, num_frames, history)
         return x
 
 
@@ -160,15 +185,20 @@ class VideoFocalNet(BaseModule):
             file, or a recognizer's. From a deeper one each stage takes the
             first blocks. A stem of another number of input channels is
             averaged over them. The conversion of each weight is logged.
+        temporal: ``'global'``, as in the papers, or ``'causal'``: a frame's
+            features depend on it and previous frames, so that a stream can
+            be classified frame by frame
+            (:mod:`dvfl_mmaction.deployment.streaming`). Weights have the
+            same names and shapes in both forms.
+        temporal_window: Frames over which the causal form averages, >= 1.
         init_cfg: MMEngine's. ``None`` is the papers' initialisation: linear
             layers from a truncated normal of standard deviation 0.02.
             ``[]`` keeps PyTorch's, which depends on the width of a layer.
-        in_channels: Channels of the input, >= 1: 3 for RGB, 2 per flow
-            field, one per heat map.
 
     Attributes:
         num_features: Channels of each output, in the order of out_indices;
             ``in_channels`` of the head or neck that takes them.
+        temporal_window: That of the causal form; None in the global form.
 
     Raises:
         UserError: If an argument is out of range; in ``forward``, if a clip
@@ -190,6 +220,8 @@ class VideoFocalNet(BaseModule):
         pretrained: str | None = None,
         init_cfg: dict | list | None = None,
         in_channels: int = 3,
+        temporal: str = 'global',
+        temporal_window: int = 8,
     ):
         if init_cfg is None:
             init_cfg = [
@@ -216,6 +248,7 @@ class VideoFocalNet(BaseModule):
             raise UserError(
                 f'tubelet_size is {tubelet_size}; give 1 or more frames'
             )
+        check_temporal(temporal, temporal_window, tubelet_size)
         self.out_indices = parse_out_indices(out_indices, num_stages)
         built = self.out_indices[-1] + 1
         if not -1 <= frozen_stages <= built:
@@ -229,6 +262,8 @@ class VideoFocalNet(BaseModule):
                 'per flow field, one per heat map'
             )
         self.tubelet_size = tubelet_size
+        causal = temporal == 'causal'
+        self.temporal_window = temporal_window if causal else None
         self.in_channels = in_channels
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -244,7 +279,13 @@ class VideoFocalNet(BaseModule):
             channels = embed_dim * 2**i
             first = sum(depths[:i])
             blocks = [
-                VideoFocalNetBlock(channels, levels[i], windows[i], rate)
+                VideoFocalNetBlock(
+                    channels,
+                    levels[i],
+                    windows[i],
+                    rate,
+                    self.temporal_window,
+                )
                 for rate in rates[first : first + depths[i]]
             ]
             downsample = None
@@ -260,12 +301,15 @@ class VideoFocalNet(BaseModule):
         self.num_features = tuple(embed_dim * 2**i for i in self.out_indices)
         self._freeze_stages()
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(
+        self, x: Tensor, history: History | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
         """Extract features.
 
         Args:
             x: Normalised clips, (B, C_in, T, H, W), or single frames,
                 (B, C_in, H, W), each of them a clip of one frame.
+            history: Previous frames of the clips, in the causal form.
 
         Returns:
             (B, C, T', H', W') with T' = T / tubelet_size; H' and W' are the
@@ -276,7 +320,7 @@ class VideoFocalNet(BaseModule):
         single = x.dim() == 4
         if single:
             x = x.unsqueeze(2)  # (B, C_in, H, W) -> (B, C_in, 1, H, W)
-        self._check_clips(x, single)
+        check_clips(self, x, single)
         batch, _, frames = x.shape[:3]
         frames //= self.tubelet_size
         if self.tubelet_size == 1:
@@ -284,7 +328,7 @@ class VideoFocalNet(BaseModule):
         x = self.patch_embed(x)  # (B*T', H', W', C)
         outputs = []
         for i, stage in enumerate(self.layers):
-            x = stage(x, frames)
+            x = stage(x, frames, history)
             if i in self.norm_names:
                 y = getattr(self, self.norm_names[i])(x)
                 # (B*T', H', W', C) -> (B, C, T', H', W')
@@ -294,39 +338,6 @@ class VideoFocalNet(BaseModule):
             if stage.downsample is not None:
                 x = stage.downsample(x.permute(0, 3, 1, 2))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
-
-    def _check_clips(self, x: Tensor, single: bool):
-        if x.dim() != 5:
-            raise UserError(
-                f'the input is {tuple(x.shape)}; Video-FocalNet takes clips '
-                '(batch, channels, frames, height, width), or frames (batch, '
-                'channels, height, width); set format_shape="NCTHW" for '
-                'Recognizer3D, "NCHW" for Recognizer2D'
-            )
-        channels, frames, height, width = x.shape[1:]
-        if channels != self.in_channels:
-            layout = '(batch, channels, frames, height, width)'
-            if single:
-                layout = '(batch, channels, height, width)'
-                x = x.squeeze(2)
-            raise UserError(
-                f'the input is {tuple(x.shape)}, {layout}, and has {channels} '
-                f'channels but the backbone takes {self.in_channels}; set '
-                f'model.backbone.in_channels={channels}, or change the '
-                'pipeline (FormatShape)'
-            )
-        if min(height, width) < self.min_size:
-            raise UserError(
-                f'clips are {height} x {width} pixels; a network of '
-                f'{len(self.layers)} stages needs {self.min_size} or more per '
-                'side; enlarge the crop'
-            )
-        if frames < 1 or frames % self.tubelet_size:
-            remedy = 'set tubelet_size=1' if single else 'change clip_len'
-            raise UserError(
-                f'clips have {frames} frames; tubelet_size='
-                f'{self.tubelet_size} needs a multiple of it; {remedy}'
-            )
 
     def init_weights(self):
         """Initialise, then load ``pretrained``.

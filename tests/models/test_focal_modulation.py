@@ -9,6 +9,7 @@ from dvfl_mmaction.models.focal_modulation import (
     FocalModulation,
     TemporalConv,
     aggregate_context,
+    mean_along_time,
 )
 
 
@@ -22,7 +23,8 @@ def test_context_is_the_gated_sum_of_levels_and_their_mean():
         def forward(self, x):
             return x + 1
 
-    out = aggregate_context(context, gates, [Add(), Add()], (2,))
+    levels = [Add(), Add()]
+    out = aggregate_context(context, gates, levels, mean_along_time)
     # levels: 2 3 4 and 3 4 5; global: gelu(4)
     overall = F.gelu(torch.tensor(4.0)).item()
     expected = [2 + 0.5 * overall, 3 + 40 + 0.5 * overall, 4 + 2 * overall]
