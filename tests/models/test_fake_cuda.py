@@ -18,10 +18,10 @@ CHANGES = (
 LOGGED = ('loss', 'loss_kd', 'loss_cls', 'teacher_agreement', 'grad_norm')
 
 
-def student(**kwargs):
+def student(temporal='global', **kwargs):
     """A distilling recognizer with blending, drop path and a teacher."""
     config = recognizer(**kwargs)
-    config['backbone']['drop_path_rate'] = 0.3
+    config['backbone'] |= dict(drop_path_rate=0.3, temporal=temporal)
     config['data_preprocessor'] = dict(
         config['data_preprocessor'],
         type='ClipDataPreprocessor',
@@ -53,9 +53,12 @@ def losses_of(model, data):
     return data, model(**data, mode='loss')
 
 
-@pytest.mark.parametrize('seed', [1, 2])  # mixup, and CutMix
-def test_a_step_stays_on_the_device_without_waiting(seed):
-    model, teacher = student()
+@pytest.mark.parametrize(
+    'seed, temporal',
+    [(1, 'global'), (2, 'global'), (1, 'causal')],  # 1: mixup, 2: CutMix
+)
+def test_a_step_stays_on_the_device_without_waiting(seed, temporal):
+    model, teacher = student(temporal=temporal)
     np.random.seed(seed)
     with fake_cuda() as mode:
         model = to_fake_cuda(model, mode).train()
