@@ -181,7 +181,10 @@ def suggest_configs(
             # An unfinished config of the user may raise any error; it is
             # not a candidate then.
             continue
-        if wanted is None:
+        # Released weights are those of the global form, and weights do not
+        # tell which one they were trained in.
+        causal = model.backbone.get('temporal') == 'causal'
+        if wanted is None or causal:
             continue
         same = replace(
             wanted,

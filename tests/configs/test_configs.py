@@ -7,6 +7,7 @@ import pytest
 from mmaction.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from mmengine.config import Config
 from project_configs import (
+    CAUSAL,
     CLASSES,
     CONFIGS,
     EVERY,
@@ -38,10 +39,10 @@ PARAMETERS = dict(
 )
 
 
-def test_there_are_five_configs_for_each_of_five_data_sets_and_the_demo():
+def test_there_are_seven_configs_for_each_of_five_data_sets_and_the_demo():
     assert len(FULL_SIZE) == 25
     demo = [f'{variant}_demo.py' for variant in VARIANTS]
-    assert sorted(FULL_SIZE + demo) == EVERY
+    assert sorted(FULL_SIZE + demo + CAUSAL) == EVERY
 
 
 @pytest.mark.parametrize('name', EVERY)
@@ -73,7 +74,7 @@ def check_size(model, variant, classes):
     assert head.num_classes == classes
     millions = sum(p.numel() for p in model.parameters()) / 1e6
     extra = (classes - 101) * (head.in_channels + 1) / 1e6
-    wanted = PARAMETERS[variant.replace('_kd', '')]
+    wanted = PARAMETERS[re.sub('_causal|_kd', '', variant)]
     assert millions - extra == pytest.approx(wanted, abs=0.05)
 
 
@@ -93,6 +94,13 @@ def test_a_distilling_config_adds_the_teacher_and_nothing_else(name):
     assert cfg.to_dict() == plain.to_dict()
     lines = (CONFIGS / name).read_text().splitlines()
     assert len(lines) <= 12
+
+
+@pytest.mark.parametrize('name', CAUSAL)
+def test_a_streaming_config_is_causal_and_changes_nothing_else(name):
+    cfg, plain = load(name), load(name.replace('_causal', ''))
+    assert cfg.model.backbone.pop('temporal') == 'causal'
+    assert cfg.to_dict() == plain.to_dict()
 
 
 @pytest.mark.parametrize('dataset', CLASSES)

@@ -20,11 +20,12 @@ MODELS = [model for metafile in METAFILES for model in metafile['Models']]
 
 
 def test_every_config_of_the_papers_is_listed_once():
+    # The streaming student, "causal", is in no paper and has no results.
     trained = [m for m in MODELS if 'Converted From' not in m]
     assert sorted(m['Name'] for m in trained) == sorted(
         path.stem
         for path in (ROOT / 'configs').glob('*.py')
-        if not path.stem.endswith('_demo')
+        if not path.stem.endswith('_demo') and '_causal' not in path.stem
     )
     for model in trained:
         assert model['Config'] == f'configs/{model["Name"]}.py'

@@ -19,6 +19,13 @@ VARIANTS = [
     'videofocalnet_base',
     'vflnet_kd',
 ]
+# The streaming student: in no paper, and with a leaf of its own that changes
+# one key of the config without "causal".
+CAUSAL = [
+    f'{variant}_{dataset}.py'
+    for variant in ('vflnet_causal', 'vflnet_causal_kd')
+    for dataset in (*CLASSES, 'demo')
+]
 # Configs of the papers' recipe; the demo has other pipelines.
 FULL_SIZE = [f'{v}_{d}.py' for v in VARIANTS for d in CLASSES]
 # One config per data set: its variants have the same loaders.

@@ -1,0 +1,2 @@
+_base_ = 'vflnet_demo.py'
+model = dict(backbone=dict(temporal='causal'))

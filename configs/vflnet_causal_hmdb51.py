@@ -1,0 +1,2 @@
+_base_ = 'vflnet_hmdb51.py'
+model = dict(backbone=dict(temporal='causal'))

@@ -1,0 +1,2 @@
+_base_ = 'vflnet_k400.py'
+model = dict(backbone=dict(temporal='causal'))

@@ -1,0 +1,2 @@
+_base_ = 'vflnet_kd_ucf50.py'
+model = dict(backbone=dict(temporal='causal'))

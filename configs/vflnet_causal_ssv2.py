@@ -1,0 +1,2 @@
+_base_ = 'vflnet_ssv2.py'
+model = dict(backbone=dict(temporal='causal'))

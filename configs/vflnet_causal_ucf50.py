@@ -1,0 +1,2 @@
+_base_ = 'vflnet_ucf50.py'
+model = dict(backbone=dict(temporal='causal'))
