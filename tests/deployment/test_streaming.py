@@ -128,6 +128,16 @@ def test_zeros_restart_one_stream_of_a_batch():
     assert not torch.allclose(continued[0], restarted[0])
 
 
+def test_float16_weights_have_a_float16_state():
+    net = backbone(temporal_window=4)
+    x = clips(9)
+    with torch.no_grad():
+        wanted = net(x)[:, :, -1]
+    outs, state = play(make_streaming(net.half()), x.half())
+    assert {tensor.dtype for tensor in state[1:]} == {torch.float16}
+    torch.testing.assert_close(outs[-1].double(), wanted, atol=0.02, rtol=0)
+
+
 def test_the_count_stops_at_the_window():
     stream = make_streaming(backbone(temporal_window=4))
     _, state = play(stream, clips(9))
