@@ -3,7 +3,8 @@
 import pytest
 import torch
 from mmaction.structures import ActionDataSample
-from small_recipe import NUM_CLASSES, distiller
+from recorded_runs import distillation
+from small_recipe import NUM_CLASSES, distiller, run
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.distillation import (
@@ -18,6 +19,7 @@ from dvfl_mmaction.distillation.combined_loss import (
     build_loss,
     is_binary,
     part_names,
+    parts_of,
 )
 from dvfl_mmaction.distillation.ensemble_teacher import EnsembleTeacher
 from dvfl_mmaction.distillation.recorded_teacher import require_temperature
@@ -144,3 +146,18 @@ def test_several_labels_per_clip_take_sigmoids(teacher, log, build):
     config['loss_kd'] = dict(type='DKDLoss')
     with pytest.raises(UserError, match='DKDLoss, which needs one'):
         build(config)
+
+
+def test_a_warm_up_gets_the_epoch_from_the_hook(data, teacher, tmp_path):
+    config = distillation(data, tmp_path / 'run', teacher)
+    warm = dict(type='DKDLoss', warmup_epochs=2)
+    config['model']['loss_kd'] = [dict(type='KLDivergenceLoss'), warm]
+    runner = run(config)
+    _, loss = parts_of(runner.model.loss_kd)
+    assert loss.epoch == 1 and loss.warmup_factor() == 1
+    hub = runner.message_hub.log_scalars
+    total, first, second = (
+        hub[f'train/{name}'].data[0]
+        for name in ('loss_kd', 'kd_KLDivergence', 'kd_DKD')
+    )
+    assert total.tolist() == pytest.approx((first + second).tolist())
