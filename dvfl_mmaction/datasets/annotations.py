@@ -10,12 +10,13 @@ from ..errors import UserError
 from ..files import kind_of_special_file, write_whole
 
 LABEL = re.compile(r'[0-9]{1,9}')
+NO_LABEL = '-1'
 CONTROL = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]')
 # A label at the end of a line, and what separates it.
-SEPARATED = re.compile(r'\S(\s*[,;|:]|\s)\s*"?[0-9]{1,9}"?$')
+SEPARATED = re.compile(r'\S(\s*[,;|:]|\s)\s*"?(?:-1|[0-9]{1,9})"?$')
 NEGATIVE = re.compile(r'[\s,;|:](-[0-9]+)"?$')
 # The common line, which needs no further check: most of a long list's time.
-PLAIN = re.compile(r'([^\\"\'\t,;|]+\.(?:mp4|avi|webm|mkv)) ([0-9]{1,9})')
+PLAIN = re.compile(r'([^\\"\'\t,;|]+\.(?:mp4|avi|webm|mkv)) (-1|[0-9]{1,9})')
 # What follows the file name of a video, within a name.
 AFTER_VIDEO = re.compile(
     r'\.(?:mp4|avi|mkv|webm|mov|m4v|mpe?g|wmv|flv|m?ts|m2ts|3gp|ogv)'
@@ -31,7 +32,8 @@ class Annotations:
     Attributes:
         clips: (name, label) of each clip. A name is a path relative to the
             data set's folder of videos, with ``/``; a label counts from 0,
-            and is a list of labels if a clip may have several.
+            or is -1 if there is none, and is a list of labels if a clip may
+            have several.
         header: Facts about the list, such as ``dataset``, ``split``
             (``official 1``, ``paper``) and ``part``; written in this order.
     """
@@ -41,7 +43,10 @@ class Annotations:
 
 
 def read_annotations(
-    path: str | Path, delimiter: str = ' ', multi_class: bool = False
+    path: str | Path,
+    delimiter: str = ' ',
+    multi_class: bool = False,
+    unlabelled: bool = False,
 ) -> Annotations:
     """Read MMAction2's list of videos, one line ``name label`` per clip.
 
@@ -57,6 +62,8 @@ def read_annotations(
             and tabs.
         multi_class: Whether a clip may have several labels,
             ``name label label``; each label is then a list.
+        unlabelled: Whether the label may be -1, for none; not together with
+            ``multi_class``.
 
     Raises:
         UserError: If the file is missing, is not UTF-8 text or holds no
@@ -74,7 +81,9 @@ def read_annotations(
     try:
         status = os.stat(path)
         version = (status.st_size, status.st_mtime_ns, status.st_ino)
-        read = parse_list(path, version, delimiter, bool(multi_class))
+        read, without_label = parse_list(
+            path, version, delimiter, bool(multi_class)
+        )
     except FileNotFoundError:
         raise UserError(
             f'{path} not found; give an existing list of clips'
@@ -84,15 +93,21 @@ def read_annotations(
             f'{path} is not a list of clips: {error}; give a text file in '
             'UTF-8 with one line "path label" per clip'
         ) from None
+    if without_label and not unlabelled:
+        raise UserError(f'{path}, {without_label} {label_below_0(NO_LABEL)}')
     return Annotations(list(read.clips), dict(read.header))
 
 
 @lru_cache(maxsize=8)
 def parse_list(
     path: Path, version: tuple, delimiter: str, multi_class: bool
-) -> Annotations:
-    """Parse one version of a list; see :func:`read_annotations`."""
-    clips, header = [], {}
+) -> tuple[Annotations, str | None]:
+    """Parse one version of a list; see :func:`read_annotations`.
+
+    Returns:
+        The list, and the first line with a clip without a label, if any.
+    """
+    clips, header, without_label = [], {}, None
     for number, line in enumerate(read_text(path).split('\n'), 1):
         line = line.strip(' \t\r')
         if line.startswith('# ') or line == '#':
@@ -106,11 +121,13 @@ def parse_list(
                 raise UserError(
                     f'{path}, line {number}: {line!r} {problem}'
                 ) from None
+            if clips[-1][1] == -1 and without_label is None:
+                without_label = f'line {number}: {line!r}'
     if not clips:
         raise UserError(
             f'{path} holds no clip; give one line "path label" per clip'
         )
-    return Annotations(clips, header)
+    return Annotations(clips, header), without_label
 
 
 def read_text(path: Path) -> str:
@@ -158,14 +175,15 @@ def parse_line(line: str, delimiter: str, multi_class: bool) -> tuple:
     if plain:
         return plain[1], int(plain[2])
     name, labels = line, []
+    none = None if multi_class else NO_LABEL
     while multi_class or not labels:
         before, last = split_last(name, delimiter)
-        if not before or not LABEL.fullmatch(last):
+        if not before or not (LABEL.fullmatch(last) or last == none):
             break
         labels.insert(0, int(last))
         name = before
     if not labels:
-        raise ValueError(without_label(line, delimiter))
+        raise ValueError(lacks_label(line, delimiter, none))
     check_name(name, delimiter)
     if name[0] in '"\'' and name[-1] == name[0] and len(name) > 2:
         name = name[1:-1]
@@ -213,14 +231,17 @@ def check_name(name: str, delimiter: str):
         )
 
 
-def without_label(line: str, delimiter: str) -> str:
-    """Describe a line that does not end with the delimiter and a label."""
+def lacks_label(line: str, delimiter: str, none: str | None) -> str:
+    """Describe a line that does not end with the delimiter and a label.
+
+    Args:
+        line: The line.
+        delimiter: The configured delimiter.
+        none: What stands for no label, if a clip may have none.
+    """
     negative = NEGATIVE.search(line)
-    if negative:
-        return (
-            f'has the label {negative[1]}; labels count from 0; leave out '
-            'clips without a label'
-        )
+    if negative and negative[1] != none:
+        return label_below_0(negative[1])
     found = SEPARATED.search(line)
     found = found and (found[1].strip() or found[1])
     if found and found != delimiter:
@@ -228,6 +249,15 @@ def without_label(line: str, delimiter: str) -> str:
     return (
         'has no label; give "path label", the label a number from 0, '
         f'separated by {delimiter!r}'
+    )
+
+
+def label_below_0(label: str) -> str:
+    """Describe a line with a label below 0."""
+    return (
+        f'has the label {label}; labels count from 0; leave out clips '
+        f'without a label ({NO_LABEL}), which only the training list of a '
+        'distillation with one label per clip may have'
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from mmaction.datasets import VideoDataset
 from mmaction.registry import DATASETS
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 
 from ..errors import UserError
 from .annotations import read_annotations
@@ -46,22 +47,43 @@ class ClipDataset(VideoDataset):
     ``VideoDataset``. With ``multi_class`` a clip may have several labels,
     which become a vector of zeros and ones, (``num_classes``,).
 
+    In training, the label -1 stands for none. The meta information of such
+    a sample has ``unlabelled``; a distillation trains on it with the loss of
+    the teacher alone.
+
     Attributes:
         header: Header of the list (data set, split, part).
+        num_unlabelled: Number of clips without a label.
 
     Raises:
-        UserError: If the list cannot be read, or ``multi_class`` lacks
-            ``num_classes`` or has a label beyond it.
+        UserError: If the list cannot be read, or has clips without a label
+            in testing, or ``multi_class`` lacks ``num_classes`` or has a
+            label beyond it.
     """
+
+    num_unlabelled = 0
 
     def load_data_list(self) -> list[dict]:
         """Read the list; each clip has ``filename`` and ``label``."""
         annotations = read_annotations(
-            self.ann_file, self.delimiter, self.multi_class
+            self.ann_file,
+            self.delimiter,
+            self.multi_class,
+            unlabelled=not self.test_mode,
         )
         if self.multi_class:
             check_several_labels(
                 self.ann_file, annotations.clips, self.num_classes
+            )
+        else:
+            labels = [label for _, label in annotations.clips]
+            self.num_unlabelled = labels.count(-1)
+        if self.num_unlabelled:
+            print_log(
+                f'{self.ann_file}: {self.num_unlabelled} of '
+                f'{len(annotations.clips)} clips have no label; they get '
+                "the teacher's loss alone",
+                logger='current',
             )
         self.header = annotations.header
         folder = self.data_prefix.get('video') or ''
@@ -134,6 +156,9 @@ class ClipDataset(VideoDataset):
             meta['broken'] = tuple(broken[: 1 if self.test_mode else None])
             if self.test_mode:
                 sample.set_gt_label(info['label'])
+        # A replacement has its own label.
+        if self.num_unlabelled and int(sample.gt_label) < 0:
+            meta['unlabelled'] = True
         sample.set_metainfo(meta)
         return data
 

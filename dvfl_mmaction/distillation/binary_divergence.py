@@ -1,13 +1,13 @@
 """The divergence of a student with several labels per clip."""
 
-import torch
 import torch.nn.functional as F
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
-from .losses import KLDivergenceLoss, check_shapes
+from .losses import KLDivergenceLoss, in_float32
 
 
+@in_float32
 def binary_divergence(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float
 ) -> Tensor:
@@ -30,17 +30,14 @@ def binary_divergence(
     Raises:
         UserError: If the shapes differ.
     """
-    check_shapes(student_logits, teacher_logits)
-    dtype = torch.promote_types(student_logits.dtype, torch.float32)
-    with torch.autocast(student_logits.device.type, enabled=False):
-        student = student_logits.to(dtype) / temperature
-        teacher = teacher_logits.detach().to(dtype) / temperature
-        divergence = teacher.sigmoid() * (
-            F.logsigmoid(teacher) - F.logsigmoid(student)
-        ) + (-teacher).sigmoid() * (
-            F.logsigmoid(-teacher) - F.logsigmoid(-student)
-        )
-        return temperature**2 * divergence.sum(-1).mean()
+    student = student_logits / temperature
+    teacher = teacher_logits / temperature
+    divergence = teacher.sigmoid() * (
+        F.logsigmoid(teacher) - F.logsigmoid(student)
+    ) + (-teacher).sigmoid() * (
+        F.logsigmoid(-teacher) - F.logsigmoid(-student)
+    )
+    return temperature**2 * divergence.sum(-1).mean()
 
 
 @MODELS.register_module()
@@ -51,11 +48,8 @@ class BinaryDivergenceLoss(KLDivergenceLoss):
     ``BCELossWithLogits``). Arguments as for :class:`KLDivergenceLoss`.
     """
 
-    def forward(self, student_logits: Tensor, teacher_logits: Tensor):
-        """(B, K) twice -> scalar, times ``loss_weight``."""
-        return self.loss_weight * binary_divergence(
-            student_logits, teacher_logits, self.temperature
-        )
+    needs_every_class = True
+    compare = staticmethod(binary_divergence)
 
 
 def has_several_labels(head: nn.Module) -> bool:

@@ -12,16 +12,21 @@ from mmengine.model import is_model_wrapper, merge_dict
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .binary_divergence import (
-    BinaryDivergenceLoss,
-    binary_agreement,
-    has_several_labels,
+from .binary_divergence import binary_agreement, has_several_labels
+from .combined_loss import (
+    CombinedLoss,
+    build_loss,
+    call_loss,
+    is_binary,
+    needs_targets,
+    parts_of,
 )
 from .ema_teacher import EMATeacher
 from .ensemble_teacher import EnsembleTeacher
-from .losses import KLDivergenceLoss
+from .losses import LogitLoss
 from .recorded_teacher import RecordedTeacher, RecordingTeacher
 from .teacher import FrozenTeacher, Teacher
+from .unlabelled_clips import label_losses, soft_targets
 
 TEACHERS = {
     cls.__name__: cls
@@ -51,20 +56,26 @@ class Distillation:
         alpha: Weight of the distillation loss, in [0, 1]; the paper's best
             is 0.3.
         loss_kd: Config of the distillation loss, a module that is called
-            with the student's and the teacher's logits. The default is
-            ``KLDivergenceLoss``, or ``BinaryDivergenceLoss`` for a head
-            with several labels per clip.
+            with the student's and the teacher's logits, and with
+            ``targets=`` if its attribute ``needs_targets`` is true; see
+            :class:`.losses.LogitLoss`. A list of configs is the sum of
+            their losses. The default is ``KLDivergenceLoss``, or
+            ``BinaryDivergenceLoss`` for a head with several labels per
+            clip.
         kwargs: Arguments of the recognizer.
 
     Raises:
         UserError: If an argument is out of range.
     """
 
+    # Samples marked as ``unlabelled`` get the loss of the teacher alone.
+    takes_unlabelled = True
+
     def __init__(
         self,
         teacher: dict | list[dict],
         alpha: float = 0.3,
-        loss_kd: dict | None = None,
+        loss_kd: dict | list[dict] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -76,16 +87,11 @@ class Distillation:
         self.alpha = alpha
         several = has_several_labels(self.cls_head)
         default = 'BinaryDivergenceLoss' if several else 'KLDivergenceLoss'
-        self.loss_kd = MODELS.build(loss_kd or dict(type=default))
-        self._binary = isinstance(self.loss_kd, BinaryDivergenceLoss)
-        if several and type(self.loss_kd) is KLDivergenceLoss:
-            print_log(
-                'the head predicts several labels per clip, but loss_kd is '
-                'KLDivergenceLoss, a softmax over the classes; set '
-                "loss_kd.type='BinaryDivergenceLoss'",
-                logger='current',
-                level=logging.WARNING,
-            )
+        loss_kd = dict(type=default) if loss_kd is None else loss_kd
+        self.loss_kd = build_loss(loss_kd)
+        self._binary = is_binary(self.loss_kd)
+        if several:
+            check_several(parts_of(self.loss_kd))
         self.teacher = build_teacher(teacher)
 
     def init_weights(self):
@@ -109,7 +115,9 @@ class Distillation:
 
         Returns:
             ``loss_kd``, times alpha; the recognizer's own losses, times
-            1 - alpha; and, for the log only, ``teacher_entropy`` and
+            1 - alpha, of the labelled clips, see
+            :func:`.unlabelled_clips.label_losses`; and, for the log only,
+            the parts of several ``loss_kd``, ``teacher_entropy`` and
             ``student_entropy`` (nats, from 0 to log K) and
             ``teacher_agreement`` (share of the batch, 0 to 1), both per
             label with ``BinaryDivergenceLoss``.
@@ -120,7 +128,7 @@ class Distillation:
         loss_aux = head_kwargs.get('loss_aux', {})
         logits = self.cls_head(feats, **head_kwargs)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        own = self.cls_head.loss_by_feat(logits, data_samples)
+        own = label_losses(self.cls_head, logits, data_samples)
         losses = {
             name: (1 - self.alpha) * value if 'loss' in name else value
             for name, value in merge_dict(own, loss_aux).items()
@@ -128,10 +136,56 @@ class Distillation:
         if not self.teacher.is_built:
             self.teacher.build(self)
         teacher_logits = self.teacher.logits(inputs)
-        losses['loss_kd'] = self.alpha * self.loss_kd(logits, teacher_logits)
+        losses.update(self._kd_losses(logits, teacher_logits, data_samples))
         compare = binary_agreement if self._binary else agreement
         losses.update(compare(logits.detach(), teacher_logits))
         return losses
+
+    def _kd_losses(
+        self, logits: Tensor, teacher_logits: Tensor, data_samples: list
+    ) -> dict:
+        """``loss_kd`` and, if it is a sum, its parts, times alpha."""
+        targets = {}
+        if needs_targets(self.loss_kd):
+            num_classes = self.cls_head.num_classes
+            targets['targets'] = soft_targets(
+                data_samples, num_classes, logits
+            )
+        if not isinstance(self.loss_kd, CombinedLoss):
+            loss = call_loss(self.loss_kd, logits, teacher_logits, **targets)
+            return dict(loss_kd=self.alpha * loss)
+        parts = self.loss_kd.parts(logits, teacher_logits, **targets)
+        parts = {name: self.alpha * part for name, part in parts.items()}
+        return dict(
+            loss_kd=torch.stack(list(parts.values())).sum(),
+            **{name: part.detach() for name, part in parts.items()},
+        )
+
+
+def check_several(losses: list[nn.Module]):
+    """Check the losses of a head that predicts several labels per clip.
+
+    A softmax over the classes is warned about.
+
+    Raises:
+        UserError: If a loss needs the one label of a clip.
+    """
+    for loss in losses:
+        name = type(loss).__name__
+        if needs_targets(loss):
+            raise UserError(
+                f'the head predicts several labels per clip, but loss_kd is '
+                f'{name}, which needs one; set '
+                "loss_kd.type='BinaryDivergenceLoss'"
+            )
+        if isinstance(loss, LogitLoss) and not is_binary(loss):
+            print_log(
+                f'the head predicts several labels per clip, but loss_kd is '
+                f'{name}, a softmax over the classes; set '
+                "loss_kd.type='BinaryDivergenceLoss'",
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def agreement(student_logits: Tensor, teacher_logits: Tensor) -> dict:

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .binary_divergence import BinaryDivergenceLoss
+from .combined_loss import is_binary
 from .teacher import Teacher
 
 
@@ -19,7 +19,8 @@ class EnsembleTeacher(Teacher):
     The logits are those whose softmax at the temperature tau of ``loss_kd``
     is sum_i w_i softmax(teacher_i / tau), with weights that sum to 1. With
     ``BinaryDivergenceLoss`` the same holds for the sigmoid per class. A loss
-    without a ``temperature`` gets the mean at temperature 1.
+    without a ``temperature`` gets the mean at temperature 1, and so do
+    several losses of different temperatures.
 
     Args:
         members: The teachers.
@@ -56,7 +57,7 @@ class EnsembleTeacher(Teacher):
         """Build all teachers, for the loss of the student."""
         loss = student.loss_kd
         self.temperature = getattr(loss, 'temperature', 1.0)
-        self.binary = isinstance(loss, BinaryDivergenceLoss)
+        self.binary = is_binary(loss)
         for member in self.members:
             member.build(student)
 

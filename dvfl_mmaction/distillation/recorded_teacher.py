@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..models.data_preprocessor import to_device
 from ..project_paths import localize_command
-from .binary_divergence import BinaryDivergenceLoss
 from .clip_format import ClipFormat, layout_of, read_clip_format
+from .combined_loss import is_binary, needs_every_class, parts_of
 from .fingerprint import INPUT, check_fingerprints, fingerprint
 from .logit_recording import LogitRecording
 from .teacher import FrozenTeacher, Teacher, check_input_options
@@ -124,22 +124,39 @@ def require_temperature(loss: nn.Module) -> float:
     """Temperature of a loss; a top-k recording depends on it.
 
     Raises:
-        UserError: If the loss has none, or compares no softmax.
+        UserError: If the loss has none, or needs every class.
     """
-    if isinstance(loss, BinaryDivergenceLoss):
-        raise UserError(
-            'record_top_k keeps the softmax over the classes, but loss_kd is '
-            'BinaryDivergenceLoss, a sigmoid per class; leave out '
-            'record_top_k to record all logits'
-        )
+    check_top_k(loss)
     try:
         return loss.temperature
     except AttributeError:
+        parts = parts_of(loss)
+        names = ' and '.join(type(part).__name__ for part in parts)
+        lacks = 'has no attribute temperature; add it to the loss'
+        if len(parts) > 1:
+            lacks = 'have no common temperature; set it to one value'
         raise UserError(
-            'record_top_k needs the temperature of loss_kd, but '
-            f'{type(loss).__name__} has no attribute temperature; add it to '
-            'the loss, or leave out record_top_k to record all logits'
+            f'record_top_k needs the temperature of loss_kd, but {names} '
+            f'{lacks}, or leave out record_top_k to record all logits'
         ) from None
+
+
+def check_top_k(loss: nn.Module):
+    """Reject a loss that a top-k recording does not suffice for.
+
+    Raises:
+        UserError: With its name.
+    """
+    for part in parts_of(loss):
+        if needs_every_class(part):
+            why = 'needs the logits of every class'
+            if is_binary(part):
+                why = 'is a sigmoid per class'
+            raise UserError(
+                'record_top_k keeps the softmax over the largest classes, '
+                f'but loss_kd {type(part).__name__} {why}; leave out '
+                'record_top_k to record all logits'
+            )
 
 
 class RecordingTeacher(FrozenTeacher):
@@ -153,7 +170,8 @@ class RecordingTeacher(FrozenTeacher):
         record_dtype: ``'float16'`` or ``'float32'``.
         record_top_k: Number of logits to keep per clip, for data sets with
             many classes; None keeps all. Needs a ``loss_kd`` with a
-            ``temperature``.
+            ``temperature`` that does not need every class, such as
+            ``KLDivergenceLoss``.
         num_frames: As for :class:`FrozenTeacher`.
         input_size: As for :class:`FrozenTeacher`.
 
@@ -283,6 +301,8 @@ class RecordedTeacher(Teacher):
             first.about,
             self.recorded.folder,
         )
+        if first.about.get('top_k') is not None:
+            check_top_k(student.loss_kd)
         own = read_clip_format(runner.cfg, layout_of(student))
         self._check_input(first.about['fingerprint'].get(INPUT) or {}, own)
         path = self.recorded.file(get_rank())

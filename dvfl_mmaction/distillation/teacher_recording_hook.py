@@ -4,6 +4,7 @@ from mmaction.registry import HOOKS
 from mmengine.hooks import Hook
 
 from .class_names import training_class_names
+from .combined_loss import begin_epoch
 from .distill_recognizer import distilling_model
 
 STATE = 'teacher_state'  # of a checkpoint
@@ -15,7 +16,8 @@ class TeacherRecordingHook(Hook):
 
     Recording and recorded teachers open their file at the start and follow
     the iterations. The classes of a teacher are put into the student's
-    order. The state of a teacher that learns (``EMATeacher``) is kept in
+    order. A loss with a warm-up (``DKDLoss``) gets the epoch. The state of
+    a teacher that learns (``EMATeacher``) is kept in
     the checkpoints, under ``teacher_state``. Without a teacher the hook does
     nothing.
 
@@ -31,6 +33,11 @@ class TeacherRecordingHook(Hook):
         if self.teacher is not None:
             self.teacher.match_classes(training_class_names(runner))
             self.teacher.begin_training(student, runner)
+
+    def before_train_epoch(self, runner):
+        student = distilling_model(runner.model)
+        if student is not None:
+            begin_epoch(student.loss_kd, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.teacher is not None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mmaction.registry import MODELS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -164,18 +165,24 @@ def check_data(cfg: dict, loaders: Iterable[str]):
 
     Raises:
         UserError: If there is one, with the missing path and the command
-            that prepares it, or with the label that exceeds the classes.
+            that prepares it, or with the label that exceeds the classes, or
+            with the clip that has none where it needs one.
     """
     head = (cfg.get('model') or {}).get('cls_head') or {}
     for loader in loaders:
         dataset = (cfg.get(loader) or {}).get('dataset')
+        trains = loader == 'train_dataloader'
+        unlabelled = trains and takes_unlabelled(cfg)
         for path in needed_paths(dataset):
             if not path.exists():
                 raise missing_data_error(
                     loader, path, cfg.get('prepare_command')
                 )
         for path, layout in annotation_files(dataset):
+            layout['unlabelled'] = unlabelled
             check_labels(path, head.get('num_classes'), **layout)
+            if unlabelled:
+                check_unlabelled(cfg, path, layout)
 
 
 def check_labels(path: Path, num_classes: int | None, **layout):
@@ -184,7 +191,8 @@ def check_labels(path: Path, num_classes: int | None, **layout):
     Args:
         path: The file.
         num_classes: Number of classes of the model, if known.
-        **layout: ``delimiter`` and ``multi_class`` of the file.
+        **layout: ``delimiter`` and ``multi_class`` of the file, and whether
+            clips may be ``unlabelled``.
     """
     clips = read_annotations(path, **layout).clips
     if layout.get('multi_class'):
@@ -197,6 +205,41 @@ def check_labels(path: Path, num_classes: int | None, **layout):
             f'{path} labels {name} with {label} but the model has '
             f'{num_classes} classes, 0 to {num_classes - 1}; correct '
             'model.cls_head.num_classes or the list'
+        )
+
+
+def takes_unlabelled(cfg: dict) -> bool:
+    """Whether the model can be trained on clips without a label."""
+    model = MODELS.get(str((cfg.get('model') or {}).get('type')))
+    return getattr(model, 'takes_unlabelled', False)
+
+
+def check_unlabelled(cfg: dict, path: Path, layout: dict):
+    """Reject parts that need every label, if a list has clips without one.
+
+    Args:
+        cfg: The whole config.
+        path: A training list.
+        layout: Arguments of :func:`read_annotations` for it.
+
+    Raises:
+        UserError: If there is one.
+    """
+    model = cfg['model']
+    blending = (model.get('data_preprocessor') or {}).get('blending') or {}
+    aux_head = (model.get('neck') or {}).get('aux_head_cfg')
+    if blending.get('type', 'MixupOrCutmix') != 'MixupOrCutmix':
+        part, remedy = f'blending {blending["type"]}', 'use MixupOrCutmix'
+    elif aux_head:
+        part, remedy = 'model.neck.aux_head_cfg', 'remove it'
+    else:
+        return
+    clips = read_annotations(path, **layout).clips
+    name = next((name for name, label in clips if label == -1), None)
+    if name is not None:
+        raise UserError(
+            f'{path} has clips without a label, such as {name}, but {part} '
+            f'needs every label; {remedy}, or leave them out'
         )
 
 

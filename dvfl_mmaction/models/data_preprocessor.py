@@ -110,7 +110,8 @@ class MixupOrCutmix(RandomBatchAugment):
 
     Args:
         num_classes: Classes K; labels become (B, K) with rows that sum to
-            1. ``CheckedRunner`` replaces None by the head's number.
+            1, or less if clips have no label. ``CheckedRunner`` replaces
+            None by the head's number.
         mixup_alpha: Mixup draws its ratio from Beta(alpha, alpha); > 0.
         cutmix_alpha: The same for the area that CutMix keeps.
 
@@ -133,7 +134,10 @@ class MixupOrCutmix(RandomBatchAugment):
     def __call__(self, imgs: Tensor, batch_data_samples: list, **kwargs):
         """Blend a batch; the labels become soft.
 
-        Labels may be on the device; they are not read on the host.
+        Labels may be on the device; they are not read on the host. A clip
+        without a label (meta information ``unlabelled``) is blended like
+        the others and adds nothing to a label: the row of a blend sums to
+        the share of its labelled clips.
         """
         if self.num_classes is None:
             raise UserError(
@@ -143,7 +147,10 @@ class MixupOrCutmix(RandomBatchAugment):
                 'model.data_preprocessor.blending.num_classes'
             )
         for sample in batch_data_samples:
-            if sample.gt_label.numel() == 1:
+            if is_unlabelled(sample):
+                none = sample.gt_label.new_zeros(self.num_classes)
+                sample.set_gt_label(none)
+            elif sample.gt_label.numel() == 1:
                 soft = F.one_hot(sample.gt_label[0].long(), self.num_classes)
                 sample.set_gt_label(soft)
         return super().__call__(imgs, batch_data_samples, **kwargs)
@@ -207,6 +214,11 @@ def move_labels(data_samples: Sequence, device: torch.device):
     moved = to_device(torch.stack(labels), device)
     for sample, label in zip(data_samples, moved, strict=True):
         sample.set_gt_label(label)
+
+
+def is_unlabelled(sample: BaseDataElement) -> bool:
+    """Whether a sample is marked as a clip without a label."""
+    return bool(sample.get('unlabelled', False))
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:

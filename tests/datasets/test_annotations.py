@@ -140,6 +140,38 @@ def test_a_layout_that_is_not_meant_is_refused(
     assert '\n' not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ('text', 'layout'),
+    [
+        ('a 1.mp4 0\nb.mp4 -1\n', {}),
+        ('a 1.mp4\t0\n"b.mp4"\t-1\n', dict(delimiter='\t')),
+        ('a 1.mp4,0\n"b.mp4", "-1"\n', dict(delimiter=',')),
+    ],
+)
+def test_clips_without_a_label_are_read_where_they_are_accepted(
+    tmp_path, text, layout
+):
+    read = read_text(tmp_path, text, unlabelled=True, **layout)
+    assert read.clips == [('a 1.mp4', 0), ('b.mp4', -1)]
+    with pytest.raises(UserError, match='line 2.* has the label -1'):
+        read_annotations(tmp_path / 'list.txt', **layout)
+    write_annotations(tmp_path / 'copy.txt', read)
+    assert read_annotations(tmp_path / 'copy.txt', unlabelled=True) == read
+
+
+@pytest.mark.parametrize(
+    ('line', 'layout', 'message'),
+    [
+        ('a.mp4 -2', {}, 'has the label -2'),
+        ('a.mp4 -1', dict(multi_class=True), 'has the label -1'),
+        ('a.mp4,-1', {}, "looks separated by ','"),
+    ],
+)
+def test_other_labels_below_0_are_refused(tmp_path, line, layout, message):
+    with pytest.raises(UserError, match=message):
+        read_text(tmp_path, line, unlabelled=True, **layout)
+
+
 def test_a_number_may_end_a_name_if_the_delimiter_is_another(tmp_path):
     read = read_text(tmp_path, 'clip 12\t3', delimiter='\t')
     assert read.clips == [('clip 12', 3)]

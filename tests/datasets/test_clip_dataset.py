@@ -201,6 +201,26 @@ def test_a_replacement_brings_its_own_label(mixed):
     assert labels == {0, 1, 2}
 
 
+def test_samples_without_a_label_are_marked_in_training_only(whole, tmp_path):
+    (tmp_path / 'list.txt').write_text(
+        'clip_0_0.mp4 -1\nclip_1_0.mp4 1\nabsent.mp4 -1\n'
+    )
+    layout = dict(data_root=str(tmp_path), data_prefix=dict(video=str(whole)))
+    dataset = build(tmp_path, FIXED, **layout)
+    assert dataset.num_unlabelled == 2
+    marks = set()
+    for idx in range(3):
+        for epoch in range(4):
+            # The absent clip is replaced by a clip with its own label.
+            sample = dataset[StreamIndex(idx, 0, epoch)]['data_samples']
+            label = int(sample.gt_label)
+            assert sample.get('unlabelled', False) == (label == -1)
+            marks.add((idx, label))
+    assert marks == {(0, -1), (1, 1), (2, -1), (2, 1)}
+    with pytest.raises(UserError, match='line 1.* has the label -1'):
+        build(tmp_path, FIXED, test_mode=True, **layout)
+
+
 def test_in_testing_a_broken_clip_keeps_its_place_and_label(mixed):
     folder, clips, broken = mixed
     dataset = build(folder, FIXED, test_mode=True)

@@ -8,7 +8,13 @@ import torch.nn.functional as F
 from mmaction.registry import MODELS
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.distillation import KLDivergenceLoss, kl_divergence
+from dvfl_mmaction.distillation import (
+    KLDivergenceLoss,
+    kl_divergence,
+    reverse_kl_divergence,
+    standardized_kl_divergence,
+    symmetric_kl_divergence,
+)
 
 
 def test_a_hand_worked_divergence():
@@ -138,3 +144,38 @@ def test_a_negative_weight_is_refused():
 def test_other_classes_are_refused():
     with pytest.raises(UserError, match=r'\(2, 3\).*\(2, 4\)'):
         kl_divergence(torch.zeros(2, 3), torch.zeros(2, 4), 1.0)
+
+
+def test_the_reverse_and_the_mean_of_both_directions():
+    teacher = torch.tensor([[math.log(3.0), 0.0]], dtype=torch.float64)
+    student = torch.zeros(1, 2, dtype=torch.float64)
+    reverse = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
+    found = reverse_kl_divergence(student, teacher, 1.0)
+    assert found.item() == pytest.approx(reverse, abs=1e-12)
+    forward = kl_divergence(student, teacher, 1.0)
+    torch.testing.assert_close(
+        symmetric_kl_divergence(student, teacher, 1.0), (forward + found) / 2
+    )
+    softened = reverse_kl_divergence(student, 2 * teacher, 2.0)
+    torch.testing.assert_close(softened, 4 * found)
+
+
+def test_standardised_logits_have_mean_0_and_variance_1():
+    # (1, 3) and (9, 4) become (-1, 1) and (1, -1); at tau 2 the divergence of
+    # softmax(1/2, -1/2) from softmax(-1/2, 1/2) is tanh(1/2), times tau^2.
+    student = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
+    teacher = torch.tensor([[9.0, 4.0]], dtype=torch.float64)
+    found = standardized_kl_divergence(student, teacher, 2.0)
+    assert found.item() == pytest.approx(4 * math.tanh(0.5), abs=1e-12)
+
+
+def test_standardised_logits_leave_the_students_scale_free():
+    student, teacher = torch.randn(2, 4, 7, dtype=torch.float64)
+    torch.testing.assert_close(
+        standardized_kl_divergence(5 * student + 2, teacher, 2.0),
+        standardized_kl_divergence(student, teacher, 2.0),
+    )
+    same = standardized_kl_divergence(0.1 * teacher - 3, teacher, 2.0)
+    assert same.item() == pytest.approx(0, abs=1e-12)
+    flipped = standardized_kl_divergence(-teacher, teacher, 2.0)
+    assert flipped > 0.1

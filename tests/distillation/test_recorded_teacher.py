@@ -180,6 +180,17 @@ def test_top_k_records_the_temperature_of_the_loss(data, teacher, tmp_path):
     assert header['temperature'] == 5 and header['top_k'] == 2
 
 
+def test_a_loss_of_every_class_refuses_a_top_k_recording(
+    data, teacher, tmp_path
+):
+    recording = teacher | dict(record_to=str(tmp_path / 'rec'), record_top_k=2)
+    run(distillation(data, tmp_path / 'run', recording))
+    config = distillation(data, tmp_path / 'run', recorded(tmp_path / 'rec'))
+    config['model']['loss_kd'] = dict(type='DISTLoss')
+    with pytest.raises(UserError, match='DISTLoss needs the logits of every'):
+        run(config)
+
+
 def test_a_recording_whose_header_has_a_temperature_is_continued(
     data, recordings, tmp_path
 ):

@@ -18,7 +18,20 @@ CHANGES = (
 LOGGED = ('loss', 'loss_kd', 'loss_cls', 'teacher_agreement', 'grad_norm')
 
 
-def student(temporal='global', **kwargs):
+# All losses at once; DKD needs the labels.
+LOSSES = [
+    dict(type=f'{name}Loss')
+    for name in (
+        'SymmetricKLDivergence',
+        'StandardizedKLDivergence',
+        'DIST',
+        'WTTM',
+        'DKD',
+    )
+]
+
+
+def student(loss_kd=None, temporal='global', **kwargs):
     """A distilling recognizer with blending, drop path and a teacher."""
     config = recognizer(**kwargs)
     config['backbone'] |= dict(drop_path_rate=0.3, temporal=temporal)
@@ -32,17 +45,19 @@ def student(temporal='global', **kwargs):
             config,
             type='DistillRecognizer3D',
             teacher=dict(config=dict(type='Recognizer3D'), checkpoint='-'),
+            loss_kd=loss_kd,
         )
     )
     teacher = MODELS.build(recognizer(width=12))
     return model, teacher
 
 
-def batch():
+def batch(unlabelled=()):
     samples = []
     for label, changes in enumerate(CHANGES):
-        sample = ActionDataSample().set_gt_label(label)
-        sample.set_metainfo(dict(color_changes=changes))
+        none = label in unlabelled
+        sample = ActionDataSample().set_gt_label(-1 if none else label)
+        sample.set_metainfo(dict(color_changes=changes, unlabelled=none))
         samples.append(sample)
     clips = [torch.zeros(1, 3, 4, 32, 32, dtype=torch.uint8) for _ in samples]
     return dict(inputs=clips, data_samples=samples)
@@ -72,6 +87,19 @@ def test_a_step_stays_on_the_device_without_waiting(seed, temporal):
         assert {value.device for value in losses.values()} == {DEVICE}
         loss, _ = model.parse_losses(losses)
         assert loss.device == DEVICE
+
+
+@pytest.mark.parametrize('unlabelled', [(), (0, 2), (0, 1, 2, 3)])
+def test_neither_other_losses_nor_unlabelled_clips_wait(unlabelled):
+    model, teacher = student(loss_kd=LOSSES)
+    with fake_cuda() as mode:
+        model = to_fake_cuda(model, mode).train()
+        model.teacher.use_model(to_fake_cuda(teacher, mode))
+        with Waits() as waits:
+            _, losses = losses_of(model, batch(unlabelled))
+        assert waits.found == []
+        assert {'loss_kd', 'loss_cls', 'kd_DIST', 'kd_DKD'} <= set(losses)
+        assert {value.device for value in losses.values()} == {DEVICE}
 
 
 def train_step(runner, model, iteration):

@@ -205,6 +205,16 @@ def test_lists_with_several_labels_keep_them(root):
     assert checked.header['split'] == '1'
 
 
+def test_clips_without_a_label_are_for_training_only(root):
+    (root / 'train.txt').write_text('x/a.avi -1\nempty.avi -1\nd.avi 1\n')
+    check_clips(root, workers=1)
+    checked = read_annotations(root / 'train_checked.txt', unlabelled=True)
+    assert checked.clips == [('x/a.avi', -1), ('d.avi', 1)]
+    (root / 'val.txt').write_text('x/a.avi -1\n')
+    with pytest.raises(UserError, match='val.txt, line 1.* has the label -1'):
+        check_clips(root, workers=1)
+
+
 def test_a_list_of_frame_folders_is_refused(root):
     (root / 'train.txt').write_text('x/a 10 0\nx/b 20 1\n')
     with pytest.raises(UserError, match='line 1: .* frame folders'):

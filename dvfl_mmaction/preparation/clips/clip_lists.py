@@ -1,5 +1,6 @@
 """The lists of a data set's root, and the clips that they name."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,12 +49,17 @@ def read_lists(root: Path, checked: bool = False) -> dict[Path, Annotations]:
 def read_list(path: Path) -> Annotations:
     """Read a list with one label per clip or, if not, with several.
 
+    Clips without a label (-1) are accepted unless the list is for testing:
+    its header or its name says ``val`` or ``test``.
+
     Raises:
         UserError: If it is neither. A list of frame folders is none: its
             names have no suffix.
     """
     try:
-        return read_annotations(path)
+        read = read_annotations(path, unlabelled=True)
+        # Read again, with the error of a clip without a label.
+        return read_annotations(path) if is_for_testing(path, read) else read
     except UserError as error:
         try:
             several = read_annotations(path, multi_class=True)
@@ -62,6 +68,12 @@ def read_list(path: Path) -> Annotations:
         if not all(Path(name).suffix for name, _ in several.clips):
             raise
         return several
+
+
+def is_for_testing(path: Path, annotations: Annotations) -> bool:
+    """Whether a list is of clips to validate or test on."""
+    part = annotations.header.get('part') or path.stem
+    return re.match(r'(val|test)', part, re.IGNORECASE) is not None
 
 
 def named_clips(lists: dict[Path, Annotations]) -> list[str]:
