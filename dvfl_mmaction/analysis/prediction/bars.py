@@ -22,6 +22,7 @@ BAR = (31, 104, 178, 255)
 SMALLEST_FONT = 11  # pixels
 PICTURE_PER_FONT = 26  # heights of the font per height of the picture
 WIDTH_PER_FONT = 22  # of the panel
+LEAST_WIDTH = 6  # of the panel, in heights of the font
 ROW = 1.5  # height of a row, in heights of the font
 
 
@@ -68,24 +69,33 @@ def top_classes(scores: np.ndarray, top: int) -> list[int]:
     return np.argsort(-scores, kind='stable')[:top].tolist()
 
 
-def draw_panel(width: int, height: int, rows: Sequence[Row]) -> Image.Image:
-    """Draw the panel of a picture of a size.
+def draw_panel(
+    width: int, height: int, rows: Sequence[Row], size: int | None = None
+) -> Image.Image:
+    """Draw the panel of a picture.
 
-    The font follows the height of the picture. Long names are cut, and rows
-    that do not fit are left out.
+    Long names are cut, and rows that do not fit are left out.
+
+    Args:
+        width: Of the picture, in pixels.
+        height: Likewise.
+        rows: The lines.
+        size: Height of the font in pixels; by default it follows the height
+            of the picture.
 
     Returns:
-        RGBA, at most as large as the picture.
+        RGBA. It is larger than a picture that has no room for a line of a
+        few characters.
     """
-    size = max(SMALLEST_FONT, round(height / PICTURE_PER_FONT))
+    size = size or max(SMALLEST_FONT, round(height / PICTURE_PER_FONT))
     row_height = round(ROW * size)
     padding, gap = round(size / 2), max(1, round(size / 8))
     rows = list(rows)[: max(1, (height - 2 * padding) // row_height)]
     panel = Image.new(
         'RGBA',
         (
-            min(width, WIDTH_PER_FONT * size),
-            min(height, 2 * padding + row_height * len(rows) - gap),
+            max(LEAST_WIDTH * size, min(width, WIDTH_PER_FONT * size)),
+            2 * padding + row_height * len(rows) - gap,
         ),
         PANEL,
     )
@@ -110,9 +120,12 @@ def draw_panel(width: int, height: int, rows: Sequence[Row]) -> Image.Image:
 
 
 def overlay(picture: Image.Image, panel: Image.Image) -> Image.Image:
-    """Put a panel into the lower left corner of a picture, in place."""
-    margin = min(picture.height // 40, picture.height - panel.height)
-    margin = min(margin, picture.width - panel.width)
+    """Put a panel into the lower left corner of a picture, in place.
+
+    What is larger than the picture is cut.
+    """
+    room = (picture.width - panel.width, picture.height - panel.height)
+    margin = max(0, min(picture.height // 40, *room))
     place = (margin, picture.height - panel.height - margin)
     picture.paste(panel, place, panel)
     return picture

@@ -15,6 +15,7 @@ from .bars import Row, draw_panel, overlay
 MAX_FRAMES = 8
 HEIGHT = 320  # pixels of a frame
 GAP = 3
+FONT = 20  # legible where a page shows the strip at half its size
 
 
 def frames_of(inputs: Tensor) -> np.ndarray:
@@ -63,10 +64,10 @@ def draw_strip(frames: np.ndarray, rows: Sequence[Row]) -> Image.Image:
     for number, frame in enumerate(frames):
         frame = Image.fromarray(frame).resize((width, HEIGHT))
         strip.paste(frame, (number * (width + GAP), 0))
-    return overlay(strip, draw_panel(*strip.size, rows))
+    return overlay(strip, draw_panel(*strip.size, rows, FONT))
 
 
 def save_png(path: Path, picture: Image.Image):
     """Save a picture atomically."""
     with whole_file(path) as part:
-        picture.save(part, 'png')
+        picture.save(part, 'png', compress_level=1)
