@@ -9,8 +9,12 @@ from ..engine.options import apply_pipeline_options
 from ..errors import UserError
 
 
-def load_config(path: str) -> Config:
+def load_config(path: str, options: dict | None = None) -> Config:
     """Load the config file of a recognizer, with its options applied.
+
+    Args:
+        path: The file.
+        options: Changes of the config, as ``--cfg-options``.
 
     Raises:
         UserError: If it is not found, or is not a recognizer's config.
@@ -18,6 +22,7 @@ def load_config(path: str) -> Config:
     if not Path(path).is_file():
         raise UserError(f'{path} not found; give a config file')
     cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options or {})
     if not isinstance(cfg.get('model'), dict) or 'backbone' not in cfg.model:
         raise UserError(
             f'{path} has no model with a backbone; give the config of a '

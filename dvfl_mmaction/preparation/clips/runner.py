@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
@@ -120,16 +120,28 @@ def sample_first(task: ClipTask, names: list[str], pool) -> Iterator[Outcome]:
 def run_with_progress(
     task: ClipTask, names: list[str], pool, title: str
 ) -> Iterator[Outcome]:
-    """Outcomes, with a bar of their number, the rate and the time left.
+    """Outcomes, with a bar; see :func:`show_progress`."""
+    yield from show_progress(
+        run_jobs(task.function, names, pool), len(names), title
+    )
+
+
+def show_progress(outcomes: Generator, total: int, title: str) -> Iterator:
+    """Outcomes of clips, with a bar of their number, rate and time left.
 
     If standard error is not a terminal, prints a line every 30 s instead.
+
+    Args:
+        outcomes: One per clip; closed at the end.
+        total: The number of clips.
+        title: A verb.
     """
     console, done = Console(stderr=True), 0
     interval = BAR_INTERVAL_S if console.is_terminal else PLAIN_INTERVAL_S
     start = shown = time.monotonic()
     # Refreshed from here: no thread may hold a lock while a process forks.
     with (
-        closing(run_jobs(task.function, names, pool)) as outcomes,
+        closing(outcomes),
         Progress(
             TextColumn('{task.description}'),
             BarColumn(),
@@ -139,18 +151,16 @@ def run_with_progress(
             disable=not console.is_terminal,
         ) as bar,
     ):
-        line = bar.add_task(title, total=len(names), state='')
+        line = bar.add_task(title, total=total, state='')
         for outcome in outcomes:
             yield outcome
             done += 1
             now = time.monotonic()
-            if now - shown < interval and done < len(names):
+            if now - shown < interval and done < total:
                 continue
             shown, rate = now, done / max(now - start, 1e-9)
-            left = format_duration((len(names) - done) / rate)
-            state = (
-                f'{done}/{len(names)} clips, {rate:.1f} clips/s, {left} left'
-            )
+            left = format_duration((total - done) / rate)
+            state = f'{done}/{total} clips, {rate:.1f} clips/s, {left} left'
             bar.update(line, completed=done, state=state, refresh=True)
             if not console.is_terminal:
                 print(f'{title}: {state}', file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Predict the classes of any videos: batches, reports and pictures."""

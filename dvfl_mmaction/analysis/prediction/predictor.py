@@ -1,0 +1,209 @@
+"""Load a trained recognizer for prediction."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmengine.dataset import pseudo_collate
+from torch import Tensor, nn
+
+from ...checkpoints.safe_loading import MissingCheckpointError
+from ...compat import run_repairs
+from ...distillation.class_names import (
+    class_names_of,
+    configured_class_names,
+    read_class_names,
+)
+from ...distillation.fingerprint import to_text
+from ...distillation.teacher import load_strictly
+from ...engine.clip_options import DECODERS, step_name
+from ...engine.config_checks import check_keys
+from ...errors import UserError
+from ...files import hash_file
+from ..complexity import build_model
+from ..configs import load_config
+from ..sample_input import find_modality, find_pipeline
+
+MODEL_PARTS = ('backbone', 'neck', 'cls_head', 'data_preprocessor')
+
+
+@dataclass
+class Predictor:
+    """What predicts the classes of clips.
+
+    Attributes:
+        score: Takes samples of the pipeline, of one shape; returns the
+            probabilities of the classes, (B, K) float32 on the CPU.
+        pipeline: Steps that read a clip, as configs.
+        modality: Of the clips: ``'RGB'``.
+        num_classes: K.
+        class_names: K names; None if unknown.
+        settings: What determines the probabilities of a clip, by name.
+    """
+
+    score: Callable[[list[dict]], Tensor]
+    pipeline: list[dict]
+    modality: str
+    num_classes: int
+    class_names: list[str] | None
+    settings: dict[str, str]
+
+    def name_of(self, index: int) -> str:
+        """Name of a class, or its number."""
+        return self.class_names[index] if self.class_names else str(index)
+
+
+def load_checkpoint_predictor(
+    config: str,
+    checkpoint: str,
+    device: str = 'cpu',
+    options: dict | None = None,
+    classes: str | None = None,
+) -> Predictor:
+    """Load a predictor from a config and a checkpoint.
+
+    Args:
+        config: Config file of a recognizer; of a distillation, its student
+            is loaded.
+        checkpoint: File of its trained weights, or a released one.
+        device: Where the model runs.
+        options: Changes of the config, as ``--cfg-options``.
+        classes: File with a class name per line. By default the names are
+            those in the checkpoint, or those of the config's data set.
+
+    Raises:
+        UserError: If a file is missing or unreadable, the config is not
+            that of a classifier of videos, or the weights or names do not
+            fit it.
+    """
+    cfg = load_config(config, options)
+    check_keys(cfg)
+    if not cfg.model.get('cls_head'):
+        raise UserError(
+            f'{config} has no cls_head, so no classes to predict; give the '
+            'config of a classifier'
+        )
+    pipeline = find_video_pipeline(cfg, config)
+    if not Path(checkpoint).is_file():
+        raise MissingCheckpointError(
+            f'the checkpoint {checkpoint} was not found; correct the path, '
+            f'or train one: mim train mmaction2 {config}'
+        )
+    with run_repairs:
+        model = build_model(cfg).eval()
+        loaded = load_strictly(model, checkpoint, config)
+    num_classes = model.cls_head.num_classes
+    names = find_class_names(cfg, loaded, num_classes, classes)
+    settings = dict(
+        checkpoint=hash_file(checkpoint),
+        model=to_text({k: cfg.model.get(k) for k in MODEL_PARTS}),
+        pipeline=to_text(pipeline),
+    )
+    return Predictor(
+        recognizer_scores(model.to(check_device(device))),
+        pipeline,
+        find_modality(cfg),
+        num_classes,
+        names,
+        settings,
+    )
+
+
+def find_video_pipeline(cfg: dict, config: str) -> list[dict]:
+    """Steps of a config's test pipeline, which must open a video.
+
+    Raises:
+        UserError: If there is none.
+    """
+    openers = {opener for opener, _ in DECODERS.values()}
+    steps = copy.deepcopy(list(find_pipeline(cfg, 'test')))
+    if not any(step_name(step) in openers for step in steps):
+        raise UserError(
+            f'{config} has no test pipeline that opens videos with one of '
+            f'{", ".join(sorted(openers))}; give a config that reads videos'
+        )
+    return steps
+
+
+def find_class_names(
+    cfg: dict, checkpoint: dict, num_classes: int, classes: str | None = None
+) -> list[str] | None:
+    """Names of a model's classes; None if unknown.
+
+    Raises:
+        UserError: If ``classes`` is unreadable, or has another number of
+            names.
+    """
+    if classes is not None:
+        try:
+            names = read_class_names(Path(classes))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f'{classes} is not a list of class names: {error}; give a '
+                'text file in UTF-8 with a name per line'
+            ) from None
+        if len(names) != num_classes:
+            raise UserError(
+                f'{classes} has {len(names)} names but the model has '
+                f'{num_classes} classes; give one line per class'
+            )
+        return names
+    tested = dict(train_dataloader=cfg.get('test_dataloader'))
+    meta = checkpoint.get('meta') or {}
+    for names in (
+        class_names_of(meta.get('dataset_meta')),
+        configured_class_names(cfg),
+        configured_class_names(tested),
+    ):
+        if names and len(names) == num_classes:
+            return names
+    return None
+
+
+def check_device(device: str) -> torch.device:
+    """
+    Raises:
+        UserError: If this machine has no such device.
+    """
+    try:
+        device = torch.device(device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split('\n')[0]
+        raise UserError(
+            f'--device {device} cannot be used: {reason}; give cpu, or leave '
+            'it out'
+        ) from None
+    return device
+
+
+def recognizer_scores(model: nn.Module) -> Callable[[list[dict]], Tensor]:
+    """``Predictor.score`` of a recognizer in eval mode.
+
+    The probabilities are averaged over the views as the head says. A head
+    that averages nothing averages probabilities here, and averages of logits
+    become probabilities.
+    """
+    head = model.cls_head
+    if head.average_clips is None:
+        head.average_clips = 'prob'
+    are_logits = head.average_clips == 'score'
+    test_cfg = getattr(model, 'test_cfg', None) or {}
+    # MMAction2 takes one video per batch then.
+    alone = bool(test_cfg.get('max_testing_views'))
+
+    @torch.no_grad()
+    def score(samples: list[dict]) -> Tensor:
+        scores = []
+        step = 1 if alone else len(samples)
+        with run_repairs:
+            for start in range(0, len(samples), step):
+                batch = pseudo_collate(samples[start : start + step])
+                results = model.test_step(batch)
+                scores += [result.pred_score for result in results]
+        scores = torch.stack(scores).float()
+        return (scores.softmax(1) if are_logits else scores).cpu()
+
+    return score

@@ -1,0 +1,176 @@
+"""Predict the classes of videos with a trained model.
+
+VIDEO is a video, a folder (searched recursively), a pattern in quotes, or a
+list (.txt) with a line "path [label]" per clip. With labels, the accuracy is
+printed. Results are kept as they come: rerun the command to resume.
+
+Examples:
+    python tools/predict.py configs/vflnet_ucf101.py CHECKPOINT video.mp4
+    python tools/predict.py configs/vflnet_ucf101.py CHECKPOINT clips/ \\
+        --json predictions.json --sheet sheet.png
+    python tools/predict.py configs/vflnet_ucf101.py CHECKPOINT \\
+        data/ucf101/test.txt --csv predictions.csv --cfg-options test_views=4x3
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from dvfl_mmaction.errors import UserError, print_user_errors
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='config of the model')
+    parser.add_argument('checkpoint', help='its trained weights')
+    parser.add_argument(
+        'videos',
+        nargs='+',
+        metavar='VIDEO',
+        help='video, folder, pattern or list',
+    )
+    parser.add_argument(
+        '--root',
+        help='folder of the paths in lists (default: that of the list, or '
+        'videos in it)',
+    )
+    parser.add_argument(
+        '--classes',
+        metavar='FILE',
+        help='a class name per line (default: the names in the checkpoint '
+        "or of the config's data set, else numbers)",
+    )
+    parser.add_argument(
+        '--top', type=int, default=5, help='classes per clip (default: 5)'
+    )
+    parser.add_argument(
+        '--json', type=Path, metavar='FILE', help='write all predictions'
+    )
+    parser.add_argument(
+        '--csv', type=Path, metavar='FILE', help='the same as a table'
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FOLDER',
+        help='draw a picture per clip: its frames and the predicted classes',
+    )
+    parser.add_argument(
+        '--video',
+        action='store_true',
+        help='with --out, also a video per clip',
+    )
+    parser.add_argument(
+        '--sheet',
+        type=Path,
+        metavar='FILE.png',
+        help='draw up to 60 clips on one picture, right and wrong marked',
+    )
+    parser.add_argument(
+        '--device', help='cpu, cuda or cuda:1 (default: a GPU if there is one)'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='default: 8 clips'
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help='processes that read clips (default: one per core, up to 8)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='changes of the config, such as test_views=4x3',
+    )
+    args = parser.parse_args()
+    for name, least in (('top', 1), ('batch_size', 1), ('workers', 0)):
+        value = getattr(args, name)
+        if value < least:
+            option = name.replace('_', '-')
+            parser.error(f'--{option} {value}; give {least} or more')
+    if args.video and not args.out:
+        parser.error('--video needs --out FOLDER')
+    return args
+
+
+def main():
+    args = parse_args()
+    # Not before: --help needs no torch.
+    import torch
+    from rich.console import Console
+
+    import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
+    from dvfl_mmaction.analysis.prediction.clips import (
+        check_labels,
+        find_clips,
+    )
+    from dvfl_mmaction.analysis.prediction.predictor import (
+        load_checkpoint_predictor,
+    )
+    from dvfl_mmaction.analysis.prediction.report import (
+        SHOWN_CLIPS,
+        accuracy_line,
+        broken_of,
+        table_of,
+    )
+    from dvfl_mmaction.analysis.prediction.run import Outputs, run_prediction
+
+    clips = find_clips(args.videos, args.root, excluded=args.out)
+    outputs = Outputs(
+        args.json, args.csv, args.out, args.video, args.sheet, args.top
+    )
+    outputs.check()
+    predictor = load_checkpoint_predictor(
+        args.config,
+        args.checkpoint,
+        args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
+        args.cfg_options,
+        args.classes,
+    )
+    check_labels(clips, predictor.num_classes)
+    results, undrawn = run_prediction(
+        predictor, clips, outputs, args.batch_size, args.workers
+    )
+    broken = broken_of(results)
+    if len(broken) < len(results):
+        console = Console()
+        width = console.width
+        console.print(table_of(results, predictor, args.top, width))
+    read = len(results) - len(broken)
+    if read > SHOWN_CLIPS:
+        print(
+            f'... and {read - SHOWN_CLIPS} more clips; --json and --csv '
+            'write all'
+        )
+    for result in broken:
+        print(f'broken clip {result.clip.name}: {result.error}')
+    for line in undrawn:
+        print(f'no video of {line}')
+    if line := accuracy_line(results):
+        print(line)
+    for path in (args.json, args.csv, args.sheet, args.out):
+        if path and path.exists():
+            print(f'wrote {path}')
+    if len(broken) == len(results):
+        raise UserError(
+            f'none of {len(results)} clips can be read; the first is '
+            f'{broken[0].clip.name}: {broken[0].error}; check the paths '
+            '(--root) and the files'
+        )
+
+
+if __name__ == '__main__':
+    print_user_errors()
+    try:
+        main()
+    except KeyboardInterrupt as stop:
+        print(f'\n{stop or "stopped"}', file=sys.stderr, flush=True)
+        sys.exit(130)
