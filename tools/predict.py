@@ -103,7 +103,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    # Not before: --help needs no torch.
+    # Slow; --help does not need them.
     import torch
     from rich.console import Console
 
@@ -123,6 +123,8 @@ def main():
     )
     from dvfl_mmaction.analysis.prediction.run import Outputs, run_prediction
 
+    # A name must not end the program where the terminal is not in UTF-8.
+    sys.stdout.reconfigure(errors='backslashreplace')
     clips = find_clips(args.videos, args.root, excluded=args.out)
     outputs = Outputs(
         args.json, args.csv, args.out, args.video, args.sheet, args.top
