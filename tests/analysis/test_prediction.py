@@ -28,21 +28,12 @@ from small_recipe import (
 
 from dvfl_mmaction.analysis.prediction import run as prediction_run
 from dvfl_mmaction.analysis.prediction.batches import predict_clips
-from dvfl_mmaction.analysis.prediction.clips import (
-    Clip,
-    check_labels,
-    find_clips,
-)
+from dvfl_mmaction.analysis.prediction.clips import Clip, find_clips
 from dvfl_mmaction.analysis.prediction.predictor import (
     Predictor,
     load_checkpoint_predictor,
 )
-from dvfl_mmaction.analysis.prediction.report import (
-    Result,
-    accuracy,
-    accuracy_line,
-    table_of,
-)
+from dvfl_mmaction.analysis.prediction.report import Result, table_of
 from dvfl_mmaction.analysis.prediction.run import Outputs, run_prediction
 from dvfl_mmaction.errors import UserError
 
@@ -70,12 +61,6 @@ def load_predictor(folder, config='config.py', weights='model.pth', **kwargs):
     return load_checkpoint_predictor(
         str(folder / config), str(folder / weights), **kwargs
     )
-
-
-def touch(*paths):
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b'')
 
 
 @pytest.mark.parametrize('views', [None, '2x3'])
@@ -148,52 +133,6 @@ def test_a_worker_that_dies_ends_the_run_in_one_line(tmp_path):
         list(predict_clips([Clip(tmp_path, 'a')], predictor, 1, workers=1))
 
 
-def test_files_folders_patterns_and_lists_are_found_once(tmp_path):
-    a, b, c = (
-        tmp_path / name for name in ('a.mp4', 'deep/er/b.AVI', 'ü c 1.mkv')
-    )
-    touch(a, b, c, tmp_path / 'deep' / 'notes.pdf', tmp_path / 'odd')
-    (tmp_path / 'list.txt').write_text(
-        '# dataset: mine\n\nü c 1.mkv 3\r\na.mp4\n"deep/er/b.AVI" 2\n',
-        encoding='utf-8',
-    )
-    listed = find_clips([str(tmp_path / 'list.txt')])
-    assert [(clip.path, clip.label) for clip in listed] == [
-        (c, 3),
-        (a, None),
-        (b, 2),
-    ]
-    assert listed[0].name == 'ü c 1.mkv'
-    words = [str(tmp_path / 'odd'), str(a), str(tmp_path / '*.m*')]
-    clips = find_clips([*words, str(tmp_path / 'deep'), str(tmp_path)])
-    assert [clip.path for clip in clips] == [tmp_path / 'odd', a, c, b]
-    kept = find_clips([str(tmp_path)], excluded=tmp_path / 'deep')
-    assert {clip.path for clip in kept} == {a, c}
-
-
-def test_paths_of_a_list_are_relative_to_it_to_its_videos_or_a_root(tmp_path):
-    touch(tmp_path / 'data' / 'videos' / 'x' / 'a.avi')
-    path = tmp_path / 'data' / 'test.txt'
-    path.write_text('x/a.avi 1\n')
-    (clip,) = find_clips([str(path)])
-    assert clip.path == tmp_path / 'data' / 'videos' / 'x' / 'a.avi'
-    (clip,) = find_clips([str(path)], root=str(tmp_path / 'other'))
-    assert clip.path == tmp_path / 'other' / 'x' / 'a.avi'
-
-
-def test_what_names_no_video_is_refused(tmp_path):
-    for word in ('absent.mp4', 'no*.mp4'):
-        with pytest.raises(UserError, match='was not found'):
-            find_clips([str(tmp_path / word)])
-    with pytest.raises(UserError, match='no video found in'):
-        find_clips([str(tmp_path)])
-    (tmp_path / 'list.txt').write_text('a.mp4 1\nb.mp4 one\n')
-    with pytest.raises(UserError, match='list.txt, line 2'):
-        find_clips([str(tmp_path / 'list.txt')])
-    with pytest.raises(UserError, match='label 4 but the model has 4'):
-        check_labels([Clip(tmp_path / 'a.mp4', 'a.mp4', 4)], 4)
-
-
 def test_json_and_csv_hold_the_predictions_by_name(
     folder, predictor, tmp_path
 ):
@@ -225,23 +164,6 @@ def test_json_and_csv_hold_the_predictions_by_name(
     assert written['accuracy']['top5'] == 1
     assert 'налево' in outputs.json.read_text(encoding='utf-8')
     assert sorted(p.name for p in tmp_path.iterdir()) == ['new', 'p.csv']
-
-
-def test_a_broken_clip_counts_as_wrong_in_the_accuracy(tmp_path):
-    scores = np.array([0.4, 0.3, 0.1, 0.08, 0.07, 0.05], np.float32)
-    results = [
-        Result(Clip(tmp_path, 'a', 0), scores),
-        Result(Clip(tmp_path, 'b', 4), scores),
-        Result(Clip(tmp_path, 'c', 5), scores),
-        Result(Clip(tmp_path, 'd', 0), error='empty'),
-        Result(Clip(tmp_path, 'e'), scores),
-    ]
-    assert accuracy(results) == dict(clips=4, broken=1, top1=0.25, top5=0.5)
-    assert accuracy_line(results) == (
-        'top-1 25.0 %, top-5 50.0 % of 4 labelled clips; 1 broken, counted '
-        'as wrong'
-    )
-    assert accuracy(results[4:]) is accuracy_line(results[4:]) is None
 
 
 def test_the_table_is_as_wide_as_the_terminal_and_keeps_names(
@@ -405,7 +327,7 @@ def test_broken_clips_are_named_and_tried_again(
 
 
 def test_outputs_that_cannot_be_written_are_found_first(tmp_path):
-    touch(tmp_path / 'file')
+    (tmp_path / 'file').touch()
     for outputs in (
         Outputs(json=tmp_path / 'file' / 'p.json'),
         Outputs(csv=tmp_path),

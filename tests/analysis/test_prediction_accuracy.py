@@ -1,0 +1,27 @@
+"""Accuracies of predictions of labelled clips."""
+
+import numpy as np
+
+from dvfl_mmaction.analysis.prediction.clips import Clip
+from dvfl_mmaction.analysis.prediction.report import (
+    Result,
+    accuracy,
+    accuracy_line,
+)
+
+
+def test_a_broken_clip_counts_as_wrong_in_the_accuracy(tmp_path):
+    scores = np.array([0.4, 0.3, 0.1, 0.08, 0.07, 0.05], np.float32)
+    results = [
+        Result(Clip(tmp_path, 'a', 0), scores),
+        Result(Clip(tmp_path, 'b', 4), scores),
+        Result(Clip(tmp_path, 'c', 5), scores),
+        Result(Clip(tmp_path, 'd', 0), error='empty'),
+        Result(Clip(tmp_path, 'e'), scores),
+    ]
+    assert accuracy(results) == dict(clips=4, broken=1, top1=0.25, top5=0.5)
+    assert accuracy_line(results) == (
+        'top-1 25.0 %, top-5 50.0 % of 4 labelled clips; 1 broken, counted '
+        'as wrong'
+    )
+    assert accuracy(results[4:]) is accuracy_line(results[4:]) is None

@@ -1,0 +1,62 @@
+"""The clips that arguments, folders and lists name."""
+
+import pytest
+
+from dvfl_mmaction.analysis.prediction.clips import (
+    Clip,
+    check_labels,
+    find_clips,
+)
+from dvfl_mmaction.errors import UserError
+
+
+def touch(*paths):
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'')
+
+
+def test_files_folders_patterns_and_lists_are_found_once(tmp_path):
+    a, b, c = (
+        tmp_path / name for name in ('a.mp4', 'deep/er/b.AVI', 'ü c 1.mkv')
+    )
+    touch(a, b, c, tmp_path / 'deep' / 'notes.pdf', tmp_path / 'odd')
+    (tmp_path / 'list.txt').write_text(
+        '# dataset: mine\n\nü c 1.mkv 3\r\na.mp4\n"deep/er/b.AVI" 2\n',
+        encoding='utf-8',
+    )
+    listed = find_clips([str(tmp_path / 'list.txt')])
+    assert [(clip.path, clip.label) for clip in listed] == [
+        (c, 3),
+        (a, None),
+        (b, 2),
+    ]
+    assert listed[0].name == 'ü c 1.mkv'
+    words = [str(tmp_path / 'odd'), str(a), str(tmp_path / '*.m*')]
+    clips = find_clips([*words, str(tmp_path / 'deep'), str(tmp_path)])
+    assert [clip.path for clip in clips] == [tmp_path / 'odd', a, c, b]
+    kept = find_clips([str(tmp_path)], excluded=tmp_path / 'deep')
+    assert {clip.path for clip in kept} == {a, c}
+
+
+def test_paths_of_a_list_are_relative_to_it_to_its_videos_or_a_root(tmp_path):
+    touch(tmp_path / 'data' / 'videos' / 'x' / 'a.avi')
+    path = tmp_path / 'data' / 'test.txt'
+    path.write_text('x/a.avi 1\n')
+    (clip,) = find_clips([str(path)])
+    assert clip.path == tmp_path / 'data' / 'videos' / 'x' / 'a.avi'
+    (clip,) = find_clips([str(path)], root=str(tmp_path / 'other'))
+    assert clip.path == tmp_path / 'other' / 'x' / 'a.avi'
+
+
+def test_what_names_no_video_is_refused(tmp_path):
+    for word in ('absent.mp4', 'no*.mp4'):
+        with pytest.raises(UserError, match='was not found'):
+            find_clips([str(tmp_path / word)])
+    with pytest.raises(UserError, match='no video found in'):
+        find_clips([str(tmp_path)])
+    (tmp_path / 'list.txt').write_text('a.mp4 1\nb.mp4 one\n')
+    with pytest.raises(UserError, match='list.txt, line 2'):
+        find_clips([str(tmp_path / 'list.txt')])
+    with pytest.raises(UserError, match='label 4 but the model has 4'):
+        check_labels([Clip(tmp_path / 'a.mp4', 'a.mp4', 4)], 4)
