@@ -48,6 +48,11 @@ def recording_config(args) -> Config:
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     teacher = cfg.model.get('teacher')
+    if isinstance(teacher, list):
+        raise UserError(
+            f'{args.config} has {len(teacher)} teachers but a recording is '
+            'of one; give one of them as model.teacher'
+        )
     if not teacher or 'checkpoint' not in teacher:
         raise UserError(
             f'{args.config} has no teacher to record; give the config of a '

@@ -311,7 +311,7 @@ class RecordedTeacher(Teacher):
             raise UserError(
                 f'{path} holds {recording.count()} iterations but this run '
                 f'has {runner.max_iters}; record the rest with the same '
-                'command, or lower train_cfg.max_epochs'
+                'command, or train for fewer epochs'
             )
         self.use_recording(recording)
 
