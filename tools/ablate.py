@@ -8,8 +8,8 @@ Examples:
         --alpha 0.3 0.5 0.7 --temperature 5 10 15 --seeds 0 1 2 \\
         --baseline configs/vflnet_ucf101.py --out work_dirs/ablation
     python tools/ablate.py configs/vflnet_kd_ucf101.py --jobs 8 \\
-        --loss KLDivergenceLoss DISTLoss --grid batch_size=8,16 \\
-        --vary folds.json --out work_dirs/ablation
+        --loss KLDivergenceLoss DISTLoss --out work_dirs/ablation \\
+        --grid optim_wrapper.optimizer.lr=0.05,0.1 --vary folds.json
     python tools/ablate.py --report work_dirs/ablation --compare 1 2
 """
 
@@ -149,8 +149,8 @@ def main() -> int:
     if groups:
         print(table(groups))
         out = args.out or args.report[0]
-        figures = out / ('figures' if out.is_dir() else '../figures')
-        for path in save_figures(groups, figures.resolve()):
+        folder = out if out.is_dir() else out.parent
+        for path in save_figures(groups, folder / 'figures'):
             print(f'wrote {path}')
     for names in args.compare:
         print(describe(*(find_group(groups, name) for name in names)))

@@ -51,12 +51,20 @@ def execute(
         done = finished(run)
         if done:
             return done
+        (folder / RESULT).unlink(missing_ok=True)  # of a failure
         commands = Commands(run, environment or {}, stop, [lock], report)
         try:
             result = dict(status='done', error=None) | commands.do()
         except (RunFailed, UserError) as error:
             result = dict(status='failed', error=str(error))
         write_json(folder / RESULT, run.describe() | result)
+    return result
+
+
+def mark_failed(run: Run, error: Exception) -> dict:
+    """Write and return the result of a run that its launcher lost."""
+    result = dict(status='failed', error=f'{type(error).__name__}: {error}')
+    write_json(Path(run.folder) / RESULT, run.describe() | result)
     return result
 
 
@@ -200,7 +208,7 @@ class Commands:
 def end_of_log(log: Path) -> str:
     """The error that the last command of a log printed, or its last lines."""
     text = log.read_text('utf-8', 'replace')
-    lines = text.rpartition('\n$ ')[2].splitlines()
+    lines = text.rpartition('\n$ ')[2].splitlines()[1:]  # its words
     lines = [line.strip() for line in lines if line.strip()]
     errors = [line for line in lines if line.startswith('error: ')]
     return '\n'.join(errors[-1:] or lines[-LOG_LINES:])

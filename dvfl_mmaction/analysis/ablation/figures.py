@@ -117,11 +117,10 @@ def best(groups: Sequence[Group]) -> float:
 
 def seeds_of(groups: Sequence[Group]) -> str:
     """How many seeds the settings have."""
-    counts = sorted({len(g.runs) for g in groups if g.kind != 'teacher'})
-    ends = '-'.join(
-        map(str, dict.fromkeys((counts or [1])[:: len(counts) - 1 or 1]))
-    )
-    return f'{ends} seed{"s" if ends != "1" else ""} per setting'
+    counts = {len(g.runs) for g in groups if g.kind != 'teacher'} or {1}
+    least, most = min(counts), max(counts)
+    text = str(most) if least == most else f'{least} to {most}'
+    return f'{text} seed{"s" if most > 1 else ""} per setting'
 
 
 def plot_settings(groups: Sequence[Group]) -> Figure:

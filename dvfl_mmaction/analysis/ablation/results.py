@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -140,16 +140,15 @@ def group_runs(entries: Sequence[dict]) -> list[Group]:
     groups = defaultdict(list)
     for entry in entries:
         if entry['status'] == 'done':
-            groups[entry['name'], entry['digest']].append(entry)
-    names = [name for name, _ in groups]
-    made = [
-        # Two configs of one name, such as before and after a change.
-        Group(
-            name if names.count(name) == 1 else f'{name} ({digest})',
-            tuple(sorted(runs, key=lambda run: run['seed'] or 0)),
-        )
-        for (name, digest), runs in groups.items()
-    ]
+            groups[entry['digest'] or entry['name']].append(entry)
+    names = Counter(runs[0]['name'] for runs in groups.values())
+    made = []
+    for digest, runs in groups.items():
+        name = runs[0]['name']
+        if names[name] > 1:  # such as before and after a change of a config
+            name = f'{name} ({digest})'
+        runs.sort(key=lambda run: run['seed'] or 0)
+        made.append(Group(name, tuple(runs)))
     return sorted(made, key=lambda group: -group.mean('top1'))
 
 

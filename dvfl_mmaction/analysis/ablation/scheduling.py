@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 
 from ...preparation.clips.runner import format_duration
+from .execution import mark_failed
 from .plan import Run
 from .stopping import Stopped
 
@@ -84,7 +85,7 @@ def run_all(
         except Stopped:
             raise
         except Exception as error:  # of a launcher
-            return dict(status='failed', error=f'{error!r}')
+            return mark_failed(run, error)
         finally:
             free.put(slot)
 
@@ -135,4 +136,5 @@ def sigterm_interrupts():
 def print_line(line: str):
     """Print a line with the time to standard error."""
     now = time.strftime('%H:%M:%S')
-    print(f'{now} {line}', file=sys.stderr, flush=True)
+    # At once, so that lines of several threads stay apart.
+    print(f'{now} {line}\n', end='', file=sys.stderr, flush=True)

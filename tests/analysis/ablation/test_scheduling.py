@@ -1,5 +1,6 @@
 """Runs side by side: slots, failures, Ctrl-C, locks."""
 
+import json
 import os
 import signal
 import threading
@@ -18,10 +19,10 @@ from dvfl_mmaction.analysis.ablation.stopping import Stopped, run_command
 from dvfl_mmaction.errors import UserError
 
 
-def make_runs(count):
+def make_runs(count, folder):
     fixed = dict(config='', kind='alone', labels={}, options={}, digest='')
     return [
-        Run(name=f'r{i}', seed=0, folder='', parameters=0, **fixed)
+        Run(name=f'r{i}', seed=0, folder=str(folder), parameters=0, **fixed)
         for i in range(count)
     ]
 
@@ -40,7 +41,7 @@ def test_a_slot_is_a_gpu_or_a_share_of_the_cores(monkeypatch):
     assert slot_environments(1) == [{}]
 
 
-def test_failures_do_not_stop_other_runs_and_lines_tell_the_progress():
+def test_failures_do_not_stop_others_and_lines_tell_the_progress(tmp_path):
     lines, used, finished = [], [], []
 
     def execute(run, environment, stop):
@@ -53,7 +54,11 @@ def test_failures_do_not_stop_other_runs_and_lines_tell_the_progress():
 
     slots = [dict(SLOT=0), dict(SLOT=1)]
     failed = run_all(
-        make_runs(4), execute, slots, lambda: finished.append(1), lines.append
+        make_runs(4, tmp_path),
+        execute,
+        slots,
+        lambda: finished.append(1),
+        lines.append,
     )
     assert sorted(run.name for run in failed) == ['r1', 'r2']
     assert len(finished) == 4 and set(used) <= {0, 1}
@@ -62,8 +67,10 @@ def test_failures_do_not_stop_other_runs_and_lines_tell_the_progress():
         'runs/min, 0:00:00 left'
     )
     assert any('r1 seed 0: failed, boom; ' in line for line in ended)
-    assert any("failed, OSError('no node')" in line for line in ended)
+    assert any('failed, OSError: no node' in line for line in ended)
     assert any('r0 seed 0: top-1 50.0 %' in line for line in ended)
+    marked = json.loads((tmp_path / 'run.json').read_text())
+    assert (marked['name'], marked['error']) == ('r2', 'OSError: no node')
 
 
 @pytest.mark.parametrize('kind', [signal.SIGINT, signal.SIGTERM])
@@ -85,7 +92,7 @@ def test_a_signal_ends_the_children_and_says_how_to_resume(tmp_path, kind):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt) as stopped:
-            run_all(make_runs(3), execute, [{}], lambda: None, print)
+            run_all(make_runs(3, tmp_path), execute, [{}], lambda: None, print)
     finally:
         signal.signal(signal.SIGINT, before)
     assert str(stopped.value) == (
