@@ -1,0 +1,67 @@
+"""Plan and do the runs of an ablation."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from .execution import execute, finished
+from .plan import plan_runs
+from .results import write_results
+from .scheduling import print_line, run_all, slot_environments
+from .settings import Setting
+from .submission import SubmititLauncher
+
+
+def run_ablation(
+    settings: Sequence[Setting],
+    seeds: Sequence[int],
+    out: Path,
+    jobs: int = 1,
+    cluster: str | None = None,
+    parameters: dict | None = None,
+    dry_run: bool = False,
+) -> list[str]:
+    """Do what is left of an ablation, and write its results.
+
+    Args:
+        settings: The settings.
+        seeds: Seeds of each setting.
+        out: Folder of runs and results.
+        jobs: Runs at once.
+        cluster: Of submitit, ``'local'`` or ``'slurm'``; processes of this
+            machine if it is empty.
+        parameters: Of submitit.
+        dry_run: Only list the runs.
+
+    Returns:
+        Names of the runs that failed.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C, with a line on how to resume.
+    """
+    runs, notes = plan_runs(settings, seeds, out)
+    for line in notes:
+        print_line(line)
+    todo = [run for run in runs if not finished(run)]
+    shared = {run.recording for run in runs if run.recording}
+    print_line(
+        f'{len(runs)} runs, {len(runs) - len(todo)} of them finished; '
+        f'{len(shared)} recorded teachers are shared'
+    )
+    if dry_run:
+        for run in runs:
+            state = 'to do' if run in todo else 'finished'
+            print(f'{state}: {run.title} ({run.folder})')
+        return []
+    launch = partial(execute, report=print_line)
+    if cluster:
+        launch = SubmititLauncher(out / 'submitit', cluster, parameters or {})
+    failed = run_all(
+        todo,
+        launch,
+        slot_environments(jobs),
+        lambda: write_results(out),
+        print_line,
+    )
+    write_results(out)
+    return [run.title for run in failed]

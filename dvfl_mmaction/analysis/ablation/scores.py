@@ -1,0 +1,135 @@
+"""Scores per clip of a test: the file, and what is measured from it."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ...errors import UserError
+from ...evaluation.classification import calibration, rank_of_label
+from ...files import whole_file
+
+NUM_BINS = 15  # of the calibration error, as in ClipMetric
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """The scores of a test, sorted by clip.
+
+    Attributes:
+        clips: (N,) names.
+        labels: (N,).
+        scores: (N, K) probabilities.
+        readable: (N,) of bool; unreadable clips count as wrong.
+    """
+
+    clips: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    readable: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        """(N,) of bool: whether the label alone has the highest score."""
+        return self.within(1)
+
+    def within(self, k: int) -> np.ndarray:
+        """(N,) of bool: whether the label is among the k highest scores."""
+        ranks = rank_of_label(self.scores, self.labels)
+        return (ranks < k) & self.readable
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(N,) classes."""
+        return self.scores.argmax(1)
+
+
+def convert_dump(dump: Path, path: Path):
+    """Convert what ``mim test --dump`` just wrote to an npz file.
+
+    Args:
+        dump: Pickle of MMEngine's ``DumpResults``, written by this run.
+        path: The file to write.
+
+    Raises:
+        UserError: If clips have several labels, or no scores.
+    """
+    samples = pickle.loads(dump.read_bytes())
+    if any(sample['gt_label'].numel() != 1 for sample in samples):
+        raise UserError(
+            'an ablation compares accuracies, which need one label per clip; '
+            'the test list has several'
+        )
+    scores = np.stack(
+        [s['pred_score'].float().reshape(-1).numpy() for s in samples]
+    )
+    names = [str(s.get('filename', i)) for i, s in enumerate(samples)]
+    with whole_file(path) as part, part.open('wb') as file:
+        np.savez_compressed(
+            file,
+            clips=np.array(names),
+            labels=np.array([int(s['gt_label']) for s in samples]),
+            scores=scores,
+            readable=np.array([not s.get('broken') for s in samples]),
+        )
+
+
+def load_scores(path: Path) -> ClipScores:
+    """Load an npz file of :func:`convert_dump`, sorted by clip.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        with np.load(path) as file:
+            order = np.argsort(file['clips'], kind='stable')
+            return ClipScores(
+                *(
+                    file[name][order]
+                    for name in ('clips', 'labels', 'scores', 'readable')
+                )
+            )
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise UserError(
+            f'the scores {path} cannot be read ({error}); remove '
+            f'{path.parent / "run.json"} and rerun the ablation'
+        ) from None
+
+
+def join(parts: list[ClipScores], names: list[str]) -> ClipScores:
+    """Scores of several test lists as one; names keep the clips apart."""
+    clips = [
+        np.char.add(f'{name}:', part.clips)
+        for name, part in zip(names, parts, strict=True)
+    ]
+    return ClipScores(
+        np.concatenate(clips),
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ('labels', 'scores', 'readable')
+        ),
+    )
+
+
+def measure(scores: ClipScores) -> dict:
+    """Top-1, top-5 and calibration error, in [0, 1], and the clips."""
+    good = scores.readable
+    ranks = rank_of_label(scores.scores, scores.labels)
+    bins = calibration(scores.scores[good], ranks[good], NUM_BINS)
+    return dict(
+        clips=len(scores.clips),
+        top1=float(scores.within(1).mean()),
+        top5=float(scores.within(5).mean()),
+        ece=bins and bins['ece'],
+    )
+
+
+def agreement(student: ClipScores, teacher: ClipScores) -> float | None:
+    """Share of the clips that both give one class; None for other clips."""
+    if not np.array_equal(student.clips, teacher.clips):
+        return None
+    both = student.readable & teacher.readable
+    same = student.predicted == teacher.predicted
+    return float(same[both].mean()) if both.any() else None

@@ -1,0 +1,104 @@
+"""Which runs are made, where, and which share a recorded teacher."""
+
+import json
+from pathlib import Path
+
+from mmengine.config import Config
+
+from dvfl_mmaction.analysis.ablation.execution import finished
+from dvfl_mmaction.analysis.ablation.plan import plan_runs
+from dvfl_mmaction.analysis.ablation.settings import axes_of, make_settings
+
+
+def plan(config, out, seeds=(0, 1), **axes):
+    return plan_runs(make_settings(config, axes_of(**axes)), seeds, out)
+
+
+def test_every_setting_has_a_run_per_seed_after_the_teacher(config, tmp_path):
+    runs, notes = plan(config, tmp_path / 'out', alpha=[0.1, 0.9])
+    assert notes == []
+    assert [run.title for run in runs] == [
+        'teacher teacher',
+        'kd alpha=0.1 seed 0',
+        'kd alpha=0.1 seed 1',
+        'kd alpha=0.9 seed 0',
+        'kd alpha=0.9 seed 1',
+    ]
+    assert [run.kind for run in runs] == ['teacher'] + ['distilled'] * 4
+    assert runs[0].checkpoint == 't.pth'
+    assert {run.teacher for run in runs[1:]} == {runs[0].folder}
+    cfg = Config.fromfile(f'{runs[4].folder}/config.py')
+    assert cfg.model.alpha == 0.9 and cfg.randomness.seed == 1
+
+
+def test_runs_that_show_the_same_clips_share_a_recording(config, tmp_path):
+    runs, _ = plan(
+        config,
+        tmp_path / 'out',
+        alpha=[0.1, 0.9],
+        epochs=[2, 5],
+        grid=['train_dataloader.batch_size=2,4'],
+    )
+    runs = runs[1:]
+    shared = {}
+    for run in runs:
+        key = (run.seed, run.labels['batch_size'])
+        shared.setdefault(key, set()).add(run.recording)
+    assert [len(folders) for folders in shared.values()] == [1] * 4
+    assert len(set.union(*shared.values())) == 4
+    assert {run.recorded_epochs for run in runs} == {5}
+    folder = Path(runs[0].folder)
+    teacher = Config.fromfile(str(folder / 'config.py')).model.teacher
+    assert teacher.type == 'RecordedTeacher'
+    assert teacher.path == runs[0].recording
+    online = Config.fromfile(str(folder / 'online.py')).model.teacher
+    assert 'type' not in online and 'path' not in online
+
+
+def test_a_teacher_that_one_run_uses_is_not_recorded(config, tmp_path):
+    runs, _ = plan(config, tmp_path / 'out', alpha=[0.1])
+    assert [run.recording for run in runs] == [None] * 3
+    teacher = Config.fromfile(f'{runs[1].folder}/config.py').model.teacher
+    assert 'type' not in teacher
+
+
+def test_a_teacher_that_cannot_be_recorded_is_reported(config, tmp_path):
+    grid = ['model.teacher.type=EMATeacher']
+    runs, notes = plan(config, tmp_path / 'out', alpha=[0.1, 0.9], grid=grid)
+    assert len(notes) == 2 and notes[0].endswith(
+        'teacher not shared, it is not one frozen teacher with its weights '
+        '(EMATeacher)'
+    )
+    assert [run.kind for run in runs] == ['distilled'] * 4
+
+
+def test_a_setting_is_identified_by_its_values(config, tmp_path):
+    """Not by the order or the form of the options that set them."""
+    out = tmp_path / 'out'
+    before, _ = plan(config, out, alpha=[0.1], epochs=[2])
+    after, _ = plan(
+        config, out, alpha=[0.5], grid=['train_cfg.max_epochs=2,3']
+    )
+    same, _ = plan(config, out, grid=['epochs=2', 'model.alpha=0.1,0.2'])
+    folders = [run.folder for run in before[1:]]
+    assert [run.folder for run in same[1:3]] == folders
+    assert not {run.folder for run in after} & set(folders)
+    changed = Path(config).read_text().replace('lr=0.05', 'lr=0.06')
+    Path(config).write_text(changed)
+    other, _ = plan(config, out, alpha=[0.1], epochs=[2])
+    assert other[1].folder not in folders
+
+
+def test_only_finished_runs_are_skipped(config, tmp_path):
+    runs, _ = plan(config, tmp_path / 'out', alpha=[0.1])
+    assert [finished(run) for run in runs] == [None] * 3
+    for run, status in zip(runs, ('done', 'failed'), strict=False):
+        Path(run.folder, 'run.json').write_text(json.dumps({'status': status}))
+    assert [bool(finished(run)) for run in runs] == [True, False, False]
+
+
+def test_a_student_alone_has_neither_teacher_nor_recording(plain, tmp_path):
+    runs, _ = plan(plain, tmp_path / 'out', epochs=[1, 2])
+    assert [run.kind for run in runs] == ['alone'] * 4
+    assert {run.recording for run in runs} == {None}
+    assert {run.teacher for run in runs} == {None}

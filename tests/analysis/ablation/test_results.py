@@ -1,0 +1,159 @@
+"""Results of made-up runs: measures, groups, pools, tables, comparisons."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dvfl_mmaction.analysis.ablation.comparing import (
+    compare,
+    describe,
+    find_group,
+)
+from dvfl_mmaction.analysis.ablation.figures import save_figures
+from dvfl_mmaction.analysis.ablation.results import (
+    group_runs,
+    pool,
+    read_results,
+    table,
+    write_results,
+)
+from dvfl_mmaction.analysis.paired_comparison import score_interval
+from dvfl_mmaction.errors import UserError
+
+GOOD, HALF, BAD = [0, 1, 2, 3], [0, 1, 3, 2], [3, 2, 1, 0]
+
+
+def groups_of(tmp_path):
+    return group_runs(write_results(tmp_path / 'out'))
+
+
+def test_agreement_is_the_share_of_equal_predictions(add_run, tmp_path):
+    teacher = add_run('big', None, GOOD, kind='teacher')
+    # The same clips in another order: sorted by name before comparing.
+    add_run('kd', 0, HALF, teacher=teacher)
+    add_run('kd', 1, BAD, teacher=teacher)
+    entries = write_results(tmp_path / 'out')
+    assert [e.get('agreement') for e in entries] == [None, 0.5, 0.0]
+    assert read_results([tmp_path / 'out']) == entries
+
+
+def test_the_table_has_mean_and_spread_over_the_seeds(add_run, tmp_path):
+    for seed, predicted in enumerate([GOOD, HALF]):
+        add_run('kd', seed, predicted, [('alpha', 0.3)])
+    add_run('alone', 0, BAD, kind='alone')
+    add_run('lost', 0, BAD, status='failed', error='no')
+    groups = groups_of(tmp_path)
+    lines = table(groups).splitlines()
+    rows = [[c.strip() for c in line.split('|')[1:-1]] for line in lines[2:]]
+    assert rows[0][1:4] == ['kd alpha=0.3', '2', '75.0 ± 35.4']
+    assert rows[1][1:4] == ['alone', '1', '0.0'] and len(rows) == 2
+    assert (tmp_path / 'out' / 'table.md').read_text() == (
+        table(groups) + '\n'
+    )
+
+
+def test_pooled_folds_are_one_test_list(add_run, tmp_path):
+    for fold, predicted in ((1, GOOD), (2, BAD)):
+        for seed in (0, 1)[: 3 - fold]:
+            add_run(f'kd_{fold}{seed}', seed, predicted, [('fold', fold)])
+    add_run('whole', 0, GOOD)
+    entries = write_results(tmp_path / 'out')
+    for entry in entries:
+        entry['config'] = entry['config'].partition('_')[0]
+    pooled = {g.name: g for g in group_runs(pool(entries, 'fold'))}
+    assert pooled.keys() == {'kd', 'whole'}
+    (run,) = pooled['kd'].runs  # seed 1 lacks fold 2
+    assert (run['seed'], run['clips'], run['top1']) == (0, 8, 0.5)
+    assert run['minutes'] == 3 and run['labels'] == {}
+    assert len(pooled['kd'].scores[0].clips) == 8
+    with pytest.raises(UserError, match='--pool speed'):
+        pool(entries, 'speed')
+
+
+def test_unreadable_clips_are_wrong(add_run, tmp_path):
+    add_run('kd', 0, GOOD, readable=[True, True, False, False])
+    (group,) = groups_of(tmp_path)
+    assert group.scores[0].correct.sum() == 2
+
+
+def test_a_comparison_is_over_the_common_seeds(add_run, tmp_path):
+    add_run('a', 0, GOOD), add_run('a', 1, GOOD), add_run('b', 1, HALF)
+    first, second = groups_of(tmp_path)
+    result = compare(first, second)
+    ends = score_interval(2, 0, 4)
+    assert (result.seeds, result.difference) == (1, 50)
+    assert (result.low, result.high) == pytest.approx([100 * e for e in ends])
+    text = describe(first, second)
+    assert '+50.0 points' in text and 'over clips, which' in text
+
+
+def test_a_teacher_is_compared_with_every_seed(add_run, tmp_path):
+    add_run('big', None, GOOD, kind='teacher')
+    add_run('kd', 0, HALF), add_run('kd', 1, BAD)
+    first, second = groups_of(tmp_path)
+    assert compare(second, first).difference == -75
+
+
+def test_what_cannot_be_compared_is_refused(add_run, tmp_path):
+    add_run('a', 0, GOOD), add_run('b', 1, HALF)
+    add_run('c', 0, HALF, clips=['x', 'y', 'z', 'w'])
+    groups = {g.name: g for g in groups_of(tmp_path)}
+    with pytest.raises(UserError, match='no seed in common'):
+        compare(groups['a'], groups['b'])
+    with pytest.raises(UserError, match='different clips'):
+        compare(groups['a'], groups['c'])
+
+
+def test_a_setting_is_found_by_number_name_or_part(add_run, tmp_path):
+    add_run('kd', 0, GOOD), add_run('kd_long', 0, HALF)
+    add_run('other', 0, BAD)
+    groups = groups_of(tmp_path)
+    found = [find_group(groups, name).name for name in ('2', 'kd', 'oth')]
+    assert found == ['kd_long', 'kd', 'other']
+    with pytest.raises(UserError, match='one of several settings'):
+        find_group(groups, 'd')
+    with pytest.raises(UserError, match="did you mean 'other'"):
+        find_group(groups, 'othr')
+
+
+def test_damaged_scores_name_the_remedy(add_run, tmp_path):
+    folder = add_run('kd', 0, GOOD)
+    Path(folder, 'scores.npz').write_bytes(b'')
+    (group,) = groups_of(tmp_path)
+    with pytest.raises(UserError, match='run.json and rerun'):
+        group.scores  # noqa: B018
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(UserError, match='no results of an ablation'):
+        read_results([tmp_path])
+
+
+def test_there_is_a_figure_per_axis_and_one_of_each_kind(add_run, tmp_path):
+    for alpha in (0.3, 0.7):
+        for loss in ('KL', 'DIST'):
+            labels = [('alpha', alpha), ('loss', loss), ('epochs', 2)]
+            for seed, predicted in ((0, GOOD), (1, HALF)):
+                add_run(f'kd{alpha}{loss}', seed, predicted, labels)
+    add_run('big', None, GOOD, kind='teacher', parameters=9000)
+    groups = groups_of(tmp_path)
+    paths = save_figures(groups, tmp_path / 'figures')
+    assert sorted(path.name for path in paths) == [
+        'memory.png',
+        'parameters.png',
+        'settings.png',
+        'top1_by_alpha.png',
+        'top1_by_loss.png',
+    ]
+    assert all(Image.open(path).width > 700 for path in paths)
+
+
+def test_results_are_plain_json(add_run, tmp_path):
+    add_run('kd', 0, GOOD)
+    groups_of(tmp_path)
+    text = (tmp_path / 'out' / 'results.json').read_text()
+    (run,) = json.loads(text)['runs']
+    assert run['top1'] == 1 and run['status'] == 'done'
+    assert not list((tmp_path / 'out').glob('*.part'))

@@ -1,0 +1,132 @@
+"""Products of config values, by value."""
+
+import json
+
+import pytest
+
+from dvfl_mmaction.analysis.ablation.settings import (
+    Axis,
+    axes_of,
+    grid_axes,
+    make_settings,
+    parse_values,
+    resolve,
+    vary_axis,
+)
+from dvfl_mmaction.errors import UserError
+
+
+def test_values_are_parsed_as_python_or_text():
+    text = "1, 0.5,a/b.txt,true,none,[1, 2],{'x': 1, 'y': 2},'1,2',-3"
+    assert parse_values(text) == [
+        *(1, 0.5, 'a/b.txt', True, None, [1, 2]),
+        *({'x': 1, 'y': 2}, '1,2', -3),
+    ]
+
+
+def test_an_axis_has_the_shortest_name_that_is_unique():
+    axes = grid_axes(['a.lr=1,2', 'train.ann_file=x', 'test.ann_file=y'])
+    names = [axis.name for axis in axes]
+    assert names == ['lr', 'train.ann_file', 'test.ann_file']
+    assert axes[0].choices == {1: {'a.lr': 1}, 2: {'a.lr': 2}}
+
+
+def test_settings_are_the_product_in_the_order_of_the_axes(config):
+    made = make_settings(config, axes_of([0.1, 0.9], [2, 4]), {'epochs': 3})
+    assert [s.name for s in made] == [
+        'kd alpha=0.1 temperature=2',
+        'kd alpha=0.1 temperature=4',
+        'kd alpha=0.9 temperature=2',
+        'kd alpha=0.9 temperature=4',
+    ]
+    assert made[1].options == {
+        'epochs': 3,
+        'model.alpha': 0.1,
+        'model.loss_kd.temperature': 4,
+    }
+
+
+def test_a_loss_without_a_temperature_occurs_once(config):
+    axes = axes_of(None, [2, 4], ['KLDivergenceLoss', 'WTTMLoss'])
+    assert [s.name for s in make_settings(config, axes)] == [
+        'kd loss=KLDivergenceLoss temperature=2',
+        'kd loss=KLDivergenceLoss temperature=4',
+        'kd loss=WTTMLoss',
+    ]
+
+
+def test_a_student_alone_leaves_out_what_belongs_to_the_teacher(plain):
+    axes = axes_of([0.1, 0.9], [2], ['DISTLoss'], [3, 6])
+    made = make_settings(plain, axes, {'model.teacher.checkpoint': 'x'})
+    assert [s.name for s in made] == ['teacher epochs=3', 'teacher epochs=6']
+    assert [s.options for s in made] == [{'epochs': 3}, {'epochs': 6}]
+
+
+def test_another_loss_replaces_the_arguments_of_the_old_one(config):
+    axes = axes_of(None, None, ['WTTMLoss', 'KLDivergenceLoss'])
+    losses = [resolve(s).model.loss_kd for s in make_settings(config, axes)]
+    assert losses == [
+        dict(type='WTTMLoss'),
+        dict(type='KLDivergenceLoss', temperature=10.0),
+    ]
+
+
+def test_the_seed_is_that_of_the_run(config):
+    (setting,) = make_settings(config, [])
+    assert setting.name == 'kd' and resolve(setting, 7).randomness.seed == 7
+
+
+def test_options_that_vary_together_are_one_axis(config, tmp_path):
+    path = tmp_path / 'fold.json'
+    train, test = (
+        f'{k}_dataloader.dataset.ann_file' for k in ('train', 'test')
+    )
+    folds = {'1': {train: 'a', test: 'b'}, '2': {train: 'c', test: 'd'}}
+    path.write_text(json.dumps(folds))
+    assert vary_axis(str(path)) == Axis('fold', folds)
+    made = make_settings(config, axes_of([0.1], vary=[str(path)]))
+    assert [s.name for s in made] == [
+        'kd alpha=0.1 fold=1',
+        'kd alpha=0.1 fold=2',
+    ]
+    cfg = resolve(made[1])
+    assert cfg.train_dataloader.dataset.ann_file == 'c'
+    assert cfg.test_dataloader.dataset.ann_file == 'd'
+
+
+@pytest.mark.parametrize(
+    ('grid', 'message'),
+    [
+        (['lr'], '--grid lr is not KEY=VALUE,VALUE'),
+        (['lr='], '--grid lr= is not KEY=VALUE,VALUE'),
+        (['a.b=1', 'a.b=2'], 'a.b is given twice'),
+        (['modl.alpha=1'], "no modl to set modl.alpha; did you mean 'model'"),
+        (['model.alpha=1', 'x.alpha=1', 'alpha=2'], 'the name alpha'),
+    ],
+)
+def test_mistakes_in_a_grid_are_reported(config, grid, message):
+    with pytest.raises(UserError, match=message):
+        make_settings(config, axes_of([0.1] * ('x' in grid), grid=grid))
+
+
+def test_an_axis_that_is_given_twice_is_refused(config):
+    with pytest.raises(UserError, match='the key model.alpha'):
+        make_settings(
+            config,
+            [
+                Axis('alpha', {1: {'model.alpha': 1}}),
+                Axis('weight', {2: {'model.alpha': 2}}),
+            ],
+        )
+
+
+def test_an_unknown_loss_is_refused_with_the_likely_one(config):
+    with pytest.raises(UserError, match="did you mean 'DISTLoss'"):
+        make_settings(config, axes_of(None, [2], ['DISTLos']))
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{}', '{"a": 1}'])
+def test_a_file_without_settings_is_refused(tmp_path, text):
+    (tmp_path / 'v.json').write_text(text)
+    with pytest.raises(UserError, match='--vary .*v.json'):
+        vary_axis(str(tmp_path / 'v.json'))
