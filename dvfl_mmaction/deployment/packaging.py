@@ -38,7 +38,11 @@ from .work_dir import BEST, find_checkpoint, find_config, find_results
 LICENCE = 'apache-2.0'  # this project's
 CROPS = dict(ThreeCrop=3, TenCrop=10)
 # Of an exported model, files beside the one that is named.
-COMPANIONS = {'.xml': ('{stem}.bin',), '.onnx': ('{name}.data',)}
+COMPANIONS = {
+    '.xml': ('{stem}.bin',),
+    '.onnx': ('{name}.data',),
+    '.tflite': ('{name}.json',),
+}
 # Of a distiller, which the plain recognizer has not.
 TEACHING = ('teacher', 'alpha', 'loss_kd')
 TEACHER_HOOKS = ('TeacherAccuracyHook',)
