@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..compat import run_repairs
 from ..deployment.exported_model import load_exported
-from ..deployment.packaging import exported_files
+from ..deployment.writers import files_of
 from ..engine.config_checks import check_keys
 from ..errors import UserError
 from .complexity import build_model
@@ -96,8 +96,7 @@ class DeployedModel:
         if model.kind == 'streaming':
             self.unit = 'frame'
         self.bytes = sum(
-            Path(file).stat().st_size
-            for file in exported_files([self.entry.path]).values()
+            file.stat().st_size for file in files_of(Path(self.entry.path))
         )
         return exported_predictor(model)
 

@@ -34,15 +34,10 @@ from .package_files import (
     write_manifest,
 )
 from .work_dir import BEST, find_checkpoint, find_config, find_results
+from .writers import files_of
 
 LICENCE = 'apache-2.0'  # this project's
 CROPS = dict(ThreeCrop=3, TenCrop=10)
-# Of an exported model, files beside the one that is named.
-COMPANIONS = {
-    '.xml': ('{stem}.bin',),
-    '.onnx': ('{name}.data',),
-    '.tflite': ('{name}.json',),
-}
 # Of a distiller, which the plain recognizer has not.
 TEACHING = ('teacher', 'alpha', 'loss_kd')
 TEACHER_HOOKS = ('TeacherAccuracyHook',)
@@ -174,17 +169,12 @@ def exported_files(paths: Iterable[str | Path]) -> dict[Path, Path]:
     """
     found = {}
     for path in map(Path, paths):
-        if not path.is_file():
-            raise UserError(
-                f'--exported {path} was not found; give a file that '
-                'tools/export.py wrote'
-            )
-        patterns = COMPANIONS.get(path.suffix, ())
-        beside = [
-            path.with_name(p.format(stem=path.stem, name=path.name))
-            for p in patterns
-        ]
-        for file in (path, *(p for p in beside if p.is_file())):
+        for file in files_of(path):
+            if not file.is_file():
+                raise UserError(
+                    f'--exported {file} was not found; give a file that '
+                    'tools/export.py wrote'
+                )
             target = Path(EXPORTED, file.name)
             if found.get(target, file) != file:
                 raise UserError(
