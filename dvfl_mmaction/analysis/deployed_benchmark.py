@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from ..compat import run_repairs
+from ..errors import UserError
 from ..files import write_json
 from .benchmark import (
     describe_machine,
@@ -94,6 +97,9 @@ def make_entries(
             the processor computes bfloat16.
         options: Changes of the config.
         machine: Of :func:`.benchmark.describe_machine`.
+
+    Raises:
+        UserError: If an exported file is not found.
     """
     options = tuple((options or {}).items())
     if bf16 is None:
@@ -111,6 +117,10 @@ def make_entries(
     paths = list(map(Path, exported))
     names = [path.name for path in paths]
     for path in paths:
+        if not path.is_file():
+            raise UserError(
+                f'{path} was not found; write it with tools/export.py'
+            )
         unique = names.count(path.name) == 1
         name = path.name if unique else str(path)
         entries.append(DeployedEntry(name, EXPORTED, path=str(path)))
@@ -159,19 +169,23 @@ def run_deployed_benchmark(
     def save():
         write_json(folder / RESULTS, results)
 
-    for entry, row in zip(entries, rows, strict=True):
-        if memory:
-            row['memory'] = measure_memory(entry, 1)
-            report(f'{entry.name}: {describe_memory(row["memory"])}')
-    save()
-    for count in threads:
-        measure_times(entries, rows, count, clips, rounds, report)
+    before = torch.get_num_threads()
+    try:
+        for count in threads:
+            measure_times(entries, rows, count, clips, rounds, report)
+            save()
+        for entry, row in zip(entries, rows, strict=True):
+            if memory:
+                row['memory'] = measure_memory(entry, 1)
+                report(f'{entry.name}: {describe_memory(row["memory"])}')
         save()
-    if clips:
-        results['reading'] = measure_answers(
-            entries, rows, clips, max(threads), folder, report
-        )
-        save()
+        if clips:
+            results['reading'] = measure_answers(
+                entries, rows, clips, max(threads), folder, report
+            )
+            save()
+    finally:
+        torch.set_num_threads(before)
     return results
 
 
