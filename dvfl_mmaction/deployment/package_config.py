@@ -129,6 +129,11 @@ def check_data(data, source: str):
             f'{source} has no model; give a folder that '
             'tools/package_model.py wrote'
         )
+    if 'teacher' in data['model']:
+        raise UserError(
+            f'{source} has a teacher, whose config may be code; it was '
+            'refused; package the student'
+        )
     wrong = next((key for key in RESERVED if key in data), None)
     if wrong:
         raise UserError(
