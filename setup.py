@@ -81,7 +81,8 @@ setup(
     packages=find_packages(include=['dvfl_mmaction', 'dvfl_mmaction.*']),
     install_requires=read_requirements('install'),
     extras_require={
-        group: read_requirements(group)
-        for group in ('tests', 'export', 'web', 'pretrain', 'dask', 'slurm')
+        path.stem: read_requirements(path.stem)
+        for path in (ROOT / 'requirements').glob('*.txt')
+        if path.stem not in ('install', 'constraints')
     },
 )

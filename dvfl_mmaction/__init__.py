@@ -26,5 +26,15 @@ __all__ = [
     'distillation',
     'engine',
     'evaluation',
+    'load_model',
     'models',
 ]
+
+
+def __getattr__(name: str):
+    # Few programs load a packaged model: the import stays cheap.
+    if name == 'load_model':
+        from .deployment.packaged_model import load_model
+
+        return load_model
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,11 +1,14 @@
 """Predict the classes of videos with a trained model.
 
+The model is a config and a checkpoint, a folder that tools/package_model.py
+wrote (or its address hf://owner/name), or a file that tools/export.py wrote.
 VIDEO is a video, a folder (searched recursively), a pattern in quotes, or a
 list (.txt) with a line "path [label]" per clip. With labels, the accuracy is
 printed. Results are kept as they come: rerun the command to resume.
 
 Examples:
     python tools/predict.py configs/vflnet_ucf101.py CHECKPOINT video.mp4
+    python tools/predict.py PACKAGE video.mp4
     python tools/predict.py configs/vflnet_ucf101.py CHECKPOINT clips/ \\
         --json predictions.json --sheet sheet.png
     python tools/predict.py configs/vflnet_ucf101.py CHECKPOINT \\
@@ -21,19 +24,21 @@ from mmengine.config import DictAction
 
 from dvfl_mmaction.errors import UserError, print_user_errors
 
+EXPORTED = ('.onnx', '.xml', '.pt2', '.tflite')
+
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage='%(prog)s (CONFIG CHECKPOINT | MODEL) VIDEO ... [options]',
     )
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint', help='its trained weights')
     parser.add_argument(
-        'videos',
+        'words',
         nargs='+',
-        metavar='VIDEO',
-        help='video, folder, pattern or list',
+        metavar='CONFIG CHECKPOINT VIDEO',
+        help='config and trained weights, or a packaged or exported model; '
+        'then videos, folders, patterns or lists',
     )
     parser.add_argument(
         '--root',
@@ -90,7 +95,7 @@ def parse_args():
         action=DictAction,
         help='changes of the config, such as test_views=4x3',
     )
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     for name, least in (('top', 1), ('batch_size', 1), ('workers', 0)):
         value = getattr(args, name)
         if value < least:
@@ -98,6 +103,15 @@ def parse_args():
             parser.error(f'--{option} {value}; give {least} or more')
     if args.video and not args.out:
         parser.error('--video needs --out FOLDER')
+    first = args.words[0]
+    packaged = first.startswith('hf://') or Path(first).is_dir()
+    split = 1 if packaged or Path(first).suffix in EXPORTED else 2
+    args.model, args.videos = args.words[:split], args.words[split:]
+    if not args.videos:
+        parser.error(
+            'no VIDEO given; give CONFIG CHECKPOINT VIDEO, or a packaged or '
+            'exported model and VIDEO'
+        )
     return args
 
 
@@ -111,6 +125,12 @@ def main():
     from dvfl_mmaction.analysis.prediction.clips import (
         check_labels,
         find_clips,
+    )
+    from dvfl_mmaction.analysis.prediction.exported import (
+        load_exported_predictor,
+    )
+    from dvfl_mmaction.analysis.prediction.packaged import (
+        load_package_predictor,
     )
     from dvfl_mmaction.analysis.prediction.predictor import (
         load_checkpoint_predictor,
@@ -130,9 +150,13 @@ def main():
         args.json, args.csv, args.out, args.video, args.sheet, args.top
     )
     outputs.check()
-    predictor = load_checkpoint_predictor(
-        args.config,
-        args.checkpoint,
+    load = load_package_predictor
+    if len(args.model) == 2:
+        load = load_checkpoint_predictor
+    elif Path(args.model[0]).suffix in EXPORTED:
+        load = load_exported_predictor
+    predictor = load(
+        *args.model,
         args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
         args.cfg_options,
         args.classes,

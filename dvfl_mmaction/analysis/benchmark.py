@@ -24,6 +24,12 @@ UCF101_TRAINING_CLIPS = 9537  # split 1
 MIB = 2**20
 # Untimed rounds: cuDNN chooses its algorithms, and memory is allocated.
 WARM_UPS = dict(cpu=1, cuda=3)
+# As Linux names them, for x86 and Arm.
+INSTRUCTION_SETS = (
+    *('avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx_vnni', 'avx512_bf16'),
+    *('avx512_fp16', 'amx_int8', 'amx_bf16'),
+    *('asimd', 'asimddp', 'i8mm', 'bf16', 'sve'),
+)
 
 
 @dataclass
@@ -201,20 +207,32 @@ def peak_memory(
     Returns:
         Bytes, or None if the process fails, for example out of memory.
     """
+    return call_apart(
+        measure_peak, entry, work, batch_size, device, threads, amp
+    )
+
+
+def call_apart(function: Callable, *args):
+    """Call a function in a new process, so that memory is its own.
+
+    Args:
+        function: Of a module; its last argument sends what is returned.
+        *args: Its other arguments.
+
+    Returns:
+        What it sends, or None if the process fails.
+    """
     context = multiprocessing.get_context('spawn')
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(
-        target=measure_peak,
-        args=(entry, work, batch_size, device, threads, amp, sender),
-    )
+    process = context.Process(target=function, args=(*args, sender))
     process.start()
     sender.close()
     try:
-        peak = receiver.recv()
+        sent = receiver.recv()
     except EOFError:
-        peak = None
+        sent = None
     process.join()
-    return peak
+    return sent
 
 
 def measure_peak(entry, work, batch_size, device, threads, amp, sender):
@@ -251,6 +269,7 @@ def describe_machine(device: str, threads: int) -> dict:
         threads=threads,
         cores=os.cpu_count(),
         processor=processor_name(),
+        instruction_sets=instruction_sets(),
         python=platform.python_version(),
         torch=torch.__version__,
     )
@@ -267,3 +286,17 @@ def processor_name() -> str:
         return platform.processor() or platform.machine()
     names = (x.partition(':')[2] for x in lines if x.startswith('model name'))
     return next(names, platform.machine()).strip()
+
+
+def instruction_sets() -> list[str]:
+    """Those of the processor that decide the speed of networks.
+
+    Empty where ``/proc/cpuinfo`` does not list them.
+    """
+    try:
+        text = Path('/proc/cpuinfo').read_text()
+    except OSError:
+        return []
+    line = re.search(r'^(?:flags|Features)\s*:(.*)$', text, re.M)
+    found = set(line[1].split()) if line else set()
+    return [name for name in INSTRUCTION_SETS if name in found]

@@ -201,7 +201,7 @@ def as_released(config: dict, backbone: nn.Module) -> PlainNet:
             code lacks.
     """
     kind, known = config['type'], {'type', 'arch', 'drop_path_rate'}
-    extra = set(config) - known - {'pretrained'}
+    extra = set(config) - known - {'pretrained', 'init_cfg'}
     arch = config.get('arch', DEFAULT_ARCHS.get(kind))
     if kind in DEFAULT_ARCHS and 'out_indices' in extra:
         last = len(parse_arch(arch)[1]) - 1

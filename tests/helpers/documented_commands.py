@@ -174,7 +174,8 @@ def has_parser(path: Path) -> bool:
     Raises:
         FileNotFoundError: If a script does not exist.
     """
-    return path.suffix == '.py' and '.parse_args()' in path.read_text()
+    parses = re.compile(r'\.parse(_intermixed)?_args\(\)')
+    return path.suffix == '.py' and bool(parses.search(path.read_text()))
 
 
 class Parsed(Exception):

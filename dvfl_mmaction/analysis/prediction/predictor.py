@@ -61,6 +61,7 @@ def load_checkpoint_predictor(
     device: str = 'cpu',
     options: dict | None = None,
     classes: str | None = None,
+    change: Callable[[nn.Module, dict], None] | None = None,
 ) -> Predictor:
     """Load a predictor from a config and a checkpoint.
 
@@ -72,6 +73,8 @@ def load_checkpoint_predictor(
         options: Changes of the config, as ``--cfg-options``.
         classes: File with a class name per line. By default the names are
             those in the checkpoint, or those of the config's data set.
+        change: Called with the loaded model and its config; changes how the
+            model computes.
 
     Raises:
         UserError: If a file is missing or unreadable, the config is not
@@ -94,10 +97,35 @@ def load_checkpoint_predictor(
     with run_repairs:
         model = build_model(cfg).eval()
         loaded = load_strictly(model, checkpoint, config)
+    if change:
+        change(model, cfg.model)
     num_classes = model.cls_head.num_classes
     names = find_class_names(cfg, loaded, num_classes, classes)
+    return make_predictor(
+        model, cfg, pipeline, names, hash_file(checkpoint), device
+    )
+
+
+def make_predictor(
+    model: nn.Module,
+    cfg: dict,
+    pipeline: list[dict],
+    class_names: list[str] | None,
+    weights: str,
+    device: str = 'cpu',
+) -> Predictor:
+    """Make the predictor of a recognizer.
+
+    Args:
+        model: The recognizer in eval mode.
+        cfg: Its config.
+        pipeline: From :func:`find_video_pipeline`.
+        class_names: Names of its classes, if known.
+        weights: SHA-256 of the file of its weights.
+        device: Where it runs.
+    """
     settings = dict(
-        checkpoint=hash_file(checkpoint),
+        checkpoint=weights,
         model=to_text({k: cfg.model.get(k) for k in MODEL_PARTS}),
         pipeline=to_text(pipeline),
     )
@@ -105,8 +133,8 @@ def load_checkpoint_predictor(
         recognizer_scores(model.to(check_device(device))),
         pipeline,
         find_modality(cfg),
-        num_classes,
-        names,
+        model.cls_head.num_classes,
+        class_names,
         settings,
     )
 

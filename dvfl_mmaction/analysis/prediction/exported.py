@@ -1,0 +1,125 @@
+"""Predict with an exported model in place of a checkpoint."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+from ...deployment.exported_model import ExportedModel, load_exported
+from ...deployment.package_config import SCOPE, check_types, known_types
+from ...distillation.fingerprint import to_text
+from ...engine.options import apply_pipeline_options
+from ...errors import UserError
+from ...files import hash_file
+from .predictor import Predictor, find_class_names
+
+
+def load_exported_predictor(
+    path: str,
+    device: str = 'cpu',
+    options: dict | None = None,
+    classes: str | None = None,
+) -> Predictor:
+    """Load a predictor from a file that ``tools/export.py`` wrote.
+
+    Args:
+        path: The file.
+        device: ``'cpu'``: exported files run there.
+        options: Options that change the pipeline, such as ``test_views``.
+        classes: File with a class name per line; by default the names in
+            the file.
+
+    Raises:
+        UserError: If the file cannot be read, or the names do not fit.
+    """
+    if device != 'cpu':
+        raise UserError(
+            f'--device {device} was given, but exported files run on the '
+            'CPU; leave it out'
+        )
+    return exported_predictor(load_exported(path), options, classes)
+
+
+def exported_predictor(
+    model: ExportedModel,
+    options: dict | None = None,
+    classes: str | None = None,
+) -> Predictor:
+    """Make the predictor of a loaded file; see above."""
+    pipeline = exported_pipeline(model, options)
+    num_classes = model.metadata['num_classes']
+    meta = dict(dataset_meta=dict(classes=model.metadata.get('classes')))
+    names = find_class_names({}, dict(meta=meta), num_classes, classes)
+    return Predictor(
+        exported_scores(model),
+        pipeline,
+        'RGB',
+        num_classes,
+        names,
+        dict(
+            checkpoint=hash_file(model.path),
+            model=model.path.suffix,
+            pipeline=to_text(pipeline),
+        ),
+    )
+
+
+def exported_pipeline(
+    model: ExportedModel, options: dict | None = None
+) -> list[dict]:
+    """Steps that read a clip for an exported model, from its metadata.
+
+    Raises:
+        UserError: If a step is not registered.
+    """
+    steps = with_tuples(model.metadata['pipeline'])
+    check_types(steps, known_types(), str(model.path))
+    init_default_scope(SCOPE)
+    cfg = ConfigDict(test_pipeline=steps)
+    cfg.update(options or {})
+    apply_pipeline_options(cfg)
+    return [dict(step) for step in cfg.test_pipeline]
+
+
+def with_tuples(value):
+    """Make tuples of lists of numbers, which some transforms require."""
+    if isinstance(value, dict):
+        return {key: with_tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        if value and all(isinstance(item, int | float) for item in value):
+            return tuple(value)
+        return [with_tuples(item) for item in value]
+    return value
+
+
+def exported_scores(model: ExportedModel) -> Callable[[list[dict]], Tensor]:
+    """``Predictor.score`` of an exported model; averages the views."""
+
+    def score(samples: list[dict]) -> Tensor:
+        clips = [frames_of_sample(sample) for sample in samples]
+        scores = model.predict(np.concatenate(clips))  # (B*V, K)
+        views = len(clips[0])
+        return torch.from_numpy(
+            scores.reshape(len(clips), views, -1).mean(1)
+        ).float()
+
+    return score
+
+
+def frames_of_sample(sample: dict) -> np.ndarray:
+    """Clips of a sample of a pipeline, (V, 3, T, H, W) -> (V, T, H, W, 3).
+
+    Raises:
+        UserError: If they are not uint8 clips, as a 3D recognizer has them.
+    """
+    inputs = sample['inputs']
+    if inputs.dim() != 5 or inputs.dtype != torch.uint8:
+        raise UserError(
+            f'the pipeline returns {tuple(inputs.shape)} {inputs.dtype}; an '
+            'exported model takes uint8 clips of a 3D recognizer, '
+            '(V, 3, T, H, W)'
+        )
+    return inputs.permute(0, 2, 3, 4, 1).numpy()

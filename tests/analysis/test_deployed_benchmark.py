@@ -1,0 +1,236 @@
+"""Forms of a model side by side: what the numbers mean."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from small_recipe import recipe, recognizer, write_dataset, write_teacher
+from warm_process import run_script
+
+from dvfl_mmaction.analysis.deployed_accuracy import compare_answers
+from dvfl_mmaction.analysis.deployed_benchmark import (
+    Timing,
+    make_entries,
+    run_deployed_benchmark,
+)
+from dvfl_mmaction.analysis.deployed_models import DeployedModel
+from dvfl_mmaction.analysis.deployed_report import draw, markdown
+from dvfl_mmaction.analysis.prediction.batches import ClipReader
+from dvfl_mmaction.analysis.prediction.clips import find_clips
+from dvfl_mmaction.analysis.prediction.exported import load_exported_predictor
+from dvfl_mmaction.analysis.prediction.predictor import (
+    load_checkpoint_predictor,
+)
+from dvfl_mmaction.analysis.process_memory import measure_memory
+from dvfl_mmaction.deployment.export import export_model, load_source
+from dvfl_mmaction.project_paths import PACKAGE
+
+TOOL = PACKAGE.parent / 'tools' / 'benchmark_deployed.py'
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Clips, and a clip and a causal model with their exported files."""
+    folder = tmp_path_factory.mktemp('deployed')
+    init_default_scope('mmaction')
+    data = write_dataset(folder / 'clips', clips_per_class=1)
+    for name, changes in (
+        ('clip', {}),
+        ('causal', dict(temporal='causal', temporal_window=4)),
+    ):
+        model = recognizer()
+        model['backbone'].update(changes)
+        config, weights = folder / f'{name}.py', folder / f'{name}.pth'
+        Config(recipe(model, data, folder / 'work')).dump(str(config))
+        write_teacher(weights, config=model)
+        export_model(
+            load_source(str(config), str(weights)),
+            folder / f'{name}.pt2',
+            'torch-export',
+            streaming=name == 'causal',
+        )
+    Config(recipe(recognizer(width=12), data, folder / 'work')).dump(
+        str(folder / 'peer.py')
+    )
+    return folder
+
+
+def entries_of(folder, name, **kwargs):
+    return make_entries(
+        str(folder / f'{name}.py'),
+        str(folder / f'{name}.pth'),
+        [str(folder / f'{name}.pt2')],
+        **kwargs,
+    )
+
+
+def test_all_forms_are_timed_in_turns_and_agree(folder, tmp_path):
+    clips = find_clips([str(folder / 'clips' / 'list.txt')])
+    entries = entries_of(
+        folder, 'clip', bf16=True, peers=[str(folder / 'peer.py')]
+    )
+    run = dict(clips=clips, rounds=3, memory=False, report=lambda line: None)
+    results = run_deployed_benchmark(entries, tmp_path, **run)
+    names = ['eager, fp32', 'released formulation', 'eager, bf16 autocast']
+    rows = {row['name']: row for row in results['rows']}
+    assert list(rows) == [*names, 'clip.pt2', 'peer']
+    predictor = load_checkpoint_predictor(
+        entries[0].config, entries[0].checkpoint
+    )
+    right = sum(
+        int(predictor.score([ClipReader([c], predictor)[0][1]])[0].argmax())
+        == c.label
+        for c in clips
+    )
+    released = rows['released formulation']['threads']
+    for name in ('eager, fp32', 'released formulation', 'clip.pt2'):
+        answers = rows[name]['answers']
+        assert answers['correct'] == right and answers['labelled'] == 4
+        assert answers['agreement'] == 1
+        for threads, key in (('1', 'processor_s'), ('2', 'forward_s')):
+            found = rows[name]['threads'][threads]
+            assert len(found['forward_s']) == len(found['processor_s']) == 3
+            pairs = zip(released[threads][key], found[key], strict=True)
+            ordered = sorted(a / b for a, b in pairs)
+            assert found['speed_up']['median'] == ordered[1]
+    assert rows['clip.pt2']['file_bytes'] == (
+        (folder / 'clip.pt2').stat().st_size
+    )
+    # Random weights have a speed, but no answers.
+    assert 'answers' not in rows['peer'] and rows['peer']['threads']['2']
+    assert results['reading']['clips'] == 4
+    text = markdown(results)
+    assert f'{25 * right}.0 % (' in text and '100.0 % (-0 +0)' in text
+    assert 'Frame by frame' not in text
+    draw(results, tmp_path / 'figure.png')
+    assert cv2.imread(str(tmp_path / 'figure.png')).std() > 5
+    again = run_deployed_benchmark(entries[:2], tmp_path, **run)
+    assert again['reading'] is None  # all answers are in the journal
+    assert again['rows'][0]['answers'] == rows['eager, fp32']['answers']
+    written = json.loads((tmp_path / 'deployed.json').read_text())
+    assert written == again
+
+
+def test_a_stream_is_timed_per_frame_beside_a_sliding_window(folder, tmp_path):
+    clips = find_clips([str(folder / 'clips' / 'list.txt')])
+    results = run_deployed_benchmark(
+        entries_of(folder, 'causal', bf16=False),
+        tmp_path,
+        clips,
+        threads=(1,),
+        rounds=2,
+        memory=False,
+        report=lambda line: None,
+    )
+    _, released, stream = results['rows']
+    assert stream['unit'] == 'frame' and released['unit'] == 'clip'
+    assert stream['answers']['agreement'] == 1
+    # The released code has no causal form: its answers mean nothing.
+    assert 'answers' not in released
+    found = stream['threads']['1']
+    median = float(np.median(found['forward_s']))
+    assert found['answers_per_s'] == pytest.approx(1 / median)
+    table = markdown(results).split('Frame by frame')[1]
+    assert f'{1 / median:.1f}' in table
+    assert 'released formulation, sliding window' in table
+
+
+def test_a_frame_continues_the_stream(folder):
+    (*_, entry) = entries_of(folder, 'causal', bf16=False)
+    model = DeployedModel(entry, 1)
+    seen = []
+    for _ in range(3):
+        model.forward()
+        seen.append(int(model._state[0][0]))
+    assert seen == [1, 2, 3]
+
+
+def test_an_exported_file_predicts_as_its_checkpoint(folder):
+    clips = find_clips([str(folder / 'clips' / 'list.txt')])
+    ours = load_exported_predictor(str(folder / 'clip.pt2'))
+    theirs = load_checkpoint_predictor(
+        str(folder / 'clip.py'), str(folder / 'clip.pth')
+    )
+    assert ours.pipeline == theirs.pipeline
+    samples = [ClipReader(clips, ours)[i][1] for i in range(len(clips))]
+    torch.testing.assert_close(
+        ours.score(samples), theirs.score(samples), rtol=0, atol=1e-5
+    )
+
+
+def test_memory_is_above_that_of_the_libraries(folder):
+    entry = entries_of(folder, 'clip', bf16=False)[0]
+    found = measure_memory(entry, 1)
+    assert found['loading_bytes'] > 0
+    assert 0 < found['running_bytes'] < 300e6
+
+
+def test_answers_are_compared_clip_by_clip():
+    found = compare_answers(
+        [0, 1, 2, 2, 1], [0, 1, 1, 0, 1], [0, 0, 2, 0, None]
+    )
+    assert found['clips'] == 5 and found['labelled'] == 4
+    assert found['correct'] == 2 and found['top1'] == 0.5
+    assert found['interval'] == pytest.approx([0.150, 0.850], abs=5e-4)
+    assert found['agreement'] == 0.6
+    assert found['lost'] == 1 and found['gained'] == 1
+    assert compare_answers([1], [0], [None], False) == dict(clips=1)
+
+
+def test_speed_ups_are_of_processor_time_at_one_thread():
+    ours = Timing([0.1, 0.2], 1.0, [0.1, 0.1])
+    theirs = Timing([0.4, 0.4], 1.0, [0.2, 0.2])
+    by_processor = ours.summary(theirs, by_processor=True)
+    assert by_processor['speed_up']['median'] == pytest.approx(2)
+    by_wall = ours.summary(theirs, by_processor=False)
+    assert by_wall['speed_up']['median'] == pytest.approx(3)
+    assert by_wall['latency_ms'] == pytest.approx(150)
+    assert 'speed_up' not in ours.summary(None, by_processor=False)
+
+
+def test_bfloat16_is_measured_where_the_processor_has_it():
+    def names(sets):
+        machine = dict(instruction_sets=sets)
+        entries = make_entries('c', 'w', peers=['p.py:p.pth'], machine=machine)
+        assert entries[-1].checkpoint == 'p.pth'
+        return [entry.name for entry in entries]
+
+    assert 'eager, bf16 autocast' not in names(['avx2'])
+    assert 'eager, bf16 autocast' in names(['avx2', 'amx_bf16'])
+
+
+@pytest.mark.parametrize(
+    ('options', 'status', 'message'),
+    [
+        (['--rounds', '0'], 2, '--rounds 0; give 1 or more'),
+        (['--threads', '1', '0'], 2, '--threads 0; give 1 or more'),
+        (['--clips', '9'], 2, '--clips and --root need --list FILE'),
+        (
+            ['--no-memory', '--exported', 'absent.onnx'],
+            1,
+            'error: absent.onnx was not found',
+        ),
+    ],
+)
+def test_the_tool_rejects_wrong_options(folder, options, status, message):
+    words = [TOOL, 'clip.py', 'clip.pth', '--to', 'out', *options]
+    done = run_script(*words, cwd=folder)
+    assert done.returncode == status and message in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_the_tool_writes_three_files(folder):
+    words = ['clip.py', 'clip.pth', '--to', 'all', '--exported', 'clip.pt2']
+    words += ['--list', 'clips/list.txt', '--clips', '2', '--threads', '1']
+    words += ['--rounds', '2', '--no-memory', '--bf16', 'no']
+    done = run_script(TOOL, *words, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    text = (folder / 'all' / 'deployed.md').read_text()
+    assert text in done.stdout + '\n' and '| clip.pt2 ' in text
+    assert (folder / 'all' / 'deployed.png').stat().st_size > 5000
+    results = json.loads((folder / 'all' / 'deployed.json').read_text())
+    assert [row['answers']['clips'] for row in results['rows']] == [2, 2, 2]

@@ -1,0 +1,216 @@
+"""Packages hold the model to the bit, and only what belongs to it."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from mmaction.apis import inference_recognizer
+from mmengine.config import Config
+from safetensors.torch import load_file
+from small_recipe import recipe, recognizer
+
+import dvfl_mmaction
+from dvfl_mmaction import UserError
+from dvfl_mmaction.analysis.prediction.batches import ClipReader
+from dvfl_mmaction.analysis.prediction.clips import find_clips
+from dvfl_mmaction.analysis.prediction.packaged import load_package_predictor
+from dvfl_mmaction.analysis.prediction.predictor import (
+    load_checkpoint_predictor,
+)
+from dvfl_mmaction.deployment.package_config import from_data
+from dvfl_mmaction.deployment.packaging import package_model
+from dvfl_mmaction.files import hash_file
+
+
+def weights_of(path):
+    return torch.load(path, weights_only=True)['state_dict']
+
+
+def test_a_loaded_model_has_the_weights_to_the_bit(packaged, work_dir):
+    wanted = weights_of(work_dir / 'best_acc_top1_epoch_1.pth')
+    model = dvfl_mmaction.load_model(packaged)
+    found = model.state_dict()
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert torch.equal(found[name], value), name
+    assert type(model).__name__ == 'Recognizer3D' and not model.training
+    # The file has neither the teacher nor an optimizer.
+    assert load_file(packaged / 'model.safetensors').keys() == wanted.keys()
+
+
+def test_mmaction2_predicts_with_a_loaded_model(packaged, work_dir):
+    model = dvfl_mmaction.load_model(str(packaged))
+    assert model.dataset_meta['classes'] == ['rechts', 'лево', 'unten', 'oben']
+    clip = str(work_dir.parent / 'clips' / 'clip_1_0.mp4')
+    scores = inference_recognizer(model, clip).pred_score
+    predictor = load_checkpoint_predictor(
+        str(work_dir / 'small_kd.py'),
+        str(work_dir / 'best_acc_top1_epoch_1.pth'),
+    )
+    (_, sample, _) = ClipReader(find_clips([clip]), predictor)[0]
+    assert torch.equal(scores, predictor.score([sample])[0])
+    assert scores.max() > 0.3 and scores.sum() == pytest.approx(1)
+
+
+def test_a_package_predicts_as_its_config_and_checkpoint(packaged, work_dir):
+    ours = load_package_predictor(str(packaged), options={'clip_size': 40})
+    theirs = load_checkpoint_predictor(
+        str(work_dir / 'small_kd.py'),
+        str(work_dir / 'best_acc_top1_epoch_1.pth'),
+        options={'clip_size': 40},
+    )
+    assert ours.pipeline == theirs.pipeline
+    assert ours.class_names == theirs.class_names
+    clips = find_clips([str(work_dir.parent / 'clips')])
+    samples = [ClipReader(clips, ours)[i][1] for i in range(len(clips))]
+    assert samples[0]['inputs'].shape[-2:] == (40, 40)
+    assert torch.equal(ours.score(samples), theirs.score(samples))
+
+
+def test_the_config_is_data_that_keeps_tuples_and_no_folder(
+    packaged, work_dir
+):
+    text = (packaged / 'config.json').read_text()
+    assert str(work_dir.parent) not in text
+    assert 'teacher' not in text and 'load_from' not in text
+    cfg = from_data(json.loads(text))
+    source = Config.fromfile(work_dir / 'small_kd.py')
+    assert cfg['test_pipeline'] == source.test_pipeline.copy()
+    resize = cfg['test_pipeline'][3]
+    assert resize['scale'] == (32, 32) and type(resize['scale']) is tuple
+    arch = cfg['model']['backbone']['arch']
+    assert arch == dict(embed_dim=8, depths=(1, 1))
+    assert cfg['model']['type'] == 'Recognizer3D'
+    assert cfg['train_dataloader']['dataset']['data_root'] == 'clips'
+
+
+def test_the_card_has_the_tests_of_these_weights(packaged, work_dir):
+    (path,) = work_dir.glob('*/results.json')
+    results = json.loads(path.read_text())
+    card = (packaged / 'README.md').read_text()
+    front = yaml.safe_load(card.split('---')[1])
+    assert front['license'] == 'apache-2.0'
+    assert 'knowledge-distillation' in front['tags']
+    (entry,) = front['model-index'][0]['results']
+    assert entry['dataset'] == dict(
+        name='clips', type='clips', split='list.txt'
+    )
+    assert entry['metrics'][0] == dict(
+        type='accuracy', value=results['top1'], name='top-1 accuracy, 1x1'
+    )
+    correct = results['correct']['top1']
+    # Of 4 clips; computed by hand.
+    interval = {0: '0.0 to 49.0', 1: '4.6 to 69.9', 2: '15.0 to 85.0'}
+    assert f'{25 * correct}.0 % ({interval[correct]})' in card
+    assert '| teacher ' in card and 'large' in card and 'alpha 0.3' in card
+    assert '4 frames of 32 x 32 pixels' in card
+    assert 'rechts, лево, unten, oben' in card
+
+
+def test_the_hub_reads_the_card(packaged):
+    hub = pytest.importorskip('huggingface_hub')
+    card = hub.ModelCard.load(packaged / 'README.md')
+    (first, *_) = card.data.eval_results
+    assert first.metric_type == 'accuracy' and first.dataset_name == 'clips'
+    assert card.data.pipeline_tag == 'video-classification'
+
+
+def test_the_last_checkpoint_has_no_tests(work_dir, tmp_path):
+    lines = []
+    out = package_model(
+        work_dir, tmp_path / 'm', 'last', licence='mit', report=lines.append
+    )
+    wanted = weights_of(work_dir / 'epoch_2.pth')
+    found = load_file(out / 'model.safetensors')
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert lines[-1].endswith(', 1 of other weights left out')
+    card = (out / 'README.md').read_text()
+    assert 'No test of these weights was found' in card
+    assert 'model-index' not in card and 'license: mit' in card
+
+
+def test_exported_files_are_added_with_what_belongs_to_them(
+    work_dir, tmp_path
+):
+    for name in ('a.onnx', 'b.xml', 'b.bin'):
+        (tmp_path / name).write_text(name)
+    exported = [tmp_path / 'a.onnx', tmp_path / 'b.xml']
+    out = package_model(
+        work_dir,
+        tmp_path / 'm',
+        exported=exported,
+        name='Small',
+        report=lambda line: None,
+    )
+    names = ['a.onnx', 'b.bin', 'b.xml']
+    assert sorted(p.name for p in (out / 'exported').iterdir()) == names
+    manifest = json.loads((out / 'package.json').read_text())
+    assert manifest['name'] == 'Small'
+    for name in names:
+        entry = manifest['files'][f'exported/{name}']
+        assert entry['sha256'] == hash_file(tmp_path / name)
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'other' / 'a.onnx').write_text('other')
+    exported.append(tmp_path / 'other' / 'a.onnx')
+    with pytest.raises(UserError, match='two files named a.onnx'):
+        package_model(work_dir, tmp_path / 'n', exported=exported)
+
+
+def test_a_folder_is_replaced_only_if_it_is_a_package(work_dir, tmp_path):
+    def package(name, **kwargs):
+        kwargs['report'] = lambda line: None
+        return package_model(work_dir, tmp_path / name, **kwargs)
+
+    (tmp_path / 'notes').mkdir()
+    (tmp_path / 'notes' / 'mine.txt').write_text('mine')
+    with pytest.raises(UserError, match='is not a packaged model'):
+        package('notes', overwrite=True)
+    first = package('m')
+    before = hash_file(first / 'model.safetensors')
+    with pytest.raises(UserError, match='already; give another path, or --ov'):
+        package('m', checkpoint='last')
+    with pytest.raises(UserError, match='--exported absent.onnx was not'):
+        package('m', overwrite=True, exported=['absent.onnx'])
+    assert hash_file(first / 'model.safetensors') == before
+    package('m', checkpoint='last', overwrite=True)
+    assert hash_file(first / 'model.safetensors') != before
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ['m', 'notes']
+
+
+def test_what_is_not_found_is_named(work_dir, tmp_path):
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    for folder, kwargs, message in (
+        (tmp_path / 'absent', {}, 'absent is no folder'),
+        (empty, {}, 'empty has no config; give the one'),
+        (empty, dict(config='a.py'), 'has no best_.*give --checkpoint last'),
+        (empty, dict(config='a.py', checkpoint='last'), 'has no checkpoint'),
+        (work_dir, dict(checkpoint='a.pth'), 'a.pth was not found'),
+    ):
+        with pytest.raises(UserError, match=message):
+            package_model(folder, tmp_path / 'm', **kwargs)
+    assert not (tmp_path / 'm').exists()
+
+
+def test_parts_of_other_packages_are_left_out_or_refused(work_dir, tmp_path):
+    lines = []
+    config = recipe(
+        recognizer(),
+        work_dir.parent / 'clips',
+        tmp_path,
+        custom_hooks=[dict(type='TheirHook')],
+    )
+    config['test_pipeline'] = config['test_dataloader']['dataset']['pipeline']
+    path = tmp_path / 'theirs.py'
+    Config(config).dump(str(path))
+    out = package_model(
+        work_dir, tmp_path / 'm', config=path, report=lines.append
+    )
+    assert "custom_hooks.0: type names 'TheirHook'" in lines[0]
+    assert 'custom_hooks' not in (out / 'config.json').read_text()
+    config['test_pipeline'].insert(0, dict(type='TheirStep'))
+    Config(config).dump(str(path))
+    with pytest.raises(UserError, match="0: type names 'TheirStep'"):
+        package_model(work_dir, tmp_path / 'n', config=path)
