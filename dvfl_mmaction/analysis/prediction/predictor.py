@@ -55,14 +55,35 @@ class Predictor:
         return self.class_names[index] if self.class_names else str(index)
 
 
-def load_checkpoint_predictor(
+@dataclass
+class LoadedRecognizer:
+    """A trained recognizer and what its config says about its clips.
+
+    Attributes:
+        model: In eval mode.
+        cfg: The config.
+        pipeline: Steps that read a clip, as configs.
+        class_names: Names of its classes; None if unknown.
+    """
+
+    model: nn.Module
+    cfg: dict
+    pipeline: list[dict]
+    class_names: list[str] | None
+
+    @property
+    def num_classes(self) -> int:
+        return self.model.cls_head.num_classes
+
+
+def load_recognizer(
     config: str,
     checkpoint: str,
     device: str = 'cpu',
     options: dict | None = None,
     classes: str | None = None,
-) -> Predictor:
-    """Load a predictor from a config and a checkpoint.
+) -> LoadedRecognizer:
+    """Load a recognizer from a config and a checkpoint.
 
     Args:
         config: Config file of a recognizer; of a distillation, its student
@@ -96,17 +117,32 @@ def load_checkpoint_predictor(
         loaded = load_strictly(model, checkpoint, config)
     num_classes = model.cls_head.num_classes
     names = find_class_names(cfg, loaded, num_classes, classes)
+    return LoadedRecognizer(
+        model.to(check_device(device)), cfg, pipeline, names
+    )
+
+
+def load_checkpoint_predictor(
+    config: str,
+    checkpoint: str,
+    device: str = 'cpu',
+    options: dict | None = None,
+    classes: str | None = None,
+) -> Predictor:
+    """Load a predictor; arguments and errors as :func:`load_recognizer`."""
+    loaded = load_recognizer(config, checkpoint, device, options, classes)
+    cfg, pipeline = loaded.cfg, loaded.pipeline
     settings = dict(
         checkpoint=hash_file(checkpoint),
         model=to_text({k: cfg.model.get(k) for k in MODEL_PARTS}),
         pipeline=to_text(pipeline),
     )
     return Predictor(
-        recognizer_scores(model.to(check_device(device))),
+        recognizer_scores(loaded.model),
         pipeline,
         find_modality(cfg),
-        num_classes,
-        names,
+        loaded.num_classes,
+        loaded.class_names,
         settings,
     )
 
