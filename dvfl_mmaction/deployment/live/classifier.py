@@ -9,6 +9,7 @@ import numpy as np
 from .frames import Frame
 
 Prepare = Callable[[np.ndarray], np.ndarray]
+BLACK = np.zeros((240, 320, 3), np.uint8)
 
 
 @dataclass
@@ -62,6 +63,10 @@ class Classifier:
         """Name of a class, or its number."""
         return self.class_names[index] if self.class_names else str(index)
 
+    def warm_up(self):
+        """Classify a black picture; the first call of a model is slow."""
+        raise NotImplementedError
+
     def push(self, frame: Frame) -> Work | None:
         """Take the next frame; returns what is due to be classified."""
         raise NotImplementedError
@@ -101,9 +106,13 @@ class WindowClassifier(Classifier):
         every: int = 1,
     ):
         super().__init__(prepare, num_classes, class_names)
-        self.score, self.stride, self.every = score, stride, every
+        self.score, self.clip_len = score, clip_len
+        self.stride, self.every = stride, every
         self._recent = deque(maxlen=(clip_len - 1) * stride + 1)
         self._run = self._since = 0
+
+    def warm_up(self):
+        self.score([self.prepare(BLACK)] * self.clip_len)
 
     def push(self, frame: Frame) -> Work | None:
         if frame.is_first:
@@ -163,6 +172,10 @@ class FrameClassifier(Classifier):
         self.stride = stride
         self._run = self._count = 0
         self._state = self._kind = None
+
+    def warm_up(self):
+        picture = self.prepare(BLACK)
+        self.step(picture, self.initial_state(*picture.shape[:2]))
 
     def push(self, frame: Frame) -> Work | None:
         if frame.is_first:

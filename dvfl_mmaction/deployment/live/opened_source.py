@@ -1,5 +1,6 @@
 """Open cameras, files and addresses as sequences of pictures."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,8 @@ def open_camera(number: int) -> OpenedSource:
     Raises:
         SourceError: If there is none.
     """
-    cv2.setLogLevel(0)  # the error below says it
+    # The error below says it.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     camera = cv2.VideoCapture(number)
     if not camera.isOpened():
         camera.release()
@@ -125,7 +127,10 @@ def open_address(address: str, timeout_s: float) -> OpenedSource:
     if stream is None or stream.codec_context is None:
         container.close()
         raise SourceError('no video stream that can be decoded')
-    return of_container(container, stream, is_live=not container.duration)
+    # A cut connection ends with a broken picture, which is read again.
+    return of_container(
+        container, stream, not container.duration, skip_broken=True
+    )
 
 
 def decoded_frames(container, stream) -> Iterator[av.VideoFrame]:
@@ -148,16 +153,25 @@ def decoded_frames(container, stream) -> Iterator[av.VideoFrame]:
         yield from frames
 
 
-def of_container(container, stream, is_live: bool) -> OpenedSource:
-    """The pictures of an open container."""
+def of_container(
+    container, stream, is_live: bool, skip_broken: bool = False
+) -> OpenedSource:
+    """The pictures of an open container.
+
+    Args:
+        container: The container.
+        stream: Its video stream.
+        is_live: Whether it comes at its own speed.
+        skip_broken: Leave out the broken pictures of a recording.
+    """
     rate = float(stream.average_rate or UNKNOWN_RATE)
     start = float((stream.start_time or 0) * stream.time_base)
     duration = (container.duration or 0) / av.time_base
-    faults = dict(successive=0, after=None)
+    sought = dict(after_s=-math.inf)
 
     def seek(time_s: float):
         container.seek(int((start + time_s) / stream.time_base), stream=stream)
-        faults['after'] = time_s
+        sought['after_s'] = time_s
 
     def pictures():
         count, last = 0, 0.0
@@ -167,7 +181,12 @@ def of_container(container, stream, is_live: bool) -> OpenedSource:
                 if frame.time is not None:
                     time_s = frame.time - start
                 count += 1
-                if faults['after'] is not None and time_s <= faults['after']:
+                if skip_broken and not is_live and frame.is_corrupt:
+                    continue
+                if (
+                    sought['after_s'] is not None
+                    and time_s <= sought['after_s']
+                ):
                     continue
                 last = max(last, time_s)
                 yield None if is_live else last, rgb_picture(frame)

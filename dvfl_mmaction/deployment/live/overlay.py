@@ -27,6 +27,8 @@ class Overlay:
         # (class, time of its first answer), the newest last
         self.history = deque(maxlen=HISTORY + 1)
         self._panel, self._drawn = None, None
+        # Opening the font takes longer than a frame lasts.
+        draw_panel(320, 240, [Row(printable(name_of(0)))])
 
     def note(self, answer: Answer):
         """Note the class of an answer for the history."""
@@ -63,6 +65,8 @@ class Overlay:
         """The frame with its panel, of an even size, 240 pixels high or
         more."""
         picture = enlarge(frame.image)
+        if answer is not None:
+            self.note(answer)
         size, now = picture.size, frame.due_s
         is_old = self._drawn is None or now - self._drawn[0] >= REDRAWN_S
         if is_old or self._drawn[1] != size:

@@ -85,13 +85,14 @@ def run_stream(
         KeyboardInterrupt: After Ctrl-C, with the time that was reached.
     """
     outputs.check()
-    source.open()
+    source.check()
     if in_turn and source.is_live:
         raise UserError(
             f'{source.name} is live; leave out --as-fast-as-possible, or '
             'give a recording'
         )
     rule = rule or SegmentRule()
+    classifier.warm_up()
     ended = None
     with ExitStack() as stack:
         sinks = Sinks(source, classifier, outputs, rule, stack)
@@ -151,7 +152,8 @@ class Sinks:
     ):
         self.source, self.outputs, self.rule = source, outputs, rule
         self.name_of = classifier.name_of
-        self.overlay = Overlay(self.name_of, outputs.top)
+        is_drawn = outputs.video or outputs.window
+        self.overlay = Overlay(self.name_of, outputs.top) if is_drawn else None
         self.rate = RateMeter()
         self.segmenter = Segmenter(rule) if outputs.timelines else None
         self.lines = self.video = self.window = None
@@ -177,7 +179,7 @@ class Sinks:
     def take_frame(self, frame: Frame, answer: Answer | None) -> bool:
         """Draw a frame; returns whether to continue."""
         rate = self.rate.add(time.monotonic())
-        if self.video is None and self.window is None:
+        if self.overlay is None:
             return True
         picture = self.overlay.draw(frame, answer, rate)
         if self.video:

@@ -11,7 +11,7 @@ from .latest_queue import LatestQueue
 from .measures import Measures, resident_mb
 from .source import Source
 
-SHOWN_QUEUE = 2
+SHOWN_QUEUE = 8  # frames; short delays of the drawing skip none
 READ_AHEAD = 8
 POLL_S = 0.1  # so that Ctrl-C is noticed
 JOIN_S = 3.0

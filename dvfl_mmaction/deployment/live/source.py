@@ -75,7 +75,7 @@ class Source:
         self.is_live = self._opened.is_live
 
     def check(self):
-        """Open the source; a live one is closed again, for it ages.
+        """Open the source; a live one is closed again, as its frames age.
 
         Raises:
             UserError: If that fails.

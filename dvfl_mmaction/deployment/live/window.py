@@ -17,7 +17,7 @@ def why_no_window() -> str | None:
     )
     if line.split()[-1:] == ['NONE']:
         return 'this OpenCV cannot open windows'
-    has_display = {'DISPLAY', 'WAYLAND_DISPLAY'} & os.environ.keys()
+    has_display = any(map(os.environ.get, ('DISPLAY', 'WAYLAND_DISPLAY')))
     if sys.platform.startswith('linux') and not has_display:
         return 'there is no display'
     return None
