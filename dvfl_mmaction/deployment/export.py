@@ -1,0 +1,260 @@
+"""Export a checkpoint, and compare the written file with the recognizer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from ..analysis.complexity import build_model
+from ..analysis.configs import load_config
+from ..analysis.prediction.predictor import find_class_names
+from ..analysis.sample_input import sample_batch
+from ..checkpoints.safe_loading import MissingCheckpointError
+from ..compat import run_repairs
+from ..distillation.binary_divergence import has_several_labels
+from ..distillation.teacher import load_strictly
+from ..engine.config_checks import check_keys
+from ..errors import UserError
+from .exported_model import ExportedModel, load_exported
+from .graph_capture import capture_graph
+from .metadata import make_metadata
+from .writers import SUFFIXES, WRITERS, files_of
+
+PRECISIONS = ('fp32', 'bf16', 'int8')
+# Largest difference of a probability. The exported file computes in bf16
+# only where the processor can.
+TOLERANCES = dict(fp32=1e-4, bf16=0.1)
+SAMPLE_CLIPS = 8
+
+
+@dataclass
+class Source:
+    """A checkpoint that is exported.
+
+    Attributes:
+        config: Path of the config.
+        checkpoint: Path of the weights.
+        cfg: The loaded config.
+        recognizer: The model with its weights, in eval mode.
+        classes: K names; None if unknown.
+        clip_len: Frames per clip T.
+        size: Height and width of the frames, in pixels.
+    """
+
+    config: str
+    checkpoint: str
+    cfg: Config
+    recognizer: nn.Module
+    classes: list[str] | None
+    clip_len: int
+    size: tuple[int, int]
+
+
+@dataclass
+class Agreement:
+    """The exported file against the recognizer, on sample clips.
+
+    Attributes:
+        clips: Number of clips.
+        difference: Largest difference of a probability.
+        same: Clips with the same first class.
+    """
+
+    clips: int
+    difference: float
+    same: int
+
+    def __str__(self) -> str:
+        return (
+            f'largest difference {self.difference:.1e}, the same class in '
+            f'{self.same} of {self.clips} clips'
+        )
+
+
+def load_source(
+    config: str,
+    checkpoint: str,
+    options: dict | None = None,
+    classes: str | None = None,
+) -> Source:
+    """Load what is exported; frames and size are those of its pipeline.
+
+    Args:
+        config: Config file of a recognizer; of a distillation, its student.
+        checkpoint: File of its weights.
+        options: Changes of the config, as ``--cfg-options``.
+        classes: File with a class name per line.
+
+    Raises:
+        UserError: If a file is missing or does not fit.
+    """
+    cfg = load_config(config, options)
+    check_keys(cfg)
+    if not cfg.model.get('cls_head'):
+        raise UserError(
+            f'{config} has no cls_head, so no probabilities to export; give '
+            'the config of a classifier'
+        )
+    if not Path(checkpoint).is_file():
+        raise MissingCheckpointError(
+            f'the checkpoint {checkpoint} was not found; correct the path, '
+            f'or train one: mim train mmaction2 {config}'
+        )
+    with run_repairs:
+        model = build_model(cfg).eval()
+        loaded = load_strictly(model, checkpoint, config)
+    head = model.cls_head
+    names = find_class_names(
+        cfg, loaded, getattr(head, 'num_classes', 0), classes
+    )
+    clip = sample_batch(cfg, 1)['inputs'][0]
+    if clip.dim() != 5 or clip.dtype != torch.uint8:
+        raise UserError(
+            f'the pipeline of {config} makes {tuple(clip.shape)} '
+            f'{clip.dtype}; export needs uint8 clips (views, 3, T, H, W): '
+            "set FormatShape's input_format='NCTHW' and leave the "
+            "normalisation to the model's data_preprocessor"
+        )
+    frames, height, width = clip.shape[2:]
+    return Source(
+        config, checkpoint, cfg, model, names, frames, (height, width)
+    )
+
+
+def export_model(
+    source: Source,
+    path: Path,
+    target: str,
+    precision: str = 'fp32',
+    dynamic: Sequence[str] = (),
+    streaming: bool = False,
+) -> Agreement:
+    """Write the file, and check it against the recognizer.
+
+    Args:
+        source: Of :func:`load_source`.
+        path: The file; its suffix is that of the format.
+        target: ``'onnx'``, ``'openvino'``, ``'torch-export'`` or
+            ``'litert'``.
+        precision: ``'fp32'``, or for OpenVINO ``'bf16'``. For int8 see
+            :mod:`.quantisation`.
+        dynamic: Axes of any length: ``batch``, ``frames``, ``size``.
+        streaming: The frame-by-frame form of a causal model.
+
+    Raises:
+        UserError: If the model or the options cannot be exported, a package
+            is missing, or the file differs from the recognizer by more than
+            the tolerance; no file is left then.
+    """
+    check_target(path, target, precision)
+    metadata = describe(source, precision, dynamic, streaming)
+    graph = capture_graph(
+        source.recognizer, source.clip_len, source.size, dynamic, streaming
+    )
+    WRITERS[target](graph, path, metadata)
+    try:
+        agreement = compare(source, load_exported(path))
+        if not agreement.difference <= TOLERANCES[precision]:
+            raise UserError(
+                f'{path} differs from the recognizer ({agreement}), more '
+                f'than {TOLERANCES[precision]}; it was removed; give another '
+                'format (--to), or report this'
+            )
+    except BaseException:
+        for file in files_of(path):
+            file.unlink(missing_ok=True)
+        raise
+    return agreement
+
+
+def check_target(path: Path, target: str, precision: str):
+    """Reject a suffix, a folder or a precision that does not fit."""
+    suffix = SUFFIXES[target]
+    if path.suffix != suffix:
+        raise UserError(
+            f'{path} has the suffix {path.suffix!r} but {target} files end '
+            f'in {suffix}; rename it'
+        )
+    if not path.parent.is_dir():
+        raise UserError(f'the folder {path.parent} was not found; create it')
+    takes = {'openvino': PRECISIONS, 'onnx': ('fp32', 'int8')}
+    if precision not in takes.get(target, ('fp32',)):
+        raise UserError(
+            f'{target} files have no {precision} here; give --precision '
+            'fp32, or --to openvino'
+        )
+
+
+def describe(
+    source: Source, precision: str, dynamic: Sequence[str], streaming: bool
+) -> dict:
+    """The metadata of a file."""
+    return make_metadata(
+        source.cfg,
+        source.config,
+        source.checkpoint,
+        source.classes,
+        source.size,
+        source.clip_len,
+        kind='streaming' if streaming else 'clip',
+        precision=precision,
+        dynamic=[
+            axis for axis in ('batch', 'frames', 'size') if axis in dynamic
+        ],
+        temporal_window=source.recognizer.backbone.temporal_window,
+    )
+
+
+def compare(source: Source, model: ExportedModel) -> Agreement:
+    """Run both on clips of noise at several scales, as the pipeline has them.
+
+    A streaming model sees no more frames than the mean of its head, which
+    is where it equals the recognizer.
+    """
+    count = source.clip_len
+    if model.kind == 'streaming':
+        count = min(count, source.recognizer.backbone.temporal_window)
+    rng = np.random.default_rng(0)
+    height, width = source.size
+    clips = []
+    for i in range(SAMPLE_CLIPS):
+        cell = 2 ** (i % 4 + 1)
+        small = (count, -(-height // cell), -(-width // cell), 3)
+        clip = rng.integers(0, 256, small, np.uint8)
+        clip = clip.repeat(cell, 1).repeat(cell, 2)
+        clips.append(clip[:, :height, :width])
+    frames = np.stack(clips)
+    wanted = eager_probabilities(source.recognizer, frames)
+    scores = model.predict(frames)
+    return Agreement(
+        len(frames),
+        float(abs(scores - wanted).max()),
+        int((scores.argmax(1) == wanted.argmax(1)).sum()),
+    )
+
+
+@torch.no_grad()
+def eager_probabilities(
+    recognizer: nn.Module, frames: np.ndarray
+) -> np.ndarray:
+    """Probabilities of a recognizer in eval mode.
+
+    Args:
+        recognizer: With an ``I3DHead``.
+        frames: (B, T, H, W, 3) uint8.
+
+    Returns:
+        (B, K) float32.
+    """
+    clips = torch.from_numpy(frames).permute(0, 4, 1, 2, 3).contiguous()
+    batch = dict(inputs=list(clips[:, None]), data_samples=None)
+    batch = recognizer.data_preprocessor(batch, training=False)
+    features, _ = recognizer.extract_feat(batch['inputs'], test_mode=True)
+    scores = recognizer.cls_head(features)
+    if has_several_labels(recognizer.cls_head):
+        return scores.sigmoid().numpy()
+    return scores.softmax(-1).numpy()

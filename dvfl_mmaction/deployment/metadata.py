@@ -1,0 +1,118 @@
+"""What an exported file says about itself.
+
+One JSON object per file, under the key ``dvfl_mmaction``: in ONNX an entry
+of ``metadata_props``, in OpenVINO one of ``rt_info``, in a ``.pt2`` archive
+an extra file, and beside a ``.tflite`` file the file ``NAME.tflite.json``.
+"""
+
+import json
+from pathlib import Path
+
+from ..analysis.prediction.predictor import find_video_pipeline
+from ..errors import UserError
+from ..evaluation.results_hook import package_versions
+from ..files import hash_file
+from ..version import __version__
+
+KEY = 'dvfl_mmaction'
+FORMAT = 1
+LICENCE = 'Apache-2.0'
+# The part of results.json that is copied.
+MEASURES = ('top1', 'top5', 'mean_class_accuracy', 'clips', 'views', 'split')
+
+
+def make_metadata(
+    cfg, config: str, checkpoint: str, classes, size, clip_len, **others
+) -> dict:
+    """Describe an exported model.
+
+    Args:
+        cfg: Config of the recognizer.
+        config: Its file.
+        checkpoint: File of the weights.
+        classes: K names; None if unknown.
+        size: Height and width of the frames, in pixels.
+        clip_len: Frames per clip T.
+        **others: More entries: ``kind``, ``precision``, ``dynamic`` and the
+            like.
+
+    Returns:
+        Plain values, as JSON has them.
+    """
+    preprocessor = cfg.model.get('data_preprocessor') or {}
+    backbone = cfg.model['backbone']
+    return dict(
+        format=FORMAT,
+        classes=classes,
+        num_classes=cfg.model['cls_head']['num_classes'],
+        clip_len=clip_len,
+        size=list(size),
+        color='RGB',
+        mean=list(preprocessor.get('mean') or []),
+        std=list(preprocessor.get('std') or []),
+        normalisation='in the graph',
+        pipeline=plain(find_video_pipeline(cfg, config)),
+        backbone=plain(backbone),
+        licence=LICENCE,
+        accuracy=find_accuracy(Path(checkpoint)),
+        config=Path(config).name,
+        checkpoint=dict(
+            name=Path(checkpoint).name, sha256=hash_file(checkpoint)
+        ),
+        versions=dict(package_versions(), dvfl_mmaction=__version__),
+        **others,
+    )
+
+
+def plain(value):
+    """Configs as plain dicts and lists."""
+    return json.loads(json.dumps(value))
+
+
+def find_accuracy(checkpoint: Path) -> dict | None:
+    """Measures of the newest ``results.json`` of a checkpoint.
+
+    Searches the folder of the checkpoint and its subfolders, where a test
+    writes it; that of another checkpoint is ignored.
+    """
+    folder = checkpoint.parent
+    paths = [*folder.glob('results.json'), *folder.glob('*/results.json')]
+    if not paths:
+        return None
+    wanted = hash_file(checkpoint)
+    for path in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True):
+        try:
+            results = json.loads(path.read_text('utf-8'))
+            tested = (results.get('checkpoint') or {}).get('sha256')
+        except (ValueError, AttributeError, OSError):
+            continue
+        if tested == wanted:
+            return {k: results[k] for k in MEASURES if k in results}
+    return None
+
+
+def parse_metadata(text: str | None, path: Path) -> dict:
+    """Metadata from the JSON of a file.
+
+    Raises:
+        UserError: If the file has none, or that of a later version.
+    """
+    if not text:
+        raise UserError(
+            f'{path} has no metadata of dvfl_mmaction; write it with '
+            'tools/export.py'
+        )
+    try:
+        metadata = json.loads(text)
+        version = metadata['format']
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f'{path} has unreadable metadata; write it again with '
+            'tools/export.py'
+        ) from None
+    if version > FORMAT:
+        raise UserError(
+            f'{path} has metadata of format {version} but this version reads '
+            f'up to {FORMAT}; update dvfl_mmaction'
+        )
+    return metadata
