@@ -44,6 +44,31 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def check_writable(path: Path):
+    """Create the folder of a file, and try to write beside it.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    part = path.with_name(path.name + '.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(21, 'it is a folder')
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """Make the error of a file that cannot be written."""
+    return UserError(
+        f'{path} cannot be written: {error.strerror or error}; give another '
+        'path, or free some space'
+    )
+
+
 def kind_of_special_file(path: str | Path) -> str:
     """Name what a path is if it is no regular file; '' if it is one."""
     mode = os.stat(path).st_mode

@@ -4,6 +4,7 @@ import os
 import time
 
 import av
+import numpy as np
 
 # libav's log lines name no file; the errors below carry the reason.
 av.logging.set_level(None)
@@ -139,3 +140,33 @@ def decoder_reason(error: Exception) -> str:
     """FFmpeg's reason in one line, without the name of the file."""
     reason = getattr(error, 'strerror', None) or str(error)
     return ' '.join(reason.split()) or type(error).__name__
+
+
+def rgb_picture(
+    frame: av.VideoFrame, width: int | None = None, height: int | None = None
+) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a frame, scaled and then rotated.
+
+    Args:
+        frame: As the decoder returns it.
+        width: Before the rotation; None for that of the frame.
+        height: Likewise.
+
+    Raises:
+        BrokenClipError: If its pixel format cannot be converted.
+    """
+    try:
+        image = frame.to_ndarray(
+            format='rgb24',
+            width=width,
+            height=height,
+            threads=1,  # otherwise each frame starts a pool
+        )
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise BrokenClipError(
+            f'{decoder_reason(error)}, from {frame.format.name} to RGB'
+        ) from None
+    quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise
+    if quarter_turns:
+        image = np.ascontiguousarray(np.rot90(image, quarter_turns))
+    return image

@@ -23,6 +23,7 @@ from .video_file import (
     TimeLimit,
     decoder_reason,
     open_video,
+    rgb_picture,
 )
 
 __all__ = ['BrokenClipError', 'VideoReader', 'decoder_reason']
@@ -348,21 +349,7 @@ class VideoReader:
         Raises:
             BrokenClipError: If its pixel format cannot be converted.
         """
-        try:
-            image = frame.to_ndarray(
-                format='rgb24',
-                width=self.width,
-                height=self.height,
-                threads=1,  # otherwise each frame starts a pool
-            )
-        except (av.FFmpegError, ValueError, OSError) as error:
-            raise BrokenClipError(
-                f'{decoder_reason(error)}, from {frame.format.name} to RGB'
-            ) from None
-        quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise
-        if quarter_turns:
-            image = np.ascontiguousarray(np.rot90(image, quarter_turns))
-        return image
+        return rgb_picture(frame, self.width, self.height)
 
     def close(self):
         """Close the file and release its packets."""

@@ -55,15 +55,36 @@ class Predictor:
         return self.class_names[index] if self.class_names else str(index)
 
 
-def load_checkpoint_predictor(
+@dataclass
+class LoadedRecognizer:
+    """A trained recognizer and what its config says about its clips.
+
+    Attributes:
+        model: In eval mode.
+        cfg: The config.
+        pipeline: Steps that read a clip, as configs.
+        class_names: Names of its classes; None if unknown.
+    """
+
+    model: nn.Module
+    cfg: dict
+    pipeline: list[dict]
+    class_names: list[str] | None
+
+    @property
+    def num_classes(self) -> int:
+        return self.model.cls_head.num_classes
+
+
+def load_recognizer(
     config: str,
     checkpoint: str,
     device: str = 'cpu',
     options: dict | None = None,
     classes: str | None = None,
     change: Callable[[nn.Module, dict], None] | None = None,
-) -> Predictor:
-    """Load a predictor from a config and a checkpoint.
+) -> LoadedRecognizer:
+    """Load a recognizer from a config and a checkpoint.
 
     Args:
         config: Config file of a recognizer; of a distillation, its student
@@ -101,8 +122,30 @@ def load_checkpoint_predictor(
         change(model, cfg.model)
     num_classes = model.cls_head.num_classes
     names = find_class_names(cfg, loaded, num_classes, classes)
+    return LoadedRecognizer(
+        model.to(check_device(device)), cfg, pipeline, names
+    )
+
+
+def load_checkpoint_predictor(
+    config: str,
+    checkpoint: str,
+    device: str = 'cpu',
+    options: dict | None = None,
+    classes: str | None = None,
+    change: Callable[[nn.Module, dict], None] | None = None,
+) -> Predictor:
+    """Load a predictor; arguments and errors as :func:`load_recognizer`."""
+    loaded = load_recognizer(
+        config, checkpoint, device, options, classes, change
+    )
     return make_predictor(
-        model, cfg, pipeline, names, hash_file(checkpoint), device
+        loaded.model,
+        loaded.cfg,
+        loaded.pipeline,
+        loaded.class_names,
+        hash_file(checkpoint),
+        device,
     )
 
 

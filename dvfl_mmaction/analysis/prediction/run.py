@@ -14,6 +14,7 @@ import numpy as np
 from ...datasets.video_file import BrokenClipError
 from ...distillation.fingerprint import shorten as shorten_value
 from ...errors import UserError
+from ...files import cannot_write, check_writable
 from ...preparation.clips.journal import Journal, stamp
 from ...preparation.clips.runner import show_progress
 from ..text import printable
@@ -70,25 +71,8 @@ class Outputs:
             UserError: If one cannot be written.
         """
         for file in (self.json, self.csv, self.sheet, self.journal):
-            if file is None:
-                continue
-            part = file.with_name(file.name + '.part')
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                if file.is_dir():
-                    raise IsADirectoryError(21, 'it is a folder')
-                part.touch()
-                part.unlink()
-            except OSError as error:
-                raise cannot_write(file, error) from None
-
-
-def cannot_write(path: Path, error: OSError) -> UserError:
-    """Make the error of a file that cannot be written."""
-    return UserError(
-        f'{path} cannot be written: {error.strerror or error}; give another '
-        'path, or free some space'
-    )
+            if file is not None:
+                check_writable(file)
 
 
 def run_prediction(

@@ -126,15 +126,18 @@ def run_with_progress(
     )
 
 
-def show_progress(outcomes: Generator, total: int, title: str) -> Iterator:
+def show_progress(
+    outcomes: Generator, total: int | None, title: str, unit: str = 'clips'
+) -> Iterator:
     """Outcomes of clips, with a bar of their number, rate and time left.
 
     If standard error is not a terminal, prints a line every 30 s instead.
 
     Args:
         outcomes: One per clip; closed at the end.
-        total: The number of clips.
+        total: The number of clips, or an estimate; None if unknown.
         title: A verb.
+        unit: What an outcome is of.
     """
     console, done = Console(stderr=True), 0
     interval = BAR_INTERVAL_S if console.is_terminal else PLAIN_INTERVAL_S
@@ -156,11 +159,16 @@ def show_progress(outcomes: Generator, total: int, title: str) -> Iterator:
             yield outcome
             done += 1
             now = time.monotonic()
-            if now - shown < interval and done < total:
+            if now - shown < interval and done != total:
                 continue
             shown, rate = now, done / max(now - start, 1e-9)
-            left = format_duration((total - done) / rate)
-            state = f'{done}/{total} clips, {rate:.1f} clips/s, {left} left'
+            if total is None:
+                state = f'{done} {unit}, {rate:.1f} {unit}/s'
+            else:
+                left = format_duration(max(0, total - done) / rate)
+                state = (
+                    f'{done}/{total} {unit}, {rate:.1f} {unit}/s, {left} left'
+                )
             bar.update(line, completed=done, state=state, refresh=True)
             if not console.is_terminal:
                 print(f'{title}: {state}', file=sys.stderr, flush=True)

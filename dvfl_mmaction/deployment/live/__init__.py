@@ -1,0 +1,1 @@
+"""Classify live streams and long recordings."""

@@ -1,0 +1,96 @@
+"""Windows and states over the frames of a stream."""
+
+import numpy as np
+
+from dvfl_mmaction.deployment.live.classifier import (
+    FrameClassifier,
+    WindowClassifier,
+)
+from dvfl_mmaction.deployment.live.frames import Frame
+
+
+def frames(count, start=0, opened=(0,)):
+    """Frames whose pixels are their index."""
+    for index in range(start, start + count):
+        image = np.full((2, 2, 3), index, np.uint8)
+        yield Frame(index, index / 10, image, 5 + index, index in opened)
+
+
+def numbers(pictures):
+    return [int(picture[0, 0, 0]) for picture in pictures]
+
+
+def window(**kwargs):
+    return WindowClassifier(numbers, lambda image: image, 3, **kwargs)
+
+
+def works(classifier, frames):
+    found = [classifier.push(frame) for frame in frames]
+    return [work for work in found if work is not None]
+
+
+def test_windows_have_their_stride_and_come_every_n_frames():
+    classifier = window(clip_len=3, stride=2, every=3)
+    found = works(classifier, frames(12))
+    clips = [classifier.classify(work) for work in found]
+    assert clips == [[0, 2, 4], [3, 5, 7], [6, 8, 10]]
+    last = found[-1]
+    assert (last.index, last.time_s, last.begin_s) == (10, 1.0, 0.6)
+    assert last.due_s == 15
+
+
+def test_a_window_does_not_span_two_connections():
+    classifier = window(clip_len=3, every=1)
+    found = works(classifier, frames(8, opened=(0, 4)))
+    clips = [classifier.classify(work) for work in found]
+    assert clips == [[0, 1, 2], [1, 2, 3], [4, 5, 6], [5, 6, 7]]
+
+
+def causal(stride=1):
+    """A model whose state is the list of the frames that it got."""
+
+    def step(picture, state):
+        state = [*state, *numbers([picture])]
+        return state, state
+
+    return FrameClassifier(
+        step,
+        lambda height, width: [(height, width)],
+        lambda image: image,
+        3,
+        stride=stride,
+    )
+
+
+def test_a_causal_model_gets_every_frame_and_keeps_its_state():
+    classifier = causal()
+    found = works(classifier, frames(4))
+    answers = [classifier.classify(work) for work in found]
+    assert answers[-1] == [(2, 2), 0, 1, 2, 3] and len(answers) == 4
+
+
+def test_a_causal_model_can_get_every_other_frame():
+    classifier = causal(stride=2)
+    found = works(classifier, frames(5))
+    assert [classifier.classify(work) for work in found][-1] == [
+        *((2, 2), 0, 2, 4)
+    ]
+
+
+def test_a_new_connection_begins_with_a_new_state_even_if_frames_drop():
+    classifier = causal()
+    found = works(classifier, frames(6, opened=(0, 3)))
+    kept = [found[i] for i in (0, 1, 4, 5)]  # the first of the second is lost
+    answers = [classifier.classify(work) for work in kept]
+    assert answers == [
+        [(2, 2), 0],
+        [(2, 2), 0, 1],
+        [(2, 2), 4],
+        [(2, 2), 4, 5],
+    ]
+
+
+def test_names_are_numbers_where_unknown():
+    assert causal().name_of(2) == '2'
+    named = window(clip_len=1, class_names=['a', 'b', 'c'])
+    assert named.name_of(2) == 'c'

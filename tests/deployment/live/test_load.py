@@ -1,0 +1,127 @@
+"""Classifiers from checkpoints give the scores of the recognizers."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from small_recipe import write_clip
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.analysis.prediction.batches import predict_clips
+from dvfl_mmaction.analysis.prediction.clips import Clip
+from dvfl_mmaction.analysis.prediction.predictor import (
+    load_checkpoint_predictor,
+    load_recognizer,
+)
+from dvfl_mmaction.datasets.video_reader import VideoReader
+from dvfl_mmaction.deployment.live.frames import Frame
+from dvfl_mmaction.deployment.live.load import cover, load_from_checkpoint
+
+
+def paths(folder, name):
+    return str(folder / f'{name}.py'), str(folder / f'{name}.pth')
+
+
+def images(path):
+    with VideoReader(path) as reader:
+        return [reader.to_rgb(frame) for frame in reader.frames()]
+
+
+def answers(classifier, images):
+    """Scores by the index of the newest frame."""
+    found = {}
+    for index, image in enumerate(images):
+        frame = Frame(index, index / 25, image, 0.0, not index)
+        work = classifier.push(frame)
+        if work is not None:
+            found[index] = classifier.classify(work)
+    return found
+
+
+def test_a_window_over_a_whole_video_has_the_scores_of_its_prediction(
+    folder, tmp_path
+):
+    config, checkpoint = paths(folder, 'clip')
+    predictor = load_checkpoint_predictor(config, checkpoint)
+    path = tmp_path / 'b.mp4'
+    write_clip(path, 0, frames=41)
+    clip = Clip(path, 'b.mp4')
+    (wanted,) = predict_clips([clip], predictor)
+    # The config samples the middles of 4 segments: frames 5, 15, 25, 35.
+    classifier = load_from_checkpoint(config, checkpoint, stride=10, every=1)
+    found = answers(classifier, images(path))
+    assert list(found) == list(range(30, 41))
+    np.testing.assert_allclose(found[35], wanted.scores, atol=1e-6)
+
+
+def test_a_causal_model_answers_every_frame_as_the_recognizer(folder):
+    config, checkpoint = paths(folder, 'causal')
+    loaded = load_recognizer(config, checkpoint)
+    classifier = load_from_checkpoint(
+        config, checkpoint, classes=str(folder / 'classes.txt')
+    )
+    pictures = images(folder / 'a.mp4')
+    found = answers(classifier, pictures[:4])
+    assert list(found) == [0, 1, 2, 3]
+    small = [classifier.prepare(image) for image in pictures[:4]]
+    clip = torch.from_numpy(np.stack(small)).permute(3, 0, 1, 2)[None].float()
+    data = loaded.model.data_preprocessor
+    clip = (clip - data.mean.view(1, 3, 1, 1, 1)) / data.std.view(
+        1, 3, 1, 1, 1
+    )
+    with torch.no_grad():
+        for index, scores in found.items():
+            features = loaded.model.backbone(clip[:, :, : index + 1])
+            wanted = loaded.model.cls_head(features).softmax(-1)[0]
+            np.testing.assert_allclose(scores, wanted, atol=1e-5)
+    assert classifier.name_of(1) == 'лево'
+
+
+def test_the_stride_is_that_of_the_config_or_four(folder, tmp_path):
+    config, checkpoint = paths(folder, 'clip')
+    classifier = load_from_checkpoint(config, checkpoint)
+    assert (classifier.stride, classifier.every) == (4, 4)
+    cfg = Config.fromfile(config)
+    for key in ('test_dataloader', 'val_dataloader'):
+        cfg[key].dataset.pipeline[1] = dict(
+            type='SampleFrames', clip_len=4, frame_interval=3
+        )
+    cfg.dump(str(tmp_path / 'strided.py'))
+    strided = load_from_checkpoint(str(tmp_path / 'strided.py'), checkpoint)
+    assert strided.stride == 3
+
+
+@pytest.mark.parametrize(
+    'name, options, every, message',
+    [
+        ('causal', None, 2, '--every 2 is for models of clips'),
+        (
+            'clip',
+            {'test_dataloader.dataset.pipeline.3.type': 'TenCrop'},
+            None,
+            'makes 10 pictures of a frame',
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_line(folder, name, options, every, message):
+    if options:
+        options = dict(options)
+        config = Config.fromfile(str(folder / f'{name}.py'))
+        steps = config.test_dataloader.dataset.pipeline
+        steps[3] = dict(type='TenCrop', crop_size=32)
+        options = {'test_dataloader.dataset.pipeline': steps}
+    with pytest.raises(UserError, match=message):
+        load_from_checkpoint(
+            *paths(folder, name), options=options, every=every
+        )
+
+
+def test_a_picture_is_scaled_to_cover_and_its_centre_kept():
+    image = np.zeros((100, 300, 3), np.uint8)
+    image[:, 100:200] = 255
+    picture = cover(image, 50, 50)
+    assert picture.shape == (50, 50, 3) and picture.min() == 255
+    # Rounding never leaves a side too short.
+    for height, width in ((99, 301), (7, 5), (33, 1000)):
+        image = np.zeros((height, width, 3), np.uint8)
+        assert cover(image, 32, 48).shape == (32, 48, 3)

@@ -1,0 +1,166 @@
+"""Whole runs, live and in turn, of both kinds of models."""
+
+import json
+import threading
+import time
+
+import av
+import numpy as np
+import pytest
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.deployment.live.classifier import FrameClassifier
+from dvfl_mmaction.deployment.live.frames import SourceError
+from dvfl_mmaction.deployment.live.load import load_from_checkpoint
+from dvfl_mmaction.deployment.live.opened_source import (
+    OpenedSource,
+    opener_of,
+)
+from dvfl_mmaction.deployment.live.pacing import Pacer
+from dvfl_mmaction.deployment.live.run import StreamOutputs, run_stream
+from dvfl_mmaction.deployment.live.segments import SegmentRule
+from dvfl_mmaction.deployment.live.source import Source
+
+RULE = SegmentRule(smooth_s=0.2, enter=0.01, leave=0, min_length_s=0)
+
+
+def classifier_of(folder, name, **kwargs):
+    return load_from_checkpoint(
+        str(folder / f'{name}.py'),
+        str(folder / f'{name}.pth'),
+        classes=str(folder / 'classes.txt'),
+        **kwargs,
+    )
+
+
+def lines_of(path):
+    lines = path.read_text(encoding='utf-8').splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def fake_classifier(step_s=0.0, fails_at=None):
+    """A causal model that takes some time per frame."""
+
+    def step(picture, state):
+        time.sleep(step_s)
+        if state == fails_at:
+            raise KeyboardInterrupt
+        return np.array([0.2, 0.8], np.float32), state + 1
+
+    return FrameClassifier(
+        step, lambda height, width: 0, lambda image: image, 2
+    )
+
+
+def test_a_causal_model_answers_every_frame_in_turn(folder, tmp_path, capsys):
+    outputs = StreamOutputs(
+        lines=tmp_path / 'a.jsonl',
+        video=tmp_path / 'a.mp4',
+        timelines=[tmp_path / 'a.json', tmp_path / 'a.srt'],
+        top=2,
+    )
+    source = Source('a', opener_of(str(folder / 'a.mp4')))
+    classifier = classifier_of(folder, 'causal')
+    session = run_stream(source, classifier, outputs, RULE, in_turn=True)
+    *answers, summary = lines_of(outputs.lines)
+    assert [answer['frame'] for answer in answers] == list(range(40))
+    assert answers[30]['time_s'] == 1.2
+    assert len(answers[0]['predictions']) == 2
+    assert answers[0]['predictions'][0]['name'] in 'rechts лево unten oben'
+    counts = ('frames_read', 'frames_shown', 'answers', 'dropped')
+    assert [summary['summary'][name] for name in counts] == [40, 40, 40, 0]
+    assert session.is_complete
+    with av.open(str(outputs.video)) as container:
+        times = [f.time for f in container.decode(video=0)]
+    assert times == pytest.approx([i / 25 for i in range(40)], abs=1e-3)
+    timeline = json.loads((tmp_path / 'a.json').read_text())
+    assert timeline['complete'] and timeline['end_s'] == 1.6
+    assert timeline['segments'][0]['start_s'] == 0
+    assert timeline['segments'][-1]['end_s'] == 1.6
+    assert (tmp_path / 'a.srt').read_text().startswith('1\n00:00:00,000 --> ')
+    errors = capsys.readouterr().err
+    assert 'classify: 40/40 frames' in errors and '40 answers' in errors
+
+
+def test_a_clip_model_answers_windows_at_the_speed_of_a_file(folder, tmp_path):
+    outputs = StreamOutputs(lines=tmp_path / 'a.jsonl')
+    source = Source('a', opener_of(str(folder / 'a.mp4')), pacer=Pacer())
+    classifier = classifier_of(folder, 'clip', stride=2, every=5)
+    began = time.monotonic()
+    session = run_stream(source, classifier, outputs)
+    assert time.monotonic() - began > 39 / 25
+    *answers, summary = lines_of(outputs.lines)
+    measures = session.measures
+    assert len(answers) + measures.dropped == 7  # at 6, 11, …, 36
+    assert {answer['frame'] % 5 for answer in answers} == {1}
+    assert measures.shown + measures.hidden == 40
+
+
+def test_a_slow_model_drops_frames_and_its_lag_stays_bounded(folder):
+    source = Source('a', opener_of(str(folder / 'a.mp4')), pacer=Pacer())
+    session = run_stream(source, fake_classifier(0.1), StreamOutputs())
+    measures = session.measures
+    assert measures.answered + measures.dropped == 40
+    assert measures.dropped > 10
+    # 4 frames that wait, the one in work, and time for a busy machine.
+    assert measures.lag.percentile(0.5) < 900
+    assert measures.shown + measures.hidden == 40
+
+
+def test_in_turn_a_slow_model_drops_nothing(folder, tmp_path):
+    source = Source('a', opener_of(str(folder / 'a.mp4')))
+    session = run_stream(
+        source, fake_classifier(0.005), StreamOutputs(), in_turn=True
+    )
+    assert session.measures.answered == session.measures.shown == 40
+
+
+@pytest.mark.parametrize('in_turn', [False, True])
+def test_ctrl_c_writes_what_was_classified(folder, tmp_path, in_turn):
+    outputs = StreamOutputs(
+        lines=tmp_path / 'a.jsonl',
+        video=tmp_path / 'a.mp4',
+        timelines=[tmp_path / 'a.json'],
+    )
+    source = Source('a', opener_of(str(folder / 'a.mp4')), pacer=Pacer())
+    with pytest.raises(KeyboardInterrupt, match=r'stopped at .* s; the files'):
+        run_stream(
+            source, fake_classifier(fails_at=12), outputs, RULE, in_turn
+        )
+    assert len(lines_of(outputs.lines)) == 12 + 1
+    with av.open(str(outputs.video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 0
+    timeline = json.loads((tmp_path / 'a.json').read_text())
+    assert not timeline['complete'] and 0.4 < timeline['end_s'] < 1.6
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {'a.jsonl', 'a.mp4', 'a.json'}
+    names = [thread.name for thread in threading.enumerate()]
+    assert not any('guarded' in name for name in names)
+
+
+def test_a_lost_source_ends_with_everything_written(tmp_path):
+    def opened():
+        def pictures():
+            for _ in range(5):
+                yield None, np.zeros((48, 64, 3), np.uint8)
+            raise SourceError('unplugged')
+
+        return OpenedSource(pictures(), lambda: None, is_live=True)
+
+    outputs = StreamOutputs(lines=tmp_path / 'a', video=tmp_path / 'a.mp4')
+    source = Source('cam', opened, retries=0)
+    with pytest.raises(UserError, match='cam is lost: unplugged'):
+        run_stream(source, fake_classifier(), outputs)
+    assert 'summary' in lines_of(outputs.lines)[-1]
+    assert outputs.video.exists()
+    with pytest.raises(UserError, match='cam is live'):
+        run_stream(
+            Source('cam', opened), fake_classifier(), outputs, in_turn=True
+        )
+
+
+def test_a_video_shorter_than_a_window_is_one_line(folder):
+    source = Source('a', opener_of(str(folder / 'a.mp4')))
+    classifier = classifier_of(folder, 'clip', stride=20)
+    with pytest.raises(UserError, match='before its first window was full'):
+        run_stream(source, classifier, StreamOutputs(), in_turn=True)
