@@ -82,6 +82,13 @@ setup(
     install_requires=read_requirements('install'),
     extras_require={
         group: read_requirements(group)
-        for group in ('tests', 'export', 'web', 'pretrain', 'dask')
+        for group in (
+            'tests',
+            'export',
+            'web',
+            'pretrain',
+            'dask',
+            'tensorboard',
+        )
     },
 )
