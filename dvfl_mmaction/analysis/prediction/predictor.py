@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
@@ -78,22 +79,8 @@ def load_checkpoint_predictor(
             that of a classifier of videos, or the weights or names do not
             fit it.
     """
-    cfg = load_config(config, options)
-    check_keys(cfg)
-    if not cfg.model.get('cls_head'):
-        raise UserError(
-            f'{config} has no cls_head, so no classes to predict; give the '
-            'config of a classifier'
-        )
+    cfg, model, loaded = load_recognizer(config, checkpoint, options)
     pipeline = find_video_pipeline(cfg, config)
-    if not Path(checkpoint).is_file():
-        raise MissingCheckpointError(
-            f'the checkpoint {checkpoint} was not found; correct the path, '
-            f'or train one: mim train mmaction2 {config}'
-        )
-    with run_repairs:
-        model = build_model(cfg).eval()
-        loaded = load_strictly(model, checkpoint, config)
     num_classes = model.cls_head.num_classes
     names = find_class_names(cfg, loaded, num_classes, classes)
     settings = dict(
@@ -109,6 +96,42 @@ def load_checkpoint_predictor(
         names,
         settings,
     )
+
+
+def load_recognizer(
+    config: str, checkpoint: str, options: dict | None = None
+) -> tuple[Config, nn.Module, dict]:
+    """Load a classifier of videos from a config and a checkpoint.
+
+    Args:
+        config: Config file of a recognizer; of a distillation, its student
+            is loaded.
+        checkpoint: File of its trained weights, or a released one.
+        options: Changes of the config, as ``--cfg-options``.
+
+    Returns:
+        The config, the model in eval mode, and the checkpoint.
+
+    Raises:
+        UserError: As :func:`load_checkpoint_predictor`.
+    """
+    cfg = load_config(config, options)
+    check_keys(cfg)
+    if not cfg.model.get('cls_head'):
+        raise UserError(
+            f'{config} has no cls_head, so no classes to predict; give the '
+            'config of a classifier'
+        )
+    find_video_pipeline(cfg, config)  # fails before the weights are read
+    if not Path(checkpoint).is_file():
+        raise MissingCheckpointError(
+            f'the checkpoint {checkpoint} was not found; correct the path, '
+            f'or train one: mim train mmaction2 {config}'
+        )
+    with run_repairs:
+        model = build_model(cfg).eval()
+        loaded = load_strictly(model, checkpoint, config)
+    return cfg, model, loaded
 
 
 def find_video_pipeline(cfg: dict, config: str) -> list[dict]:
