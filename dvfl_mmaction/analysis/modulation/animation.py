@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 from PIL import Image, ImageDraw
 
 from ...files import whole_file
@@ -89,7 +90,9 @@ def draw_step(
 
 def save_gif(path: Path, pictures: Sequence[Image.Image]):
     """Save an endless animation atomically, with one palette."""
-    palette = pictures[0].quantize(128, dither=Image.Dither.NONE)
+    sample = np.concatenate([np.asarray(picture) for picture in pictures])
+    strip = Image.fromarray(sample)
+    palette = strip.quantize(256, Image.Quantize.MAXCOVERAGE)
     frames = [
         picture.quantize(palette=palette, dither=Image.Dither.NONE)
         for picture in pictures

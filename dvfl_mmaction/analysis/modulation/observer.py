@@ -1,11 +1,14 @@
 """A trained model whose modulators are recorded while it predicts."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from ..complexity import build_model
@@ -104,7 +107,8 @@ class Observer:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = build_model(self.cfg)
-            model.init_weights()
+            with quiet_logger():  # a line per weight
+                model.init_weights()
         model = model.eval().to(device)
         return replace(
             self,
@@ -112,6 +116,18 @@ class Observer:
             model=model,
             score=recognizer_scores(model),
         )
+
+
+@contextmanager
+def quiet_logger() -> Iterator[None]:
+    """Keep MMEngine's current logger from logging less than warnings."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def time_steps(num_frames: int, steps: int) -> list[int]:
