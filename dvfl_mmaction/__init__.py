@@ -10,6 +10,7 @@ from . import compat
 compat.apply()  # before anything imports mmaction's models
 
 from . import (  # noqa: E402
+    analysis,
     datasets,
     distillation,
     engine,
@@ -22,6 +23,7 @@ from .version import __version__  # noqa: E402
 __all__ = [
     'UserError',
     '__version__',
+    'analysis',
     'datasets',
     'distillation',
     'engine',

@@ -1,1 +1,5 @@
-"""Complexity, benchmarks and tables: the work behind ``tools/``."""
+"""Complexity, benchmarks, tables and pictures: the work behind ``tools/``."""
+
+from .validation_pictures_hook import ValidationPicturesHook
+
+__all__ = ['ValidationPicturesHook']

@@ -26,6 +26,7 @@ TOOL_KEYS = {
     'test_views',
     'epochs',
     'warmup_epochs',
+    'tensorboard',
     'activation_checkpointing',
     'efficient_conv_bn_eval',
     'compile',

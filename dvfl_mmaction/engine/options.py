@@ -10,6 +10,7 @@ from .clip_options import (
 )
 from .config_checks import nested_datasets
 from .schedule_options import apply_schedule
+from .tensorboard_option import apply_tensorboard
 
 # Options of PyTorch's DataLoader that need num_workers > 0.
 NEED_WORKERS = ('persistent_workers', 'prefetch_factor', 'timeout')
@@ -27,6 +28,7 @@ def apply_options(cfg: dict):
     apply_num_workers(cfg)
     apply_pipeline_options(cfg)
     apply_schedule(cfg)
+    apply_tensorboard(cfg)
 
 
 def apply_pipeline_options(cfg: dict):

@@ -135,6 +135,16 @@ def render(clip: MotionClip) -> Iterator[np.ndarray]:
         yield frame
 
 
+def object_masks(clip: MotionClip) -> Iterator[np.ndarray]:
+    """Yield where the object is, (HEIGHT, WIDTH, 3), uint8, 255 inside."""
+    white = np.full(3, 255)
+    for place, shake in zip(clip.places, clip.shake, strict=True):
+        mask = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        where = (place + shake, clip.angle, clip.radius)
+        _draw_shape(mask, clip.shape, *where, white)
+        yield mask
+
+
 def _draw_shape(frame, shape, centre, angle, radius, colour):
     """Draw a filled outline; parts outside the frame are cut off."""
     cos, sin = np.cos(angle), np.sin(angle)

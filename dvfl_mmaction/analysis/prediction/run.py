@@ -209,17 +209,24 @@ def picture_paths(
     """Picture and video of each clip, in folders as the clips' own."""
     if outputs.folder is None:
         return [()] * len(clips)
+    suffixes = ['.png', '.mp4'] if outputs.video else ['.png']
+    return paths_in(outputs.folder, clips, suffixes)
+
+
+def paths_in(
+    folder: Path, clips: Sequence[Clip], suffixes: Sequence[str]
+) -> list[tuple[Path, ...]]:
+    """Files of each clip in a folder, one per suffix."""
     paths = [clip.path.absolute() for clip in clips]
     common = os.path.commonpath([path.parent for path in paths])
-    suffixes = ['.png', '.mp4'] if outputs.video else ['.png']
     stems = Counter(path.with_suffix('') for path in paths)
     found = []
     for path in paths:
         # a.avi and a.mp4 are two clips.
         is_only = stems[path.with_suffix('')] == 1
         name = path.stem if is_only else path.name
-        folder = outputs.folder / path.parent.relative_to(common)
-        found.append(tuple(folder / (name + suffix) for suffix in suffixes))
+        place = folder / path.parent.relative_to(common)
+        found.append(tuple(place / (name + suffix) for suffix in suffixes))
     return found
 
 

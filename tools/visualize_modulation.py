@@ -1,0 +1,151 @@
+"""Show what a trained network looks at: its modulators in space and time.
+
+For each stage, the magnitude of the modulator of space, of that of time and
+of their product is laid over the frames, with one colour scale for all
+frames. VIDEO is a video, a folder, a pattern in quotes, or a list (.txt).
+
+Examples:
+    python tools/visualize_modulation.py configs/vflnet_ucf101.py CHECKPOINT \\
+        video.mp4 --out maps --gif
+    python tools/visualize_modulation.py configs/vflnet_ucf101.py STUDENT \\
+        clips/ --compare configs/videofocalnet_base_ucf101.py TEACHER
+    python tools/visualize_modulation.py configs/vflnet_demo.py CHECKPOINT \\
+        data/demo/test.txt --focus focus.json
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from dvfl_mmaction.errors import UserError, print_user_errors
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='config of the model')
+    parser.add_argument('checkpoint', help='its trained weights')
+    parser.add_argument(
+        'videos',
+        nargs='+',
+        metavar='VIDEO',
+        help='video, folder, pattern or list',
+    )
+    parser.add_argument(
+        '--root',
+        help='folder of the paths in lists (default: that of the list, or '
+        'videos in it)',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FOLDER',
+        help='draw a picture per clip (default: modulation, without --focus)',
+    )
+    parser.add_argument(
+        '--gif', action='store_true', help='also an animation per clip'
+    )
+    parser.add_argument(
+        '--video', action='store_true', help='also an MP4 video per clip'
+    )
+    parser.add_argument(
+        '--compare',
+        nargs=2,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='a second model, such as the teacher, beside the first',
+    )
+    parser.add_argument(
+        '--stages',
+        nargs='+',
+        type=int,
+        metavar='N',
+        help='numbers of stages, from 1 (default: all)',
+    )
+    parser.add_argument(
+        '--focus',
+        type=Path,
+        metavar='FILE',
+        help='on clips of the demo data: share of the weight on the object '
+        'over its share of the area, trained and untrained, as JSON',
+    )
+    parser.add_argument(
+        '--classes',
+        metavar='FILE',
+        help='a class name per line (default: the names in the checkpoint '
+        "or of the config's data set, else numbers)",
+    )
+    parser.add_argument(
+        '--device', help='cpu, cuda or cuda:1 (default: a GPU if there is one)'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='changes of the first config, such as clip_len=16',
+    )
+    args = parser.parse_args()
+    draws = args.out or args.gif or args.video or not args.focus
+    if draws and args.out is None:
+        args.out = Path('modulation')
+    return args
+
+
+def main():
+    args = parse_args()
+    # Slow; --help does not need them.
+    import torch
+
+    import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
+    from dvfl_mmaction.analysis.modulation.focus import focus_table
+    from dvfl_mmaction.analysis.modulation.observer import load_observer
+    from dvfl_mmaction.analysis.modulation.run import (
+        Pictures,
+        draw_clips,
+        run_focus,
+    )
+    from dvfl_mmaction.analysis.prediction.clips import find_clips
+
+    # A name must not end the program where the terminal is not in UTF-8.
+    sys.stdout.reconfigure(errors='backslashreplace')
+    clips = find_clips(args.videos, args.root, excluded=args.out)
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    models = [(args.config, args.checkpoint, args.cfg_options)]
+    if args.compare:
+        models.append((*args.compare, None))
+    observers = [
+        load_observer(
+            config, checkpoint, args.stages, device, options, args.classes
+        )
+        for config, checkpoint, options in models
+    ]
+    broken = []
+    if args.out:
+        pictures = Pictures(args.out, args.gif, args.video)
+        written, broken = draw_clips(observers, clips, pictures)
+        if written:
+            print(f'wrote {len(written)} files to {args.out}')
+    if args.focus:
+        report, broken = run_focus(observers, clips, args.focus)
+        print(focus_table(report))
+        print(f'{report["clips"]} clips; wrote {args.focus}')
+    for clip, error in broken:
+        print(f'broken clip {clip.name}: {error}')
+    if len(broken) == len(clips):
+        clip, error = broken[0]
+        raise UserError(
+            f'none of {len(clips)} clips can be read; the first is '
+            f'{clip.name}: {error}; check the paths (--root) and the files'
+        )
+
+
+if __name__ == '__main__':
+    print_user_errors()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print('\nstopped; rerun the command', file=sys.stderr, flush=True)
+        sys.exit(130)
