@@ -40,8 +40,10 @@ def test_without_a_display_it_prints_a_line_per_answer(folder):
     assert done.returncode == 0, done.stderr
     assert 'there is no display; running as with --headless' in done.stderr
     *answers, summary = map(json.loads, done.stdout.splitlines())
-    assert [len(answer['predictions']) for answer in answers] == [1] * 12
-    assert summary['summary']['frames_read'] == 12
+    assert {len(answer['predictions']) for answer in answers} == {1}
+    counts = summary['summary']
+    # A busy machine drops some.
+    assert len(answers) + counts['dropped'] == counts['frames_read'] == 12
     assert '12 frames read in' in done.stderr
 
 
