@@ -209,7 +209,8 @@ def load_from_export(
     names = model.classes
     if classes is not None:
         names = find_class_names({}, {}, len(names), classes)
-    prepare, _, sampling = split_pipeline(model.metadata['pipeline'], path)
+    steps = [with_tuples(step) for step in model.metadata['pipeline']]
+    prepare, _, sampling = split_pipeline(steps, path)
     trained = sampling['frame_interval']
     known = (prepare, len(names), names)
     if model.kind == 'streaming':
@@ -235,6 +236,14 @@ def load_from_export(
         stride=stride or trained or DEFAULT_STRIDE,
         every=every or DEFAULT_EVERY,
     )
+
+
+def with_tuples(step: dict) -> dict:
+    """A step of a pipeline from JSON, which has no tuples; Resize needs one."""
+    return {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in step.items()
+    }
 
 
 def refuse_every(every: int | None):
