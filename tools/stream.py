@@ -14,6 +14,7 @@ Examples:
 """
 
 import argparse
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -170,6 +171,8 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace):
 
 def main():
     args = parse_args()
+    # A service is ended by SIGTERM; its files are written, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Slow; --help does not need them.
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
     from dvfl_mmaction.deployment.live.opened_source import opener_of

@@ -40,12 +40,15 @@ def test_without_a_display_it_prints_a_line_per_answer(folder):
     assert done.returncode == 0, done.stderr
     assert 'there is no display; running as with --headless' in done.stderr
     *answers, summary = map(json.loads, done.stdout.splitlines())
-    assert [len(answer['predictions']) for answer in answers] == [1] * 12
-    assert summary['summary']['frames_read'] == 12
+    assert {len(answer['predictions']) for answer in answers} == {1}
+    counts = summary['summary']
+    # A busy machine drops some.
+    assert len(answers) + counts['dropped'] == counts['frames_read'] == 12
     assert '12 frames read in' in done.stderr
 
 
-def test_ctrl_c_ends_it_with_the_timeline_written(folder, tmp_path):
+@pytest.mark.parametrize('ending', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_timeline_written(folder, tmp_path, ending):
     words = [str(TOOL), 'long.mp4', *MODEL, '--headless']
     words += ['--jsonl', str(tmp_path / 'a.jsonl')]
     words += ['--to', str(tmp_path / 'a.json')]
@@ -55,7 +58,7 @@ def test_ctrl_c_ends_it_with_the_timeline_written(folder, tmp_path):
     while not (lines.exists() and lines.read_text().count('\n') > 5):
         assert time.monotonic() < deadline and process.is_alive()
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, ending)
     done = finish(process, tmp_path / 'output')
     assert done.returncode == 130
     assert 'stopped at ' in done.stderr.splitlines()[-1]

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 
 class LatestQueue:
@@ -39,8 +40,17 @@ class LatestQueue:
                 self._items.append(item)
                 self._changed.notify_all()
 
-    def get(self, timeout_s: float | None = None):
+    def get(
+        self,
+        timeout_s: float | None = None,
+        is_stale: Callable[[object], bool] | None = None,
+    ):
         """Take the oldest item.
+
+        Args:
+            timeout_s: Longest time to wait; None for no limit.
+            is_stale: Items for which this is true are dropped while a newer
+                one waits.
 
         Returns:
             None if there is none after ``timeout_s``, or if the queue is
@@ -53,6 +63,9 @@ class LatestQueue:
             if not self._items:
                 return None
             item = self._items.popleft()
+            while self._items and is_stale and is_stale(item):
+                item = self._items.popleft()
+                self.dropped += 1
             self._changed.notify_all()
             return item
 

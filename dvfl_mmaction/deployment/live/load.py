@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
 
 from ...analysis.prediction.predictor import (
     LoadedRecognizer,
@@ -86,7 +86,7 @@ def split_pipeline(steps: list[dict], config: str):
 
     Args:
         steps: Of the pipeline.
-        config: The config's name, for errors.
+        config: Name of the config or the exported file, for errors.
 
     Returns:
         A function from a frame, (H, W, 3) uint8 RGB, to the picture that
@@ -187,32 +187,31 @@ def load_from_export(
 ) -> Classifier:
     """Load a classifier of streams from an exported file.
 
-    Frames are scaled so that they cover the model's picture, and the centre
-    is used.
+    Frames pass the test pipeline that the file names.
 
     Args:
         path: The file.
         threads: Of the runtime; None for its default.
         classes: File with a class name per line, in place of the names in
             the model's file.
-        stride: As for :func:`load_from_checkpoint`, without a config.
+        stride: As for :func:`load_from_checkpoint`.
         every: Likewise.
 
     Raises:
-        UserError: If the file cannot be read, or ``every`` is given for a
-            streaming model.
+        UserError: If the file cannot be read, its pipeline does not make
+            one RGB picture per frame, or ``every`` is given for a streaming
+            model.
     """
     from ..exported_model import load_exported
 
+    init_default_scope('mmaction')  # of the pipeline's steps
     model = load_exported(path, threads=threads)
     names = model.classes
     if classes is not None:
         names = find_class_names({}, {}, len(names), classes)
-    height, width = model.size
-
-    def prepare(image: np.ndarray) -> np.ndarray:
-        return cover(image, height, width)
-
+    steps = [with_tuples(step) for step in model.metadata['pipeline']]
+    prepare, _, sampling = split_pipeline(steps, path)
+    trained = sampling['frame_interval']
     known = (prepare, len(names), names)
     if model.kind == 'streaming':
         refuse_every(every)
@@ -224,7 +223,8 @@ def load_from_export(
         def initial_state(height: int, width: int):
             return model.initial_state(1)
 
-        return FrameClassifier(step, initial_state, *known, stride=stride or 1)
+        stride = stride or trained or 1
+        return FrameClassifier(step, initial_state, *known, stride=stride)
 
     def score(pictures: Sequence[np.ndarray]) -> np.ndarray:
         return np.asarray(model.predict(np.stack(pictures)[None]))[0]
@@ -233,31 +233,17 @@ def load_from_export(
         score,
         *known,
         clip_len=model.clip_len,
-        stride=stride or DEFAULT_STRIDE,
+        stride=stride or trained or DEFAULT_STRIDE,
         every=every or DEFAULT_EVERY,
     )
 
 
-def cover(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale a picture to cover a size, and crop the centre.
-
-    Args:
-        image: (H, W, 3) uint8.
-        height: In pixels.
-        width: In pixels.
-
-    Returns:
-        (height, width, 3) uint8.
-    """
-    factor = max(height / image.shape[0], width / image.shape[1])
-    size = [max(1, round(factor * side)) for side in image.shape[:2]]
-    size = [max(size[0], height), max(size[1], width)]
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    scaled = cv2.resize(image, size[::-1], interpolation=method)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    return np.ascontiguousarray(
-        scaled[top : top + height, left : left + width]
-    )
+def with_tuples(step: dict) -> dict:
+    """A step of a pipeline from JSON, which has no tuples; Resize needs one."""
+    return {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in step.items()
+    }
 
 
 def refuse_every(every: int | None):

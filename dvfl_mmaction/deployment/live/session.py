@@ -11,7 +11,11 @@ from .latest_queue import LatestQueue
 from .measures import Measures, resident_mb
 from .source import Source
 
-SHOWN_QUEUE = 8  # frames; short delays of the drawing skip none
+# Frames that wait for the display; short delays skip none.
+SHOWN_QUEUE = 8
+# What waits longer is dropped while something newer waits. The lag is then
+# at most this and the time of two calls.
+STALE_SHOWN_S, STALE_WORK_S = 0.3, 0.1
 READ_AHEAD = 8
 POLL_S = 0.1  # so that Ctrl-C is noticed
 JOIN_S = 3.0
@@ -76,16 +80,14 @@ class Session:
             self.is_complete = not self.source.stop.is_set()
 
         def classify():
-            while not works.is_finished:
-                work = works.get()
-                if work is not None:
-                    self._classify(work)
+            for work in self._taken(works, STALE_WORK_S):
+                self._classify(work)
 
         threads = [
             self._start(function, queues) for function in (read, classify)
         ]
         try:
-            for frame in self._taken(shown):
+            for frame in self._taken(shown, STALE_SHOWN_S):
                 if not self.on_frame(frame, self._answer):
                     break
                 self.measures.shown += 1
@@ -168,10 +170,21 @@ class Session:
         thread.start()
         return thread
 
-    def _taken(self, queue: LatestQueue) -> Iterator:
-        """The items of a queue until it is finished."""
+    def _taken(
+        self, queue: LatestQueue, stale_s: float | None = None
+    ) -> Iterator:
+        """The items of a queue until it is finished.
+
+        Args:
+            queue: The queue.
+            stale_s: Items due earlier than this are dropped for newer ones.
+        """
+
+        def is_stale(item: Frame | Work) -> bool:
+            return self.clock() - item.due_s > stale_s
+
         while not queue.is_finished:
-            item = queue.get(POLL_S)
+            item = queue.get(POLL_S, is_stale if stale_s else None)
             if item is not None:
                 yield item
 

@@ -36,6 +36,15 @@ def test_without_dropping_a_full_queue_waits_for_room():
     assert queue.dropped == 0
 
 
+def test_stale_items_are_dropped_for_newer_ones_but_not_the_last():
+    queue = LatestQueue(4)
+    for item in range(4):
+        queue.put(item)
+    assert queue.get(is_stale=lambda item: item < 2) == 2
+    assert queue.get(is_stale=lambda item: True) == 3
+    assert queue.dropped == 2
+
+
 def test_an_empty_queue_gives_none_after_the_timeout():
     queue = LatestQueue(1)
     assert queue.get(timeout_s=0.01) is None

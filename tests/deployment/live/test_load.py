@@ -14,8 +14,12 @@ from dvfl_mmaction.analysis.prediction.predictor import (
     load_recognizer,
 )
 from dvfl_mmaction.datasets.video_reader import VideoReader
+from dvfl_mmaction.deployment.export import export_model, load_source
 from dvfl_mmaction.deployment.live.frames import Frame
-from dvfl_mmaction.deployment.live.load import cover, load_from_checkpoint
+from dvfl_mmaction.deployment.live.load import (
+    load_from_checkpoint,
+    load_from_export,
+)
 
 
 def paths(folder, name):
@@ -116,12 +120,22 @@ def test_what_does_not_fit_is_one_line(folder, name, options, every, message):
         )
 
 
-def test_a_picture_is_scaled_to_cover_and_its_centre_kept():
-    image = np.zeros((100, 300, 3), np.uint8)
-    image[:, 100:200] = 255
-    picture = cover(image, 50, 50)
-    assert picture.shape == (50, 50, 3) and picture.min() == 255
-    # Rounding never leaves a side too short.
-    for height, width in ((99, 301), (7, 5), (33, 1000)):
-        image = np.zeros((height, width, 3), np.uint8)
-        assert cover(image, 32, 48).shape == (32, 48, 3)
+@pytest.mark.parametrize('name', ['clip', 'causal'])
+def test_an_exported_file_answers_as_its_checkpoint(folder, tmp_path, name):
+    config, checkpoint = paths(folder, name)
+    pace = dict(stride=2, every=None)
+    wanted = load_from_checkpoint(config, checkpoint, **pace)
+    source = load_source(config, checkpoint)
+    path = tmp_path / f'{name}.onnx'
+    export_model(source, path, 'onnx', streaming=name == 'causal')
+    exported = load_from_export(
+        str(path), threads=1, classes=str(folder / 'classes.txt'), **pace
+    )
+    assert type(exported) is type(wanted)
+    assert exported.name_of(1) == 'лево'
+    pictures = images(folder / 'a.mp4')[:12]
+    found = answers(exported, pictures)
+    others = answers(wanted, pictures)
+    assert list(found) == list(others) and len(found) > 1
+    for index, scores in found.items():
+        np.testing.assert_allclose(scores, others[index], atol=1e-5)

@@ -102,8 +102,8 @@ def test_a_slow_model_drops_frames_and_its_lag_stays_bounded(folder):
     measures = session.measures
     assert measures.answered + measures.dropped == 40
     assert measures.dropped > 10
-    # 4 frames that wait, the one in work, and time for a busy machine.
-    assert measures.lag.percentile(0.5) < 900
+    # 0.1 s of waiting, two steps, and time for a busy machine.
+    assert measures.lag.percentile(0.5) < 450
     assert measures.shown + measures.hidden == 40
 
 
