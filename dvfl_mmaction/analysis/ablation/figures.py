@@ -177,7 +177,7 @@ def plot_rows(
             axes.barh(row, mean, xerr=spread or None, color=colour, capsize=4)
             axes.annotate(
                 f'{mean:,.0f}',
-                (mean, row),
+                (mean + spread, row),
                 xytext=(8, 0),
                 textcoords='offset points',
                 va='center',
