@@ -100,7 +100,7 @@ def test_options_that_vary_together_are_one_axis(config, tmp_path):
         (['lr'], '--grid lr is not KEY=VALUE,VALUE'),
         (['lr='], '--grid lr= is not KEY=VALUE,VALUE'),
         (['a.b=1', 'a.b=2'], 'a.b is given twice'),
-        (['modl.alpha=1'], "no modl to set modl.alpha; did you mean 'model'"),
+        (['modl.a=1'], "no modl to set modl.a; did you mean 'model'"),
         (['alpha=2'], 'the name alpha'),
     ],
 )
