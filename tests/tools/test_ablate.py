@@ -41,7 +41,7 @@ def killed(folder, tmp_path_factory):
     output = tmp_path_factory.mktemp('output') / 'killed'
     words = [str(TOOL), 'kd.py', *GRID]
     process = start(run_main, (words,), output, cwd=folder)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while not list(folder.glob('out/runs/*0.05*/seed_0/epoch_*.pth')):
         assert time.monotonic() < deadline and process.is_alive()
         time.sleep(0.05)
@@ -57,7 +57,7 @@ def resumed(folder, killed):
     pytest.importorskip('submitit', reason='needs dvfl_mmaction[slurm]')
     words = ['kd.py', *GRID, '--launcher', 'submitit']
     words += ['--submitit', 'timeout_min=5', '--compare', '1', '1']
-    return run_script(TOOL, *words, cwd=folder)
+    return run_script(TOOL, *words, cwd=folder, timeout=900)
 
 
 def test_ctrl_c_ends_the_training_and_says_how_to_resume(folder, killed):

@@ -12,10 +12,11 @@ from matplotlib.ticker import MaxNLocator
 
 from ..text import shorten
 from .results import Group
-from .settings import setting_name
+from .settings import setting_name, value_text
 
 MAX_LINES = 10  # lines of one panel
-NAME_LENGTH = 60  # characters of a setting's name
+NAME_LENGTH = 90  # characters of a setting's name
+DODGE = 0.5  # of the distance of two values, for points side by side
 SPREAD = dict(capsize=4, elinewidth=1.2, markersize=6)
 COLOURS = dict(distilled='tab:blue', alone='tab:gray', teacher='tab:orange')
 
@@ -37,10 +38,8 @@ def save_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     figures = {}
-    axes = {name for group in groups for name in group.labels}
-    for name in sorted(axes):
-        if len({g.labels[name] for g in groups if name in g.labels}) > 1:
-            figures[f'top1_by_{name}'] = plot_axis(groups, name)
+    for name in sorted(varied_axes(groups)):
+        figures[f'top1_by_{name}'] = plot_axis(groups, name)
     if len(groups) > 1:
         figures['settings'] = plot_settings(groups)
     if len({group.mean('parameters') for group in groups}) > 1:
@@ -63,25 +62,30 @@ def plot_axis(groups: Sequence[Group], name: str) -> Figure:
     that are not numbers have even distances. Students alone and teachers
     without the axis are dashed lines.
     """
-    lines = defaultdict(list)
+    lines, varied = defaultdict(list), varied_axes(groups) - {name}
     for group in groups:
         if name in group.labels:
-            others = {k: v for k, v in group.labels.items() if k != name}
+            others = {k: v for k, v in group.labels.items() if k in varied}
             lines[setting_name(group.config, others)].append(group)
     values = {g.labels[name] for gs in lines.values() for g in gs}
     numeric = all(isinstance(v, int | float) for v in values)
     ordered = sorted(values) if numeric else sorted(values, key=str)
     at = {v: v if numeric else i for i, v in enumerate(ordered)}
     shown = sorted(lines.items(), key=lambda line: -best(line[1]))[:MAX_LINES]
-    figure = Figure(figsize=(11, 5.2), layout='constrained')
+    rows = len(shown) + len([g for g in groups if name not in g.labels])
+    columns = 1 if max(map(len, lines)) > 60 else 2
+    height = 4.5 + 0.22 * (rows // columns + 1)
+    figure = Figure(figsize=(11, height), layout='constrained')
     panels = figure.subplots(1, 2)
     for axes, key, title in zip(
         panels, ('top1', 'top5'), ('top-1, %', 'top-5, %'), strict=True
     ):
-        for line, members in shown:
+        for number, (line, members) in enumerate(shown):
+            shift = (number + 0.5) / len(shown) - 0.5
+            shift *= 0 if numeric else DODGE
             members = sorted(members, key=lambda g: at[g.labels[name]])
             axes.errorbar(
-                [at[g.labels[name]] for g in members],
+                [at[g.labels[name]] + shift for g in members],
                 [100 * g.mean(key) for g in members],
                 [100 * g.spread(key) for g in members],
                 fmt='o-' if numeric else 'o',
@@ -93,7 +97,7 @@ def plot_axis(groups: Sequence[Group], name: str) -> Figure:
                 axes.axhline(
                     100 * group.mean(key),
                     ls='--' if group.kind == 'alone' else ':',
-                    color=COLOURS[group.kind],
+                    color='black',
                     label=shorten(group.name, NAME_LENGTH, len),
                 )
         axes.set_xlabel(name)
@@ -101,13 +105,30 @@ def plot_axis(groups: Sequence[Group], name: str) -> Figure:
         axes.grid(alpha=0.3)
         axes.margins(x=0.12, y=0.12)
         if not numeric or len(ordered) <= 8:
-            axes.set_xticks([at[v] for v in ordered], map(str, ordered))
+            names = [value_text(value) for value in ordered]
+            axes.set_xticks([at[value] for value in ordered], names)
         axes.yaxis.set_major_locator(MaxNLocator(6))
     handles, names = panels[0].get_legend_handles_labels()
-    columns = 1 if max(map(len, names)) > 40 else 2
     figure.legend(handles, names, loc='outside lower center', ncols=columns)
     figure.suptitle(f'{seeds_of(groups)}: mean and standard deviation')
     return figure
+
+
+def varied_axes(groups: Sequence[Group]) -> set[str]:
+    """Names of the axes that have several values."""
+    values = defaultdict(set)
+    for group in groups:
+        for key, value in group.labels.items():
+            values[key].add(value)
+    return {key for key, found in values.items() if len(found) > 1}
+
+
+def short_name(group: Group, varied: set[str]) -> str:
+    """The name without the labels that all settings share."""
+    if group.name != setting_name(group.config, group.labels):
+        return shorten(group.name, NAME_LENGTH, len)  # such as a teacher
+    kept = {k: v for k, v in group.labels.items() if k in varied}
+    return shorten(setting_name(group.config, kept), NAME_LENGTH, len)
 
 
 def best(groups: Sequence[Group]) -> float:
@@ -147,7 +168,7 @@ def plot_rows(
 ) -> Figure:
     """A row per setting, coloured by its kind."""
     rows = groups[::-1]
-    figure = Figure(figsize=(10, 1.6 + 0.4 * len(rows)), layout='constrained')
+    figure = Figure(figsize=(12, 1.6 + 0.4 * len(rows)), layout='constrained')
     axes = figure.subplots()
     for row, group in enumerate(rows):
         mean, spread = factor * group.mean(key), factor * group.spread(key)
@@ -156,7 +177,7 @@ def plot_rows(
             axes.barh(row, mean, xerr=spread or None, color=colour, capsize=4)
             axes.annotate(
                 f'{mean:,.0f}',
-                (mean, row),
+                (mean + spread, row),
                 xytext=(8, 0),
                 textcoords='offset points',
                 va='center',
@@ -170,7 +191,7 @@ def plot_rows(
             va='center',
             transform=axes.get_yaxis_transform(),
         )
-    names = [shorten(group.name, NAME_LENGTH, len) for group in rows]
+    names = [short_name(group, varied_axes(groups)) for group in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlabel(title)
@@ -207,7 +228,7 @@ def plot_parameters(groups: Sequence[Group]) -> Figure:
     for group in named.values():
         left = group.mean('parameters') > middle
         axes.annotate(
-            shorten(group.name, NAME_LENGTH, len),
+            short_name(group, varied_axes(groups)),
             (group.mean('parameters') / 1e6, 100 * group.mean('top1')),
             xytext=(-9 if left else 9, 0),
             textcoords='offset points',
@@ -216,6 +237,9 @@ def plot_parameters(groups: Sequence[Group]) -> Figure:
             fontsize=8,
         )
     axes.set_xscale('log')
+    ticks = sorted({size / 1e6 for size in sizes})
+    axes.set_xticks(ticks, [f'{tick:.3g}' for tick in ticks])
+    axes.minorticks_off()
     axes.set_xlabel('parameters, millions')
     axes.set_ylabel('top-1, %')
     axes.grid(alpha=0.3, which='both')
@@ -230,4 +254,4 @@ def label_kinds(axes: Axes, groups: Sequence[Group]):
     if len(kinds) > 1:
         for kind in kinds:
             axes.plot([], [], 'o', color=COLOURS[kind], label=kind)
-        axes.legend(loc='best', fontsize=8)
+        axes.figure.legend(loc='outside upper center', ncols=len(kinds))

@@ -56,7 +56,13 @@ class Setting:
 
 def setting_name(stem: str, labels: dict) -> str:
     """Name of a setting, from its config's name and its labels."""
-    return ' '.join([stem, *(f'{k}={v}' for k, v in sorted(labels.items()))])
+    texts = (f'{k}={value_text(v)}' for k, v in sorted(labels.items()))
+    return ' '.join([stem, *texts])
+
+
+def value_text(value) -> str:
+    """A label as text; 5.0 as 5."""
+    return f'{value:g}' if isinstance(value, float) else str(value)
 
 
 def axes_of(

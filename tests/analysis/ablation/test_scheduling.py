@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from dvfl_mmaction.analysis.ablation import stopping
 from dvfl_mmaction.analysis.ablation.execution import end_of_log, gpu_memory
 from dvfl_mmaction.analysis.ablation.locks import hold, wait_for
 from dvfl_mmaction.analysis.ablation.plan import Run
@@ -74,7 +75,11 @@ def test_failures_do_not_stop_others_and_lines_tell_the_progress(tmp_path):
 
 
 @pytest.mark.parametrize('kind', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_children_and_says_how_to_resume(tmp_path, kind):
+def test_a_signal_ends_the_children_and_says_how_to_resume(
+    tmp_path, monkeypatch, kind
+):
+    # A shell's background process ignores Ctrl-C: it is ended by force.
+    monkeypatch.setattr(stopping, 'GRACE_S', 0.2)
     mark = tmp_path / 'pid'
     ended = []
 

@@ -100,13 +100,13 @@ def test_options_that_vary_together_are_one_axis(config, tmp_path):
         (['lr'], '--grid lr is not KEY=VALUE,VALUE'),
         (['lr='], '--grid lr= is not KEY=VALUE,VALUE'),
         (['a.b=1', 'a.b=2'], 'a.b is given twice'),
-        (['modl.alpha=1'], "no modl to set modl.alpha; did you mean 'model'"),
-        (['model.alpha=1', 'x.alpha=1', 'alpha=2'], 'the name alpha'),
+        (['modl.a=1'], "no modl to set modl.a; did you mean 'model'"),
+        (['alpha=2'], 'the name alpha'),
     ],
 )
 def test_mistakes_in_a_grid_are_reported(config, grid, message):
     with pytest.raises(UserError, match=message):
-        make_settings(config, axes_of([0.1] * ('x' in grid), grid=grid))
+        make_settings(config, axes_of([0.1], grid=grid))
 
 
 def test_an_axis_that_is_given_twice_is_refused(config):
