@@ -45,3 +45,8 @@ def test_labels_are_inside_the_figure(labels):
 
 def test_the_picture_is_small():
     assert (DOCS / 'overview.png').stat().st_size < 200_000
+
+
+def test_the_pictures_of_the_tools_are_small():
+    sizes = [path.stat().st_size for path in (DOCS / 'pictures').iterdir()]
+    assert len(sizes) >= 6 and sum(sizes) < 700_000

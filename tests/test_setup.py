@@ -29,7 +29,7 @@ def listed(tmp_path_factory):
     ('folder', 'kinds'),
     [
         ('configs', {'.py', '.yml', '.md'}),
-        ('docs', {'.md', '.json', '.png'}),
+        ('docs', {'.md', '.json', '.png', '.gif'}),
         ('dvfl_mmaction', {'.py'}),
         ('requirements', {'.txt'}),
         ('tests', {'.py', '.json', '.npz'}),
@@ -81,7 +81,7 @@ def test_a_wheel_has_the_configs_and_python_tools_for_mim(tmp_path):
 def test_figures_and_measurements_of_the_docs_are_included(
     tmp_path, monkeypatch
 ):
-    names = {'docs/a.png', 'docs/b.svg', 'docs/c.json', 'docs/d/e.json'}
+    names = {'docs/a.png', 'docs/b.svg', 'docs/c.json', 'docs/d/e.gif'}
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

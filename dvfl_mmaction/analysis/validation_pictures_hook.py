@@ -18,7 +18,7 @@ from .prediction.sheet import Tile, draw_sheet
 from .prediction.strip import frames_of
 from .text import printable
 
-PIXELS_PER_INCH = 60  # of the confusion figure
+PIXELS_PER_INCH = 90  # of the confusion figure
 
 
 @HOOKS.register_module()

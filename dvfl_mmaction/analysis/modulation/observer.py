@@ -89,7 +89,7 @@ class Observer:
         names = self.class_names
         return View(
             self.name,
-            printable(names[best]) if names else str(best),
+            printable(names[best]) if names else f'class {best}',
             float(scores[best]),
             frames[time_steps(len(frames), steps)],
             maps,
