@@ -103,9 +103,12 @@ def parse_args():
             parser.error(f'--{option} {value}; give {least} or more')
     if args.video and not args.out:
         parser.error('--video needs --out FOLDER')
-    first = args.words[0]
-    packaged = first.startswith('hf://') or Path(first).is_dir()
-    split = 1 if packaged or Path(first).suffix in EXPORTED else 2
+    first = Path(args.words[0])
+    is_one = args.words[0].startswith('hf://') or first.suffix in EXPORTED
+    is_one = is_one or first.is_dir()
+    # Two words cannot be a config, a checkpoint and a video.
+    is_one = is_one or (len(args.words) == 2 and first.suffix != '.py')
+    split = 1 if is_one else 2
     args.model, args.videos = args.words[:split], args.words[split:]
     if not args.videos:
         parser.error(
