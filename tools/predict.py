@@ -103,15 +103,19 @@ def parse_args():
             parser.error(f'--{option} {value}; give {least} or more')
     if args.video and not args.out:
         parser.error('--video needs --out FOLDER')
-    first = args.words[0]
-    packaged = first.startswith('hf://') or Path(first).is_dir()
-    split = 1 if packaged or Path(first).suffix in EXPORTED else 2
-    args.model, args.videos = args.words[:split], args.words[split:]
-    if not args.videos:
+    first = Path(args.words[0])
+    is_one = args.words[0].startswith('hf://') or first.suffix in EXPORTED
+    is_one = is_one or first.is_dir()
+    # Two words cannot be a config, a checkpoint and a video.
+    is_one = is_one or (len(args.words) == 2 and first.suffix != '.py')
+    split = 1 if is_one else 2
+    if len(args.words) <= split:
         parser.error(
             'no VIDEO given; give CONFIG CHECKPOINT VIDEO, or a packaged or '
             'exported model and VIDEO'
         )
+    args.config, args.videos = args.words[0], args.words[split:]
+    args.checkpoint = None if is_one else args.words[1]
     return args
 
 
@@ -150,14 +154,15 @@ def main():
         args.json, args.csv, args.out, args.video, args.sheet, args.top
     )
     outputs.check()
-    load = load_package_predictor
-    if len(args.model) == 2:
-        load = load_checkpoint_predictor
-    elif Path(args.model[0]).suffix in EXPORTED:
-        load = load_exported_predictor
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    model, load = [args.config], load_package_predictor
+    if args.checkpoint:
+        model, load = [*model, args.checkpoint], load_checkpoint_predictor
+    elif Path(args.config).suffix in EXPORTED:
+        load, device = load_exported_predictor, 'cpu'
     predictor = load(
-        *args.model,
-        args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
+        *model,
+        args.device or device,
         args.cfg_options,
         args.classes,
     )

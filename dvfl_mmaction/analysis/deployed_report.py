@@ -87,7 +87,7 @@ def frame_table(rows: list[dict], results: dict) -> str:
     released = [r for r in results['rows'] if r['kind'] == RELEASED]
     header = ['form', 'top-1 (95 %)']
     for n in counts:
-        header += [f'{threads_of(n)}: ms (p95)', 'frames/s', 'answers']
+        header += [f'{threads_of(n)}: ms (p95)', 'answers/s', 'ratio']
     lines = [(*header, 'memory, MiB', 'file, MiB')]
     for row in rows + released:
         answers = format_answers(row.get('answers'))
@@ -97,12 +97,12 @@ def frame_table(rows: list[dict], results: dict) -> str:
         for n in counts:
             times, speed_up = format_times(row['threads'][n])
             rate = f'{row["threads"][n]["answers_per_s"]:.1f}'
-            cells += [times, '-' if row in released else rate, speed_up]
+            cells += [times, rate, speed_up]
         lines.append((*cells, *format_sizes(row)))
     return (
-        'Frame by frame: an answer after every frame. "Answers" is the ratio '
-        'of answers per second to the released formulation in a window that '
-        'slides by a frame.\n\n' + align(lines)
+        'Frame by frame: an answer after every frame. The ratio is that of '
+        'the answers per second to those of the released formulation in a '
+        'window that slides by a frame.\n\n' + align(lines)
     )
 
 
@@ -158,7 +158,9 @@ def draw(results: dict, path: Path):
         for place, value in zip(at, values, strict=True):
             left.text(value, place, f' {value:.1f}', va='center', fontsize=8)
     left.set_xlabel('median of a pass (clip or frame), ms')
-    left.legend(fontsize=8)
+    left.legend(
+        loc='lower left', bbox_to_anchor=(0, 1), ncols=3, frameon=False
+    )
     memory = [
         ((row.get('memory') or {}).get('running_bytes') or 0) / MIB
         for row in rows
@@ -170,11 +172,12 @@ def draw(results: dict, path: Path):
     ):
         axes.barh(places, values, 0.6, color='tab:green')
         for place, value in zip(places, values, strict=True):
-            text = f' {value:.{digits}f}'
+            text = f' {value:.{digits}f}' if value else ' not measured'
             axes.text(value, place, text, va='center', fontsize=8)
         axes.set_xlabel(label)
     for axes in (left, middle, right):
         axes.margins(x=0.2)
+        axes.set_xlim(left=0)
     left.set_yticks(list(places), [label_of(row) for row in rows])
     figure.suptitle(results['machine']['processor'])
     figure.savefig(path, dpi=110)
