@@ -1,6 +1,5 @@
 """Distillation through MMEngine's runner."""
 
-import copy
 import json
 from pathlib import Path
 
@@ -8,15 +7,7 @@ import pytest
 import torch
 from mmaction.registry import MODELS, RUNNERS
 from mmengine.optim import build_optim_wrapper
-from small_recipe import (
-    distiller,
-    loader,
-    recipe,
-    recognizer,
-    run,
-    run_in_processes,
-    write_dataset,
-)
+from small_recipe import distiller, recipe, recognizer, run, write_dataset
 
 
 @pytest.fixture(scope='module')
@@ -113,22 +104,6 @@ def test_ema_averages_only_the_student(data, teacher, tmp_path):
     assert trained.model.teacher.model is not None
 
 
-def test_accumulated_gradients_are_those_of_the_larger_batch(
-    data, teacher, tmp_path
-):
-    large = recipe(distiller(teacher), data, tmp_path / 'large')
-    small = recipe(distiller(teacher), data, tmp_path / 'small')
-    small['train_dataloader']['batch_size'] = 2
-    small['optim_wrapper']['accumulative_counts'] = 2
-    run(large), run(small)
-    assert_same(
-        weights(tmp_path / 'large/epoch_2.pth'),
-        weights(tmp_path / 'small/epoch_2.pth'),
-        rtol=1e-4,
-        atol=1e-6,
-    )
-
-
 def test_paramwise_options_apply_to_the_student_only(teacher):
     model = MODELS.build(distiller(teacher))
     model.init_weights()
@@ -165,20 +140,3 @@ def test_bf16_training_learns_and_keeps_float32_weights(
     assert all(v.dtype == torch.float32 for v in half.values())
     assert_same(half, full, rtol=0, atol=0.02)
     assert any(not torch.equal(half[k], full[k]) for k in half)
-
-
-def test_two_processes_train_as_one_with_the_same_total_batch(
-    data, teacher, tmp_path
-):
-    one = recipe(distiller(teacher), data, tmp_path / 'one')
-    run(one)
-    two = copy.deepcopy(one)
-    two['work_dir'] = str(tmp_path / 'two')
-    two['train_dataloader'] = loader(data, batch_size=2)
-    run_in_processes(two, tmp_path)
-    assert_same(
-        weights(tmp_path / 'one/epoch_2.pth'),
-        weights(tmp_path / 'two/epoch_2.pth'),
-        rtol=1e-4,
-        atol=1e-6,
-    )
