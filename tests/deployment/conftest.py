@@ -30,7 +30,7 @@ def write_source(folder, data, **backbone):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = MODELS.build(model)
-        network.cls_head.fc_cls.weight.data.mul_(100)
+        network.cls_head.fc_cls.weight.data.mul_(10)
     checkpoint = folder / 'epoch_1.pth'
     torch.save(dict(state_dict=network.state_dict()), checkpoint)
     Config(recipe(model, data, folder)).dump(str(folder / 'config.py'))
