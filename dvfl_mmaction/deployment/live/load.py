@@ -239,7 +239,7 @@ def load_from_export(
 
 
 def with_tuples(step: dict) -> dict:
-    """Restore the tuples of a step from JSON; Resize needs one."""
+    """A step of a pipeline from JSON, with the tuples that Resize needs."""
     return {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in step.items()

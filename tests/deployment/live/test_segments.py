@@ -57,6 +57,12 @@ def test_short_segments_are_dropped_and_their_neighbours_joined():
     assert segments(rows, rule) == [(0, 2, 0, 0.9), (4, 6, 0, 0.7)]
 
 
+def test_successive_segments_of_two_classes_are_not_joined():
+    rule = SegmentRule(smooth_s=0, enter=0.6, leave=0.4, min_length_s=2)
+    rows = two(0.9, 0.9, 0.2, 0.2)
+    assert segments(rows, rule) == [(0, 2, 0, 0.9), (2, 4, 1, 0.8)]
+
+
 def test_scores_are_averaged_over_the_answers_around_each():
     rule = SegmentRule(smooth_s=2, enter=0.6, leave=0.4, min_length_s=0)
     # Means of class 0: 0.95, 0.633, 0.6, 0.333, 0.25, 0.1
