@@ -48,10 +48,19 @@ class SdistWithMim(sdist):
 
 
 def read_requirements(group):
-    """List the requirements of a group, without comments."""
+    """List the requirements of a group, without comments.
+
+    A line ``-r OTHER.txt`` stands for those of another group.
+    """
     text = (ROOT / 'requirements' / f'{group}.txt').read_text('utf-8')
-    lines = (line.partition('#')[0].strip() for line in text.splitlines())
-    return [line for line in lines if line]
+    found = []
+    for line in text.splitlines():
+        line = line.partition('#')[0].strip()
+        if line.startswith('-r '):
+            found += read_requirements(line[3:].removesuffix('.txt').strip())
+        elif line:
+            found.append(line)
+    return found
 
 
 def read_version():
@@ -82,6 +91,8 @@ setup(
     install_requires=read_requirements('install'),
     extras_require={
         group: read_requirements(group)
-        for group in ('tests', 'export', 'hub', 'web', 'pretrain', 'dask')
+        for group in (
+            *('tests', 'export', 'litert', 'hub', 'web', 'pretrain', 'dask'),
+        )
     },
 )

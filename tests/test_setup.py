@@ -90,3 +90,22 @@ def test_figures_and_measurements_of_the_docs_are_included(
     for line in (ROOT / 'MANIFEST.in').read_text().splitlines():
         files.process_template_line(line)
     assert names == set(files.files)
+
+
+def test_the_tests_extra_includes_the_export_extra(tmp_path):
+    done = subprocess.run(
+        [sys.executable, 'setup.py', '-q', 'egg_info', '-e', tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob('*.egg-info/requires.txt')
+    extras = {}
+    for line in path.read_text().splitlines():
+        if line.startswith('['):
+            extras[line.strip('[]')] = found = []
+        elif line and extras:
+            found.append(line)
+    assert any(line.startswith('openvino') for line in extras['export'])
+    assert set(extras['export']) < set(extras['tests'])

@@ -9,11 +9,14 @@ Examples:
         --to onnx
     python tools/export.py configs/vflnet_ucf101.py CHECKPOINT model.xml \\
         --to openvino --precision bf16 --dynamic batch
+    python tools/export.py configs/vflnet_ucf101.py CHECKPOINT model.xml \\
+        --to openvino --precision int8
     python tools/export.py configs/vflnet_causal_ucf101.py CHECKPOINT \\
         stream.onnx --to onnx --streaming
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from mmengine.config import DictAction
@@ -59,6 +62,46 @@ def parse_args():
         help='export the frame-by-frame form of a causal model, with its '
         'state as inputs and outputs',
     )
+    int8 = parser.add_argument_group('int8')
+    int8.add_argument(
+        '--calibration-clips',
+        type=int,
+        default=300,
+        metavar='N',
+        help="clips of the config's training list that set the ranges "
+        '(default: 300)',
+    )
+    int8.add_argument(
+        '--test-list',
+        metavar='FILE',
+        help='list "path label" on which the accuracy is compared with '
+        "float32 (default: the config's test list)",
+    )
+    int8.add_argument(
+        '--root',
+        help='folder of the paths in --test-list (default: that of the list, '
+        'or videos in it)',
+    )
+    int8.add_argument(
+        '--max-drop',
+        type=float,
+        default=0.5,
+        metavar='POINTS',
+        help='largest loss of accuracy, for the lower end of the 95 %% '
+        'interval over all clips (default: 0.5)',
+    )
+    int8.add_argument(
+        '--force',
+        action='store_true',
+        help='keep the file whatever it loses',
+    )
+    int8.add_argument(
+        '--workers',
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help='processes that read the tested clips (default: one per core, '
+        'up to 8)',
+    )
     parser.add_argument(
         '--classes',
         metavar='FILE',
@@ -71,7 +114,15 @@ def parse_args():
         action=DictAction,
         help='changes of the config, such as clip_len=16',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    for name, least in (('calibration_clips', 1), ('workers', 0)):
+        value = getattr(args, name)
+        if value < least:
+            option = name.replace('_', '-')
+            parser.error(f'--{option} {value}; give {least} or more')
+    if not args.max_drop >= 0:
+        parser.error(f'--max-drop {args.max_drop}; give 0 or more points')
+    return args
 
 
 def main():
@@ -79,15 +130,30 @@ def main():
     # Slow; --help does not need them.
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
     from dvfl_mmaction.deployment.export import export_model, load_source
+    from dvfl_mmaction.deployment.int8 import Int8Options, export_int8
     from dvfl_mmaction.deployment.writers import files_of
 
     source = load_source(
         args.config, args.checkpoint, args.cfg_options, args.classes
     )
     axes = [axis for axis in args.dynamic.split(',') if axis]
-    agreement = export_model(
-        source, args.out, args.to, args.precision, axes, args.streaming
-    )
+    form = (axes, args.streaming)
+    if args.precision == 'int8':
+        options = Int8Options(
+            args.calibration_clips,
+            args.test_list,
+            args.root,
+            args.max_drop,
+            args.force,
+            args.workers,
+        )
+        result = export_int8(source, args.out, args.to, options, *form)
+        print(result)
+        agreement = result.agreement
+    else:
+        agreement = export_model(
+            source, args.out, args.to, args.precision, *form
+        )
     print(f'compared with the checkpoint: {agreement}')
     for path in files_of(args.out):
         print(f'wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)')

@@ -158,17 +158,22 @@ def export_model(
     WRITERS[target](graph, path, metadata)
     try:
         agreement = compare(source, load_exported(path))
-        if not agreement.difference <= TOLERANCES[precision]:
-            raise UserError(
-                f'{path} differs from the recognizer ({agreement}), more '
-                f'than {TOLERANCES[precision]}; it was removed; give another '
-                'format (--to), or report this'
-            )
+        check_agreement(path, agreement, precision)
     except BaseException:
         for file in files_of(path):
             file.unlink(missing_ok=True)
         raise
     return agreement
+
+
+def check_agreement(path: Path, agreement: Agreement, precision: str):
+    """Reject a file that differs from the recognizer."""
+    if not agreement.difference <= TOLERANCES[precision]:
+        raise UserError(
+            f'{path.name} differs from the recognizer ({agreement}), more '
+            f'than {TOLERANCES[precision]}; it was removed; give another '
+            'format (--to), or report this'
+        )
 
 
 def check_target(path: Path, target: str, precision: str):
@@ -209,25 +214,23 @@ def describe(
     )
 
 
-def compare(source: Source, model: ExportedModel) -> Agreement:
-    """Run both on clips of noise at several scales, as the pipeline has them.
+def compare(
+    source: Source, model: ExportedModel, frames: np.ndarray | None = None
+) -> Agreement:
+    """Run both on sample clips.
 
     A streaming model sees no more frames than the mean of its head, which
     is where it equals the recognizer.
+
+    Args:
+        source: Of the recognizer.
+        model: The exported file.
+        frames: (B, T, H, W, 3) uint8; None makes clips of noise.
     """
-    count = source.clip_len
+    if frames is None:
+        frames = noise(source.clip_len, source.size)
     if model.kind == 'streaming':
-        count = min(count, source.recognizer.backbone.temporal_window)
-    rng = np.random.default_rng(0)
-    height, width = source.size
-    clips = []
-    for i in range(SAMPLE_CLIPS):
-        cell = 2 ** (i % 4 + 1)
-        small = (count, -(-height // cell), -(-width // cell), 3)
-        clip = rng.integers(0, 256, small, np.uint8)
-        clip = clip.repeat(cell, 1).repeat(cell, 2)
-        clips.append(clip[:, :height, :width])
-    frames = np.stack(clips)
+        frames = frames[:, : source.recognizer.backbone.temporal_window]
     wanted = eager_probabilities(source.recognizer, frames)
     scores = model.predict(frames)
     return Agreement(
@@ -235,6 +238,20 @@ def compare(source: Source, model: ExportedModel) -> Agreement:
         float(abs(scores - wanted).max()),
         int((scores.argmax(1) == wanted.argmax(1)).sum()),
     )
+
+
+def noise(clip_len: int, size: tuple[int, int]) -> np.ndarray:
+    """Clips of noise in cells of 2 to 16 pixels, (B, T, H, W, 3) uint8."""
+    rng = np.random.default_rng(0)
+    height, width = size
+    clips = []
+    for i in range(SAMPLE_CLIPS):
+        cell = 2 ** (i % 4 + 1)
+        small = (clip_len, -(-height // cell), -(-width // cell), 3)
+        clip = rng.integers(0, 256, small, np.uint8)
+        clip = clip.repeat(cell, 1).repeat(cell, 2)
+        clips.append(clip[:, :height, :width])
+    return np.stack(clips)
 
 
 @torch.no_grad()

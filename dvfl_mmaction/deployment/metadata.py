@@ -110,9 +110,21 @@ def parse_metadata(text: str | None, path: Path) -> dict:
             f'{path} has unreadable metadata; write it again with '
             'tools/export.py'
         ) from None
+    metadata['pipeline'] = with_tuples(metadata['pipeline'])
     if version > FORMAT:
         raise UserError(
             f'{path} has metadata of format {version} but this version reads '
             f'up to {FORMAT}; update dvfl_mmaction'
         )
     return metadata
+
+
+def with_tuples(value):
+    """Lists of numbers as tuples, which steps such as ``Resize`` require."""
+    if isinstance(value, dict):
+        return {key: with_tuples(part) for key, part in value.items()}
+    if not isinstance(value, list):
+        return value
+    if value and all(isinstance(part, int | float) for part in value):
+        return tuple(value)
+    return [with_tuples(part) for part in value]

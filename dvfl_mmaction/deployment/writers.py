@@ -1,9 +1,11 @@
 """Write a captured graph in each format."""
 
+import ast
 import contextlib
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +17,8 @@ from .extras import import_extra
 from .graph_capture import CapturedGraph
 from .metadata import KEY
 
+# Where the exporter notes the modules of a node.
+SCOPES = 'pkg.torch.onnx.name_scopes'
 SUFFIXES = {
     'onnx': '.onnx',
     'openvino': '.xml',
@@ -53,7 +57,21 @@ def to_onnx(graph: CapturedGraph):
             input_names=graph.input_names,
             output_names=graph.output_names,
         )
-    return program.model_proto
+    model = program.model_proto
+    name_nodes(model)
+    return model
+
+
+def name_nodes(model):
+    """Name the nodes after their layers: ``stages.0.0.fc1/MatMul``."""
+    counts = Counter()
+    for node in model.graph.node:
+        scopes = {entry.key: entry.value for entry in node.metadata_props}
+        path = ast.literal_eval(scopes.get(SCOPES, '[]'))[:-1]
+        name = f'{path[-1] if path else ""}/{node.op_type}'
+        counts[name] += 1
+        number = f'_{counts[name]}' if counts[name] > 1 else ''
+        node.name = name + number
 
 
 def write_onnx(graph: CapturedGraph, path: Path, metadata: dict):
@@ -126,6 +144,7 @@ def write_litert(graph: CapturedGraph, path: Path, metadata: dict):
         os.replace(part, path)
 
 
+SAVERS = dict(onnx=save_onnx, openvino=save_openvino)
 WRITERS = {
     'onnx': write_onnx,
     'openvino': write_openvino,

@@ -42,7 +42,8 @@ def has_avx512() -> bool:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``F.linear``, (..., C_in) -> (..., C_out); contiguous on a CPU."""
-    if not runs_eagerly_on_cpu(x) or x.numel() == 0:
+    fast = runs_eagerly_on_cpu(x) and is_plain(weight)
+    if not fast or x.numel() == 0:
         return F.linear(x, weight, bias)
     # (..., C_in) -> (N, C_in, R, 1), channels last in memory. With several
     # images instead of one, gradients are summed faster.
@@ -102,6 +103,7 @@ def linear_in_parts(
     if (
         not runs_eagerly_on_cpu(x)
         or type(layer) is not Linear
+        or not is_plain(layer.weight)
         or has_hooks(layer)
     ):
         parts = layer(x).split(sizes, -1)
@@ -125,6 +127,15 @@ class PointwiseConv(nn.Conv2d):
             return super().forward(x)
         x = x.permute(0, 2, 3, 1)
         return linear(x, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+def is_plain(weight: Tensor) -> bool:
+    """Whether a weight is no tensor subclass.
+
+    Quantised weights, such as torchao's, are subclasses that implement
+    ``F.linear`` only: they can be neither split nor reshaped.
+    """
+    return type(weight) in (Tensor, nn.Parameter)
 
 
 def has_hooks(module: nn.Module) -> bool:

@@ -174,3 +174,25 @@ def test_tracing_takes_the_plain_form():
     )
     assert 'aten::linear' in str(traced.graph)
     assert 'conv' not in str(traced.graph)
+
+
+class QuantisedWeight(torch.Tensor):
+    """A weight that, like torchao's, implements ``F.linear`` only."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function in (torch.Tensor.split, torch.Tensor.__getitem__):
+            raise NotImplementedError(function)
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+@torch.no_grad()
+def test_weights_that_are_tensor_subclasses_are_not_split():
+    x = draw(2, 8, 8, 16)
+    module = FocalModulation(16).eval()
+    wanted = module(x, 2)
+    for layer in (module.f, module.f_temporal, module.proj):
+        weight = layer.weight.data.as_subclass(QuantisedWeight)
+        layer.weight = nn.Parameter(weight, requires_grad=False)
+        assert type(layer.weight) is QuantisedWeight
+    assert_close(module(x, 2).as_subclass(torch.Tensor), wanted)

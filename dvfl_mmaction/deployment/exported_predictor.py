@@ -1,0 +1,115 @@
+"""Read clips for an exported file, and classify them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import numpy as np
+import torch
+
+from ..analysis.prediction.batches import predict_clips
+from ..analysis.prediction.clips import Clip, check_labels, find_clips
+from ..analysis.prediction.predictor import Predictor
+from ..engine.config_checks import nested_datasets
+from ..errors import UserError
+from ..files import hash_file
+from ..preparation.clips.runner import show_progress
+from .exported_model import ExportedModel
+
+
+def exported_predictor(model: ExportedModel) -> Predictor:
+    """A predictor of an exported file, with the pipeline of its metadata.
+
+    Probabilities are averaged over the views of a clip.
+    """
+
+    def score(samples: list[dict]) -> torch.Tensor:
+        scores = [model.predict(frames_of(s)).mean(0) for s in samples]
+        return torch.from_numpy(np.stack(scores))
+
+    return Predictor(
+        score,
+        model.metadata['pipeline'],
+        'RGB',
+        len(model.classes),
+        model.metadata['classes'],
+        dict(file=hash_file(model.path)),
+    )
+
+
+def frames_of(sample: dict) -> np.ndarray:
+    """Views of a sample of the pipeline, (V, T, H, W, 3) uint8."""
+    clips = sample['inputs']  # (V, 3, T, H, W)
+    return np.ascontiguousarray(clips.permute(0, 2, 3, 4, 1).numpy())
+
+
+def find_listed_clips(cfg, part: str) -> list[Clip]:
+    """Labelled clips of a config's ``'train'`` or ``'test'`` list.
+
+    Raises:
+        UserError: If the config has no such list, or it is unreadable.
+    """
+    loader = cfg.get(f'{part}_dataloader') or {}
+    for dataset in nested_datasets(loader.get('dataset')):
+        if 'ann_file' in dataset:
+            root = dataset.get('data_root') or ''
+            videos = (dataset.get('data_prefix') or {}).get('video') or ''
+            path = os.path.join(root, dataset['ann_file'])
+            return find_clips([path], os.path.join(root, videos))
+    raise UserError(
+        f'the config has no {part}_dataloader with a list (ann_file); give '
+        'one with --cfg-options'
+    )
+
+
+def spread(clips: Sequence[Clip], number: int) -> list[Clip]:
+    """``number`` clips at equal distances in a list."""
+    if number >= len(clips):
+        return list(clips)
+    return [clips[i * len(clips) // number] for i in range(number)]
+
+
+def read_frames(
+    clips: Sequence[Clip], model: ExportedModel
+) -> Iterator[np.ndarray]:
+    """Yield the views of readable clips, (V, T, H, W, 3) uint8."""
+    predictor = exported_predictor(model)
+
+    def nothing(samples: list[dict]) -> torch.Tensor:
+        return torch.zeros(len(samples), predictor.num_classes)
+
+    predictor.score = nothing
+    found = predict_clips(clips, predictor)
+    with closing(show_progress(found, len(clips), 'read')) as found:
+        for outcome in found:
+            if outcome.error is None:
+                yield frames_of(dict(inputs=outcome.inputs))
+
+
+def classify_correctly(
+    clips: Sequence[Clip], model: ExportedModel, workers: int = 0
+) -> np.ndarray:
+    """Whether each labelled clip is classified correctly, (N,) booleans.
+
+    A clip that cannot be read is not.
+
+    Raises:
+        UserError: If a label is missing, or none that the model has.
+    """
+    for clip in clips:
+        if clip.label is None or clip.label < 0:
+            raise UserError(
+                f'{clip.name} has no label; give a list with a line "path '
+                'label" per clip'
+            )
+    check_labels(clips, len(model.classes))
+    predictor = exported_predictor(model)
+    found = predict_clips(clips, predictor, workers=workers)
+    correct = np.zeros(len(clips), bool)
+    title = f'test {model.path.name}'
+    with closing(show_progress(found, len(clips), title)) as found:
+        for outcome in found:
+            if outcome.error is None:
+                best = int(outcome.scores.argmax())
+                correct[outcome.index] = best == clips[outcome.index].label
+    return correct

@@ -1,0 +1,201 @@
+"""Export in int8, with a test of what it costs in accuracy."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from ..analysis.paired_comparison import PairedComparison, compare_paired
+from ..analysis.prediction.clips import Clip, find_clips
+from ..distillation.binary_divergence import has_several_labels
+from ..errors import UserError
+from .export import (
+    SAMPLE_CLIPS,
+    Agreement,
+    Source,
+    check_agreement,
+    check_target,
+    compare,
+    describe,
+)
+from .exported_model import load_exported
+from .exported_predictor import (
+    classify_correctly,
+    find_listed_clips,
+    read_frames,
+    spread,
+)
+from .graph_capture import capture_graph
+from .quantisation import (
+    FLOAT_MODELS,
+    LADDER,
+    QUANTISERS,
+    calibration_inputs,
+)
+from .writers import SAVERS, files_of
+
+
+@dataclass
+class Int8Options:
+    """What the export in int8 reads, and what it may cost.
+
+    Attributes:
+        calibration_clips: Clips of the config's training list that set the
+            ranges, >= 1.
+        test_list: A list with labels; None is the config's test list.
+        root: Folder of the list's videos; None as ``tools/predict.py``.
+        max_drop: Largest loss of accuracy, in points. It is compared with
+            the lower end of the 95 % interval.
+        force: Keep the file whatever it costs.
+        workers: Processes that read the tested clips.
+    """
+
+    calibration_clips: int = 300
+    test_list: str | None = None
+    root: str | None = None
+    max_drop: float = 0.5
+    force: bool = False
+    workers: int = 0
+
+
+@dataclass
+class Int8Result:
+    """What the export in int8 costs.
+
+    Attributes:
+        agreement: With the recognizer, on clips of the calibration.
+        before: Accuracy in float32, in percent.
+        after: Accuracy in int8, in percent.
+        comparison: Of the two, clip by clip.
+        kept: Layers that stay in float.
+    """
+
+    agreement: Agreement
+    before: float
+    after: float
+    comparison: PairedComparison
+    kept: tuple[str, ...]
+
+    def __str__(self) -> str:
+        paired = self.comparison
+        kept = f'; in float: {", ".join(self.kept)}' if self.kept else ''
+        return (
+            f'accuracy {self.before:.2f} -> {self.after:.2f} % of '
+            f'{paired.clips} clips ({paired.gained:.0f} gained, '
+            f'{paired.lost:.0f} lost), difference {paired.difference:+.2f} '
+            f'points, 95 % interval {paired.low:+.2f} to {paired.high:+.2f}'
+            f'{kept}'
+        )
+
+
+def export_int8(
+    source: Source,
+    path: Path,
+    target: str,
+    options: Int8Options,
+    dynamic: Sequence[str] = (),
+    streaming: bool = False,
+) -> Int8Result:
+    """Quantise, test, and write the file if its accuracy is kept.
+
+    The float32 file of the same format is the baseline. If the accuracy is
+    not kept, the most sensitive layers stay in float, step by step.
+
+    Args:
+        source: Of :func:`.export.load_source`.
+        path: The file; its suffix is that of the format.
+        target: ``'onnx'`` or ``'openvino'``.
+        options: Of the calibration and the test.
+        dynamic: Axes of any length.
+        streaming: The frame-by-frame form of a causal model.
+
+    Raises:
+        UserError: If a list or an option does not fit, a package is
+            missing, or the loss of accuracy may exceed ``max_drop``; no
+            file is left then.
+    """
+    check_target(path, target, 'int8')
+    if has_several_labels(source.recognizer.cls_head):
+        raise UserError(
+            'the model predicts several labels per clip, whose accuracy is '
+            'not tested here; export it with --precision bf16'
+        )
+    tested = find_tested_clips(source, options)
+    training = find_listed_clips(source.cfg, 'train')
+    training = spread(training, options.calibration_clips)
+    metadata = describe(source, 'int8', dynamic, streaming)
+    graph = capture_graph(
+        source.recognizer, source.clip_len, source.size, dynamic, streaming
+    )
+    model, save = FLOAT_MODELS[target](graph), SAVERS[target]
+    with TemporaryDirectory(dir=path.parent, prefix='.part-') as folder:
+        part = Path(folder, path.name)
+        save(model, part, metadata | dict(precision='fp32'))
+        reference = load_exported(part)
+        check_agreement(part, compare(source, reference), 'fp32')
+        clips = list(read_frames(training, reference))
+        if not clips:
+            raise UserError(
+                'no clip of the training list can be read; check data_root '
+                'of train_dataloader'
+            )
+        inputs = calibration_inputs(reference, clips)
+        # Noise would lie outside the ranges that clips set.
+        samples = np.concatenate([clip[:1] for clip in clips[:SAMPLE_CLIPS]])
+        before = classify_correctly(tested, reference, options.workers)
+        del reference
+        for kept in LADDER:
+            quantised = QUANTISERS[target](model, inputs, kept)
+            save(quantised, part, metadata)
+            candidate = load_exported(part)
+            after = classify_correctly(tested, candidate, options.workers)
+            result = Int8Result(
+                compare(source, candidate, samples),
+                100 * float(before.mean()),
+                100 * float(after.mean()),
+                compare_paired(after, before),
+                kept,
+            )
+            if result.comparison.low >= -options.max_drop:
+                break
+        if result.comparison.low < -options.max_drop and not options.force:
+            raise UserError(refusal(result, options))
+        metadata['int8'] = dict(
+            calibration_clips=len(training),
+            test_list=options.test_list or "the config's",
+            before=result.before,
+            after=result.after,
+            kept=list(result.kept),
+            **asdict(result.comparison),
+        )
+        del candidate
+        save(quantised, part, metadata)
+        for written, final in zip(
+            reversed(files_of(part)), reversed(files_of(path)), strict=True
+        ):
+            written.replace(final)
+    return result
+
+
+def find_tested_clips(source: Source, options: Int8Options) -> list[Clip]:
+    """Clips of the list that decides."""
+    if options.test_list is None:
+        return find_listed_clips(source.cfg, 'test')
+    return find_clips([options.test_list], options.root)
+
+
+def refusal(result: Int8Result, options: Int8Options) -> str:
+    """Why the file is not kept, and what can be done."""
+    paired = result.comparison
+    remedy = 'raise --max-drop, or keep the file with --force'
+    if paired.difference >= -options.max_drop:
+        remedy = (
+            f'{paired.clips} clips cannot resolve the difference; give a '
+            f'longer list (--test-list), {remedy}'
+        )
+    return (
+        f'int8 may lose more than {options.max_drop} points: {result}; no '
+        f'file was written; {remedy}'
+    )

@@ -1,0 +1,143 @@
+"""Paired intervals against published and hand-worked values."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dvfl_mmaction.analysis.paired_comparison import (
+    compare_paired,
+    score_interval,
+    seed_and_clip_interval,
+)
+from dvfl_mmaction.errors import UserError
+
+
+# Two examples of Fagerland, Lydersen and Laake, "Recommended tests and
+# confidence intervals for paired binomial proportions", Statistics in
+# Medicine 33 (2014); digits of the R package contingencytables.
+@pytest.mark.parametrize(
+    ('gained', 'lost', 'clips', 'ends'),
+    [
+        (1, 7, 21, (-0.5172, -0.0260)),
+        (6, 16, 161, (-0.1240, -0.0054)),
+    ],
+)
+def test_score_interval_gives_the_published_values(gained, lost, clips, ends):
+    assert score_interval(gained, lost, clips) == pytest.approx(ends, abs=5e-5)
+
+
+def test_score_interval_without_a_flip_is_z2_over_n_plus_z2():
+    # With b = c = 0 and a difference D the constrained estimate of P(lost)
+    # is 0 for D > 0, so (n D)^2 = z^2 n D (1 - D), D = z^2 / (n + z^2).
+    z2 = stats.norm.ppf(0.975) ** 2
+    low, high = score_interval(0, 0, 30)
+    assert high == pytest.approx(z2 / (30 + z2))
+    assert low == pytest.approx(-high)
+
+
+def test_score_interval_mirrors_when_the_models_swap():
+    low, high = score_interval(9, 4, 50)
+    assert score_interval(4, 9, 50) == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize('confidence', [0.8, 0.95, 0.99])
+def test_score_interval_excludes_zero_exactly_where_mcnemar_rejects(
+    confidence,
+):
+    limit = stats.norm.ppf((1 + confidence) / 2)
+    for gained in range(12):
+        for lost in range(12):
+            low, high = score_interval(gained, lost, 40, confidence)
+            statistic = abs(gained - lost) / math.sqrt(gained + lost or 1)
+            assert (low > 0 or high < 0) == (statistic > limit)
+
+
+def test_score_interval_stays_within_one():
+    assert score_interval(5, 0, 5)[1] == 1
+    assert score_interval(0, 5, 5)[0] == -1
+
+
+def test_score_interval_covers_a_small_sample():
+    """Exact coverage over all tables of 20 clips, P(gained), P(lost) given."""
+    for gain, loss in ((0.1, 0.1), (0.3, 0.05), (0.02, 0.02)):
+        covered = 0.0
+        for gained in range(21):
+            for lost in range(21 - gained):
+                low, high = score_interval(gained, lost, 20)
+                if low <= gain - loss <= high:
+                    covered += stats.multinomial.pmf(
+                        [gained, lost, 20 - gained - lost],
+                        20,
+                        [gain, loss, 1 - gain - loss],
+                    )
+        assert covered > 0.93
+
+
+def test_seed_and_clip_interval_gives_hand_worked_values():
+    # Mean 1/4; means of the seeds 1/2, 0; of the clips 1, 0, 0, 0.
+    # MS_seed = 4 * 2 * (1/4)^2 / 1 = 1/2
+    # MS_clip = 2 * ((3/4)^2 + 3 * (1/4)^2) / 3 = 1/2
+    # Residuals of seed 1: -1/4, 3/4, -1/4, -1/4; of seed 2 the negatives:
+    # MS_residual = 2 * 12/16 / (1 * 3) = 1/2, so the clips add nothing.
+    # Half width t * sqrt(1/2 / 8) with one degree of freedom; at 50 %
+    # confidence t = 1.
+    differences = [[1, 1, 0, 0], [1, -1, 0, 0]]
+    assert seed_and_clip_interval(differences, 0.5) == pytest.approx((0, 0.5))
+    assert seed_and_clip_interval(differences) == (-1, 1)  # 0.25 +- 3.18
+
+
+def test_seeds_that_agree_leave_the_interval_of_the_clips():
+    one = np.array([1, 1, 1, 0, 0, 0, 0, -1])
+    low, high = seed_and_clip_interval(np.stack([one, one, one]))
+    # MS_seed = MS_residual = 0, so the variance is that of the clip means.
+    half = stats.norm.ppf(0.975) * math.sqrt(one.var(ddof=1) / 8)
+    assert (low, high) == pytest.approx((0.25 - half, 0.25 + half))
+
+
+def test_interval_over_seeds_covers_seeds_and_clips():
+    generator = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        seed_effect = generator.normal(0, 0.05, (4, 1))
+        clip_effect = generator.normal(0, 0.2, (1, 60))
+        noise = generator.normal(0, 0.3, (4, 60))
+        differences = 0.1 + seed_effect + clip_effect + noise
+        low, high = seed_and_clip_interval(differences)
+        covered += low <= 0.1 <= high
+    assert 0.93 <= covered / 400 <= 0.985  # standard error 0.011
+
+
+def test_comparison_counts_flips_in_points():
+    candidate = [1, 1, 1, 0, 0, 1, 0, 1, 1, 1]
+    baseline = [1, 0, 0, 1, 0, 1, 0, 1, 0, 1]
+    result = compare_paired(candidate, baseline)
+    assert (result.gained, result.lost, result.clips) == (3, 1, 10)
+    assert result.difference == pytest.approx(20)
+    ends = score_interval(3, 1, 10)
+    assert (result.low, result.high) == pytest.approx(
+        (100 * ends[0], 100 * ends[1])
+    )
+    assert not result.excludes_zero
+
+
+def test_comparison_over_seeds_averages_flips():
+    candidate = [[1, 1, 1, 1], [1, 1, 0, 1]]
+    baseline = [[1, 0, 0, 1], [1, 0, 1, 1]]
+    result = compare_paired(candidate, baseline)
+    assert (result.seeds, result.gained, result.lost) == (2, 1.5, 0.5)
+    assert result.difference == pytest.approx(25)
+
+
+def test_equal_models_keep_an_interval_over_seeds():
+    same = np.ones((3, 30), dtype=bool)
+    result = compare_paired(same, same)
+    assert result.high == pytest.approx(100 * score_interval(0, 0, 30)[1])
+
+
+def test_clips_or_seeds_that_differ_are_refused():
+    with pytest.raises(UserError, match=r'\(1, 3\) and \(1, 2\)'):
+        compare_paired([1, 0, 1], [1, 0])
+    with pytest.raises(UserError, match='at least one clip'):
+        compare_paired([], [])

@@ -1,0 +1,67 @@
+"""int8 files keep the accuracy, or are not written."""
+
+import numpy as np
+import pytest
+
+from dvfl_mmaction import UserError
+from dvfl_mmaction.analysis.paired_comparison import compare_paired
+from dvfl_mmaction.deployment import int8
+from dvfl_mmaction.deployment.export import Agreement
+from dvfl_mmaction.deployment.exported_model import load_exported
+from dvfl_mmaction.deployment.int8 import (
+    Int8Options,
+    Int8Result,
+    export_int8,
+    refusal,
+)
+from dvfl_mmaction.deployment.quantisation import kept_nodes
+from dvfl_mmaction.deployment.writers import SUFFIXES
+
+
+@pytest.mark.parametrize('target', ['onnx', 'openvino'])
+def test_an_int8_file_has_its_test_in_its_metadata(tmp_path, source, target):
+    path = tmp_path / f'model{SUFFIXES[target]}'
+    options = Int8Options(calibration_clips=4, max_drop=100)
+    result = export_int8(source, path, target, options)
+    model = load_exported(path)
+    assert model.metadata['precision'] == 'int8'
+    tested = model.metadata['int8']
+    assert (tested['clips'], tested['calibration_clips']) == (12, 4)
+    assert tested['before'] == result.before
+    assert tested['kept'] == []
+    assert 0 < result.agreement.difference < 0.3
+    assert {p.suffix for p in tmp_path.iterdir()} <= {'.onnx', '.xml', '.bin'}
+
+
+def test_a_file_that_may_lose_too_much_is_not_written(
+    tmp_path, source, monkeypatch
+):
+    monkeypatch.setattr(int8, 'LADDER', ((), ('fc', 'gates')))
+    options = Int8Options(calibration_clips=4)
+    with pytest.raises(UserError, match='12 clips cannot resolve') as error:
+        export_int8(source, tmp_path / 'model.onnx', 'onnx', options)
+    assert 'in float: fc, gates' in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_refusal_says_how_many_clips_flip():
+    before = np.ones(1000, bool)
+    after = before.copy()
+    after[:30] = False
+    result = Int8Result(
+        Agreement(8, 0.1, 8), 100.0, 97.0, compare_paired(after, before), ()
+    )
+    text = refusal(result, Int8Options())
+    assert '100.00 -> 97.00 % of 1000 clips (0 gained, 30 lost)' in text
+    assert 'longer list' not in text
+
+
+def test_layers_that_stay_in_float_are_found_by_name():
+    names = [
+        'stages.0.0.fc1/MatMul',
+        'stages.0.0.space.h/MatMul',
+        'stages.0.0.fc2/MatMul',
+        'fc/Gemm/WithoutBiases',
+    ]
+    assert kept_nodes(names, ('fc', 'h')) == [names[1], names[3]]
+    assert kept_nodes(names, ()) == []
