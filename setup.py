@@ -92,7 +92,13 @@ setup(
     extras_require={
         group: read_requirements(group)
         for group in (
-            *('tests', 'export', 'litert', 'hub', 'web', 'pretrain', 'dask'),
+            'tests',
+            'export',
+            'litert',
+            'hub',
+            'web',
+            'pretrain',
+            'dask',
         )
     },
 )
