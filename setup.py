@@ -91,7 +91,7 @@ setup(
     install_requires=read_requirements('install'),
     extras_require={
         path.stem: read_requirements(path.stem)
-        for path in (ROOT / 'requirements').glob('*.txt')
+        for path in sorted((ROOT / 'requirements').glob('*.txt'))
         if path.stem not in ('install', 'constraints')
     },
 )

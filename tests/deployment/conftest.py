@@ -1,4 +1,4 @@
-"""Small trained classifiers with clips: files to export, and a package."""
+"""A small classifier as files, and the package of a small distillation."""
 
 import json
 import shutil
@@ -21,46 +21,8 @@ from dvfl_mmaction.deployment.export import load_source
 from dvfl_mmaction.deployment.packaging import package_model
 from dvfl_mmaction.files import hash_file
 
-CLASSES = ['rechts', 'лево', 'unten', 'oben']
 NAMES = ('left', 'right', 'up', 'down')
-
-
-@pytest.fixture(scope='session')
-def work_dir(tmp_path_factory):
-    """Its best checkpoint is tested, and the last one is another."""
-    folder = tmp_path_factory.mktemp('training')
-    init_default_scope('mmaction')
-    data = write_dataset(folder / 'clips', clips_per_class=1)
-    (data / 'classes.txt').write_text('\n'.join(CLASSES), encoding='utf-8')
-    work = folder / 'work'
-    work.mkdir()
-    write_teacher(work / 'best_acc_top1_epoch_1.pth', config=recognizer())
-    write_teacher(work / 'epoch_2.pth', seed=8, config=recognizer())
-    (work / 'last_checkpoint').write_text('/elsewhere/epoch_2.pth')
-    Config(dict(model=recognizer(width=12))).dump(str(folder / 'large.py'))
-    teacher = dict(config=str(folder / 'large.py'), checkpoint='absent.pth')
-    model = distiller(teacher, alpha=0.3)
-    config = recipe(model, data, work)
-    config['load_from'] = str(work / 'best_acc_top1_epoch_1.pth')
-    config['default_hooks']['results'] = dict(type='ResultsHook')
-    config['test_pipeline'] = config['test_dataloader']['dataset']['pipeline']
-    path = work / 'small_kd.py'
-    Config(config).dump(str(path))
-    run(Config.fromfile(path), 'test')
-    return work
-
-
-@pytest.fixture(scope='session')
-def packaged(work_dir, tmp_path_factory):
-    """A package that no test changes."""
-    out = tmp_path_factory.mktemp('packages') / 'small'
-    return package_model(work_dir, out, report=lambda line: None)
-
-
-@pytest.fixture
-def copied(packaged, tmp_path):
-    """A package to damage."""
-    return shutil.copytree(packaged, tmp_path / 'copy')
+CLASSES = ['rechts', 'лево', 'unten', 'oben']
 
 
 @pytest.fixture(scope='session')
@@ -105,3 +67,41 @@ def causal_source(tmp_path_factory, data):
     """Its causal form, with a mean over 3 frames."""
     folder = tmp_path_factory.mktemp('causal_model')
     return write_source(folder, data, temporal='causal', temporal_window=3)
+
+
+@pytest.fixture(scope='session')
+def work_dir(tmp_path_factory):
+    """Its best checkpoint is tested, and the last one is another."""
+    folder = tmp_path_factory.mktemp('training')
+    init_default_scope('mmaction')
+    data = write_dataset(folder / 'clips', clips_per_class=1)
+    (data / 'classes.txt').write_text('\n'.join(CLASSES), encoding='utf-8')
+    work = folder / 'work'
+    work.mkdir()
+    write_teacher(work / 'best_acc_top1_epoch_1.pth', config=recognizer())
+    write_teacher(work / 'epoch_2.pth', seed=8, config=recognizer())
+    (work / 'last_checkpoint').write_text('/elsewhere/epoch_2.pth')
+    Config(dict(model=recognizer(width=12))).dump(str(folder / 'large.py'))
+    teacher = dict(config=str(folder / 'large.py'), checkpoint='absent.pth')
+    model = distiller(teacher, alpha=0.3)
+    config = recipe(model, data, work)
+    config['load_from'] = str(work / 'best_acc_top1_epoch_1.pth')
+    config['default_hooks']['results'] = dict(type='ResultsHook')
+    config['test_pipeline'] = config['test_dataloader']['dataset']['pipeline']
+    path = work / 'small_kd.py'
+    Config(config).dump(str(path))
+    run(Config.fromfile(path), 'test')
+    return work
+
+
+@pytest.fixture(scope='session')
+def packaged(work_dir, tmp_path_factory):
+    """A package that no test changes."""
+    out = tmp_path_factory.mktemp('packages') / 'small'
+    return package_model(work_dir, out, report=lambda line: None)
+
+
+@pytest.fixture
+def copied(packaged, tmp_path):
+    """A package to damage."""
+    return shutil.copytree(packaged, tmp_path / 'copy')
