@@ -11,6 +11,7 @@ from ..analysis.paired_comparison import PairedComparison, compare_paired
 from ..analysis.prediction.clips import Clip, find_clips
 from ..distillation.binary_divergence import has_several_labels
 from ..errors import UserError
+from ..preparation.clips.runner import even_sample
 from .export import (
     SAMPLE_CLIPS,
     Agreement,
@@ -21,13 +22,12 @@ from .export import (
     describe,
 )
 from .exported_model import load_exported
-from .exported_predictor import (
+from .graph_capture import capture_graph
+from .listed_clips import (
     classify_correctly,
     find_listed_clips,
     read_frames,
-    spread,
 )
-from .graph_capture import capture_graph
 from .quantisation import (
     FLOAT_MODELS,
     LADDER,
@@ -124,7 +124,7 @@ def export_int8(
         )
     tested = find_tested_clips(source, options)
     training = find_listed_clips(source.cfg, 'train')
-    training = spread(training, options.calibration_clips)
+    training, _ = even_sample(training, options.calibration_clips)
     metadata = describe(source, 'int8', dynamic, streaming)
     graph = capture_graph(
         source.recognizer, source.clip_len, source.size, dynamic, streaming

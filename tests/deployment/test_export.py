@@ -15,11 +15,11 @@ from dvfl_mmaction.deployment.export import (
     export_model,
 )
 from dvfl_mmaction.deployment.exported_model import load_exported
-from dvfl_mmaction.deployment.exported_predictor import (
+from dvfl_mmaction.deployment.extras import import_extra
+from dvfl_mmaction.deployment.listed_clips import (
     classify_correctly,
     find_listed_clips,
 )
-from dvfl_mmaction.deployment.extras import import_extra
 from dvfl_mmaction.deployment.streaming import make_streaming
 from dvfl_mmaction.deployment.writers import SUFFIXES
 from dvfl_mmaction.files import hash_file

@@ -122,4 +122,4 @@ def frames_of_sample(sample: dict) -> np.ndarray:
             'exported model takes uint8 clips of a 3D recognizer, '
             '(V, 3, T, H, W)'
         )
-    return inputs.permute(0, 2, 3, 4, 1).numpy()
+    return np.ascontiguousarray(inputs.permute(0, 2, 3, 4, 1).numpy())

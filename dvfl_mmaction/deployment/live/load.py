@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
 
 from ...analysis.prediction.predictor import (
     LoadedRecognizer,
@@ -202,15 +201,14 @@ def load_from_export(
             one RGB picture per frame, or ``every`` is given for a streaming
             model.
     """
+    from ...analysis.prediction.exported import exported_pipeline
     from ..exported_model import load_exported
 
-    init_default_scope('mmaction')  # of the pipeline's steps
     model = load_exported(path, threads=threads)
     names = model.classes
     if classes is not None:
         names = find_class_names({}, {}, len(names), classes)
-    steps = [with_tuples(step) for step in model.metadata['pipeline']]
-    prepare, _, sampling = split_pipeline(steps, path)
+    prepare, _, sampling = split_pipeline(exported_pipeline(model), path)
     trained = sampling['frame_interval']
     known = (prepare, len(names), names)
     if model.kind == 'streaming':
@@ -236,14 +234,6 @@ def load_from_export(
         stride=stride or trained or DEFAULT_STRIDE,
         every=every or DEFAULT_EVERY,
     )
-
-
-def with_tuples(step: dict) -> dict:
-    """A step of a pipeline from JSON, with the tuples that Resize needs."""
-    return {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in step.items()
-    }
 
 
 def refuse_every(every: int | None):

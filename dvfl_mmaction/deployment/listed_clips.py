@@ -1,4 +1,4 @@
-"""Read clips for an exported file, and classify them."""
+"""Read the clips of a config's lists for an exported file."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,38 +9,14 @@ import torch
 
 from ..analysis.prediction.batches import predict_clips
 from ..analysis.prediction.clips import Clip, check_labels, find_clips
-from ..analysis.prediction.predictor import Predictor
+from ..analysis.prediction.exported import (
+    exported_predictor,
+    frames_of_sample,
+)
 from ..engine.config_checks import nested_datasets
 from ..errors import UserError
-from ..files import hash_file
 from ..preparation.clips.runner import show_progress
 from .exported_model import ExportedModel
-
-
-def exported_predictor(model: ExportedModel) -> Predictor:
-    """A predictor of an exported file, with the pipeline of its metadata.
-
-    Probabilities are averaged over the views of a clip.
-    """
-
-    def score(samples: list[dict]) -> torch.Tensor:
-        scores = [model.predict(frames_of(s)).mean(0) for s in samples]
-        return torch.from_numpy(np.stack(scores))
-
-    return Predictor(
-        score,
-        model.metadata['pipeline'],
-        'RGB',
-        len(model.classes),
-        model.metadata['classes'],
-        dict(file=hash_file(model.path)),
-    )
-
-
-def frames_of(sample: dict) -> np.ndarray:
-    """Views of a sample of the pipeline, (V, T, H, W, 3) uint8."""
-    clips = sample['inputs']  # (V, 3, T, H, W)
-    return np.ascontiguousarray(clips.permute(0, 2, 3, 4, 1).numpy())
 
 
 def find_listed_clips(cfg, part: str) -> list[Clip]:
@@ -62,13 +38,6 @@ def find_listed_clips(cfg, part: str) -> list[Clip]:
     )
 
 
-def spread(clips: Sequence[Clip], number: int) -> list[Clip]:
-    """``number`` clips at equal distances in a list."""
-    if number >= len(clips):
-        return list(clips)
-    return [clips[i * len(clips) // number] for i in range(number)]
-
-
 def read_frames(
     clips: Sequence[Clip], model: ExportedModel
 ) -> Iterator[np.ndarray]:
@@ -83,7 +52,7 @@ def read_frames(
     with closing(show_progress(found, len(clips), 'read')) as found:
         for outcome in found:
             if outcome.error is None:
-                yield frames_of(dict(inputs=outcome.inputs))
+                yield frames_of_sample(dict(inputs=outcome.inputs))
 
 
 def classify_correctly(
