@@ -1,7 +1,9 @@
 """Random sets of frames are those of decoding in turn, whatever the file."""
 
+import os
 import re
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -104,6 +106,21 @@ def options_of(text: str) -> dict[str, str]:
     return dict(re.findall(r'(\S+?)=(\S+)', text))
 
 
+@contextmanager
+def own_scheduling():
+    """Restore this thread's scheduling, which SVT-AV1 makes real-time.
+
+    It does so as root, and the thread would then starve every other process
+    of its core until the tests end.
+    """
+    policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, param)
+
+
+@own_scheduling()
 def encode(path: Path, encoder, options: str, own: str) -> Path:
     codec, defaults, own_defaults = encoder
     settings = options_of(f'{defaults} {options}')
