@@ -22,7 +22,8 @@ STYLE = """
   color: var(--body-text-color); font-size: 14px}
 .bar b {font-weight: 500; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap}
-.note {color: var(--body-text-color-subdued); font-size: 13px; margin: 4px 0}
+.note {color: var(--body-text-color); opacity: 0.75; font-size: 13px;
+  margin: 4px 0}
 .problem {border: 1px solid #c2410c; border-left-width: 6px; padding: 10px;
   border-radius: 4px; overflow-wrap: anywhere}
 .track {position: relative; height: 30px; border-radius: 4px; margin: 6px 0;

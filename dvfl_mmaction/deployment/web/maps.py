@@ -9,7 +9,7 @@ from ...analysis.modulation.colours import (
     draw_bar,
     overlay_map,
 )
-from ...analysis.modulation.grid import to_cell
+from ...analysis.modulation.grid import caption, to_cell
 from ...analysis.modulation.modulators import KINDS
 from ...analysis.modulation.observer import View
 from ...analysis.prediction.drawn_text import write_text
@@ -31,11 +31,13 @@ def draw_maps(view: View, stage: int, share: float) -> Image.Image:
     frame = view.frames[index]
     cell = to_cell(frame, CELL)
     width, height = cell.width + BAR_ROOM, CELL + 2 * FONT
-    size = (2 * width + GAP, 2 * height)
+    header = 2 * FONT
+    size = (2 * width + GAP, header + 2 * height)
     picture = Image.new('RGB', size, 'white')
     draw = ImageDraw.Draw(picture)
+    write_text(draw, (0, FONT), caption(view), FONT, size[0], 'black')
     for place, kind in enumerate(('frame', *KINDS)):
-        left, top = (place % 2) * (width + GAP), (place // 2) * height
+        left, top = (place % 2) * (width + GAP), header + (place // 2) * height
         middle = top + FONT
         write_text(draw, (left, middle), kind, FONT, width, 'black')
         top += 2 * FONT

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from ...analysis.modulation.observer import View
 from ...errors import UserError
@@ -46,6 +47,11 @@ class Page:
         first, *others = [model.observer.stages for model in self.models]
         return [s for s in first if all(s in other for other in others)]
 
+    @property
+    def first_stage(self) -> int:
+        """The stage that is shown first; the last ones are coarse."""
+        return self.stages[(len(self.stages) - 1) // 2]
+
     def build(self):
         """Build the page, a ``gradio.Blocks``.
 
@@ -85,18 +91,21 @@ class Page:
                     html.note(
                         f'At most {self.limits.size_mb:g} MB and '
                         f'{self.limits.length_s:g} s.'
-                    )
+                    ),
+                    padding=False,
                 )
                 if self.examples:
                     gr.Examples(
                         [[path] for path in self.examples],
                         video,
-                        label='Examples of the demo data',
+                        label='Examples',
                         cache_examples=False,
+                        # Browsers do not play all codecs: no previews.
+                        example_labels=[Path(p).stem for p in self.examples],
                     )
             with gr.Column(min_width=320):
-                result = gr.HTML(elem_id='result')
-        timeline = gr.HTML(elem_id='timeline')
+                result = gr.HTML(elem_id='result', padding=False)
+        timeline = gr.HTML(elem_id='timeline', padding=False)
         with gr.Column(visible=False, elem_id='modulators') as modulators:
             gr.Markdown(
                 '### Where it looks\nMagnitude of the modulator of space, '
@@ -107,7 +116,7 @@ class Page:
             with gr.Row():
                 stage = gr.Radio(
                     self.stages,
-                    value=self.stages[-1],
+                    value=self.first_stage,
                     label='Stage',
                     elem_id='stage',
                 )
@@ -118,6 +127,7 @@ class Page:
                 pictures = [
                     gr.Image(
                         label=model.observer.name,
+                        show_label=False,
                         format='webp',
                         interactive=False,
                         buttons=['fullscreen'],
@@ -137,7 +147,7 @@ class Page:
         )
         video.change(
             partial(self.classify, gr.update),
-            video,
+            [video, stage],
             [result, timeline, views, modulators, frame, *pictures],
             concurrency_limit=self.jobs,
             show_progress='hidden',
@@ -162,6 +172,7 @@ class Page:
                 answer = gr.HTML(
                     html.note('Start the camera to see its classes.'),
                     elem_id='live',
+                    padding=False,
                 )
         camera.stream(
             partial(self.classify_frame, model),
@@ -174,12 +185,15 @@ class Page:
             api_visibility='private',
         )
 
-    def classify(self, update: Callable, path: str | None) -> Iterator[tuple]:
+    def classify(
+        self, update: Callable, path: str | None, stage: int
+    ) -> Iterator[tuple]:
         """Answer a clip step by step.
 
         Args:
             update: ``gradio.update``.
             path: The clip; None removes the results.
+            stage: Whose modulators are drawn.
 
         Yields:
             Result, timeline, views, whether the modulators are visible,
@@ -217,7 +231,7 @@ class Page:
             views,
             update(visible=True),
             shown,
-            *self.draw(views, self.stages[-1], 1),
+            *self.draw(views, stage, 1),
         )
         if length_s >= LONG_S:
             keep = [update()] * (3 + len(self.models))
