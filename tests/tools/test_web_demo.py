@@ -29,7 +29,7 @@ ARGUMENTS = [
     *('--disable-background-networking', '--disable-component-update'),
     '--disable-sync',
 ]
-LIMIT_MS = 120_000  # on a busy machine
+LIMIT_MS = 300_000  # on a busy machine
 
 
 def why_skip() -> str:
