@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
     """A user's folder: a causal model, its class names and videos."""
     folder = tmp_path_factory.mktemp('user')
     write_clip(folder / 'short.mp4', 0)
-    write_clip(folder / 'long.mp4', 1, frames=700)
+    write_clip(folder / 'long.mp4', 1, frames=500)
     write_clip(folder / 'too_long.mp4', 1, frames=900)
     (folder / 'text.mp4').write_text('no video\n' * 99)
     (folder / 'classes.txt').write_text('\n'.join(NAMES), encoding='utf-8')
@@ -170,7 +170,7 @@ def test_a_user_does_not_wait_for_the_long_clip_of_another(visit, folder):
     second.wait_for_selector('#result .bar')
     assert not first.locator('#timeline .track').count()
     first.wait_for_selector('#timeline .segments')
-    assert '28.0 s' in first.inner_text('#timeline')
+    assert '20.0 s' in first.inner_text('#timeline')
 
 
 @needs_browser
