@@ -1,9 +1,11 @@
 """A trained model whose modulators are recorded while it predicts."""
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,11 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from ..complexity import build_model
-from ..prediction.predictor import load_recognizer, recognizer_scores
+from ..prediction.predictor import (
+    LoadedRecognizer,
+    load_recognizer,
+    recognizer_scores,
+)
 from ..prediction.strip import frames_of
 from ..sample_input import find_modality
 from ..text import printable
@@ -95,6 +101,13 @@ class Observer:
             maps,
         )
 
+    def for_another_thread(self) -> 'Observer':
+        """The same weights in modules of their own, so that the hooks of two
+        threads do not meet."""
+        tensors = chain(self.model.parameters(), self.model.buffers())
+        model = copy.deepcopy(self.model, {id(t): t for t in tensors})
+        return replace(self, model=model, score=recognizer_scores(model))
+
     def untrained(self, seed: int = 0) -> 'Observer':
         """The same model with the random weights of a new training."""
         device = next(self.model.parameters()).device
@@ -149,10 +162,27 @@ def load_observer(
         classes: File with a class name per line.
 
     Raises:
-        UserError: As :func:`load_recognizer`, or if the backbone is no
-            Video-FocalNet or has no such stage.
+        UserError: As :func:`load_recognizer` and :func:`make_observer`.
     """
     loaded = load_recognizer(config, checkpoint, device, options, classes)
+    return make_observer(loaded, config, stages)
+
+
+def make_observer(
+    loaded: LoadedRecognizer,
+    config: str,
+    stages: Sequence[int] | None = None,
+) -> Observer:
+    """Make an observer of a trained recognizer.
+
+    Args:
+        loaded: The recognizer.
+        config: Its config file, after which the observer is named.
+        stages: Numbers from 1; by default all.
+
+    Raises:
+        UserError: If the backbone is no Video-FocalNet or has no such stage.
+    """
     return Observer(
         Path(config).stem,
         loaded.model,

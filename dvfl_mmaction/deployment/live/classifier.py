@@ -63,6 +63,10 @@ class Classifier:
         """Name of a class, or its number."""
         return self.class_names[index] if self.class_names else str(index)
 
+    def for_another_stream(self) -> 'Classifier':
+        """The same model for another stream, also in another thread."""
+        raise NotImplementedError
+
     def warm_up(self):
         """Classify a black picture; the first call of a model is slow."""
         raise NotImplementedError
@@ -110,6 +114,17 @@ class WindowClassifier(Classifier):
         self.stride, self.every = stride, every
         self._recent = deque(maxlen=(clip_len - 1) * stride + 1)
         self._run = self._since = 0
+
+    def for_another_stream(self) -> 'WindowClassifier':
+        return WindowClassifier(
+            self.score,
+            self.prepare,
+            self.num_classes,
+            self.class_names,
+            clip_len=self.clip_len,
+            stride=self.stride,
+            every=self.every,
+        )
 
     def warm_up(self):
         self.score([self.prepare(BLACK)] * self.clip_len)
@@ -172,6 +187,16 @@ class FrameClassifier(Classifier):
         self.stride = stride
         self._run = self._count = 0
         self._state = self._kind = None
+
+    def for_another_stream(self) -> 'FrameClassifier':
+        return FrameClassifier(
+            self.step,
+            self.initial_state,
+            self.prepare,
+            self.num_classes,
+            self.class_names,
+            stride=self.stride,
+        )
 
     def warm_up(self):
         picture = self.prepare(BLACK)

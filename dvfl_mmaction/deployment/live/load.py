@@ -47,11 +47,29 @@ def load_from_checkpoint(
         every: Frames from one window to the next; 4 by default.
 
     Raises:
-        UserError: As :func:`load_recognizer`; and if the model does not take
-            one RGB picture per frame, or ``every`` is given for a causal
-            model.
+        UserError: As :func:`load_recognizer` and :func:`make_classifier`.
     """
     loaded = load_recognizer(config, checkpoint, device, options, classes)
+    return make_classifier(loaded, config, stride, every)
+
+
+def make_classifier(
+    loaded: LoadedRecognizer,
+    config: str,
+    stride: int | None = None,
+    every: int | None = None,
+) -> Classifier:
+    """Make a classifier of streams of a trained recognizer.
+
+    Args:
+        loaded: The recognizer.
+        config: Its config's name, for errors.
+        stride, every: As :func:`load_from_checkpoint`.
+
+    Raises:
+        UserError: If the model does not take one RGB picture per frame, or
+            ``every`` is given for a causal model.
+    """
     if find_modality(loaded.cfg) != 'RGB':
         raise UserError(
             f'{config} is for {find_modality(loaded.cfg)}, but a stream has '

@@ -1,0 +1,92 @@
+"""Models that several visitors use at the same time."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from small_recipe import recipe, recognizer, write_clip, write_teacher
+
+from dvfl_mmaction.deployment.live.frames import Frame
+from dvfl_mmaction.deployment.live.segments import SegmentRule
+from dvfl_mmaction.deployment.web.camera import CameraSession
+from dvfl_mmaction.deployment.web.maps import draw_maps
+from dvfl_mmaction.deployment.web.model import (
+    answer_clip,
+    follow_clip,
+    load_web_model,
+)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('models')
+    for label in (0, 1):
+        write_clip(folder / f'{label}.mp4', label, frames=120)
+    for form in ('causal', 'global'):
+        model = recognizer()
+        model['backbone']['temporal'] = form
+        write_teacher(folder / f'{form}.pth', config=model)
+        config = recipe(model, folder, folder / 'work')
+        Config(config).dump(str(folder / f'{form}.py'))
+    return folder
+
+
+def load(folder, form, **options):
+    path = folder / form
+    return load_web_model(f'{path}.py', f'{path}.pth', options=options)
+
+
+def test_threads_do_not_mix_their_modulators(folder):
+    model = load(folder, 'global')
+    paths = [str(folder / f'{label}.mp4') for label in (0, 1)] * 4
+    alone = [answer_clip(model, path) for path in paths[:2]]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda path: answer_clip(model, path), paths))
+    for number, answer in enumerate(together):
+        expected = alone[number % 2]
+        np.testing.assert_allclose(answer.scores, expected.scores, rtol=1e-5)
+        for stage, kinds in expected.view.maps.items():
+            for kind, maps in kinds.items():
+                np.testing.assert_allclose(
+                    answer.view.maps[stage][kind], maps, rtol=1e-4, atol=1e-6
+                )
+
+
+@pytest.mark.parametrize('form', ['causal', 'global'])
+def test_a_timeline_covers_a_long_clip(folder, form):
+    model = load(folder, form)
+    path = str(folder / '0.mp4')
+    rule = SegmentRule(smooth_s=0, enter=0.01, leave=0, min_length_s=0)
+    *_, found = follow_clip(model, path, 4.8, rule)
+    assert found.end_s == 4.8
+    assert found.segments[0].start_s == 0
+    assert found.segments[-1].end_s == 4.8
+
+
+def test_each_camera_has_a_state_of_its_own(folder):
+    model = load(folder, 'causal')
+    assert model.is_causal and not load(folder, 'global').is_causal
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 48, 64, 3))
+    images = images.astype(np.uint8)
+    expected = []
+    for stream in images:
+        classifier = model.classifier.for_another_stream()
+        for index, image in enumerate(stream):
+            work = classifier.push(Frame(index, index, image, 0, not index))
+            scores = classifier.classify(work)
+        expected.append(scores)
+    sessions = [CameraSession(model.classifier) for _ in images]
+    for pair in zip(*images, strict=True):
+        found = [s.take(x) for s, x in zip(sessions, pair, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert sessions[0].rate > 0
+
+
+def test_the_picture_follows_stage_and_time(folder):
+    view = answer_clip(load(folder, 'global'), str(folder / '0.mp4')).view
+    pictures = [
+        draw_maps(view, stage, share).tobytes()
+        for stage, share in ((1, 0), (2, 0), (1, 0.75), (1, 0.99))
+    ]
+    assert len(set(pictures)) == 3 and pictures[2] == pictures[3]
