@@ -33,7 +33,6 @@ from .config_checks import (
     check_schedule,
     check_several_labels,
     check_training_views,
-    check_unread_values,
 )
 from .cuda_numerics import check_tf32, fix_workspace, tf32_products
 from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
@@ -73,7 +72,6 @@ class CheckedRunner(Runner):
         check_constructor(cfg)
         check_schedule(cfg)
         check_training_views(cfg)
-        check_unread_values(cfg)
         check_tf32(cfg)
         fix_workspace(cfg)
         check_several_labels(cfg)

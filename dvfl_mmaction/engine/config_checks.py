@@ -137,39 +137,6 @@ def check_schedule(cfg: dict):
         )
 
 
-def check_unread_values(cfg: dict):
-    """Reject top-level values that look like settings but are not read.
-
-    Variables of a config are evaluated in their own file, so that setting
-    them again in a derived config, or on the command line, changes nothing.
-
-    Raises:
-        UserError: If ``num_classes``, ``data_root`` or ``split`` differ from
-            what the model and the data sets use, with the key to set.
-    """
-    head = (cfg.get('model') or {}).get('cls_head') or {}
-    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-    datasets = str([(cfg.get(key) or {}).get('dataset') for key in loaders])
-    remedies = dict(
-        num_classes='model.cls_head.num_classes',
-        data_root='dataset.data_root of the three data loaders',
-        split='dataset.ann_file of the three data loaders',
-    )
-    for key, remedy in remedies.items():
-        value = cfg.get(key)
-        if key == 'num_classes':
-            read = str(value) == str(head.get(key, value))
-        elif key == 'split':
-            read = 'split_' not in datasets or f'split_{value}' in datasets
-        else:
-            read = str(value) in datasets
-        if value is not None and not read:
-            raise UserError(
-                f'{key} is {value!r} at the top level, but nothing reads it '
-                f'there; set {remedy}'
-            )
-
-
 def check_constructor(cfg: dict):
     """Reject MMAction2's optimizer constructors that need other layers.
 

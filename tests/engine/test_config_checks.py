@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.engine.config_checks import (
@@ -15,7 +14,6 @@ from dvfl_mmaction.engine.config_checks import (
     check_schedule,
     check_several_labels,
     check_training_views,
-    check_unread_values,
     needed_paths,
 )
 
@@ -171,22 +169,3 @@ def test_a_schedule_that_ends_before_it_begins_is_refused():
     cosine['begin'] = 20
     with pytest.raises(UserError, match='param_scheduler begins at 20 and'):
         check_schedule(dict(param_scheduler=cosine))
-
-
-@pytest.mark.parametrize(
-    'key, other, remedy',
-    [
-        ('num_classes', 10, 'model.cls_head.num_classes'),
-        ('data_root', 'data/mine', 'dataset.data_root'),
-        ('split', 2, 'dataset.ann_file'),
-    ],
-)
-def test_a_top_level_value_that_nothing_reads_is_refused(key, other, remedy):
-    cfg = Config.fromfile('configs/vflnet_ucf101.py')
-    check_unread_values(cfg)
-    cfg[key] = other
-    with pytest.raises(UserError, match=f'{key} is .*{remedy}'):
-        check_unread_values(cfg)
-    used = dict(num_classes=101, data_root='data/ucf101', split=1)
-    cfg[key] = used[key]
-    check_unread_values(cfg)

@@ -59,4 +59,4 @@ test_dataloader = dict(
     ),
 )
 # Not keys of the config: clip_len is an option, and size changes nothing.
-del clip_len, size, num_classes, data_root
+del clip_len, size

@@ -21,4 +21,3 @@ val_set = dict(
 train_dataloader = dict(dataset=train_set)
 val_dataloader = dict(dataset=val_set)
 test_dataloader = dict(dataset=val_set)
-del num_classes, data_root, split
