@@ -22,6 +22,7 @@ def test_the_recipe_for_few_clips_changes_only_the_training(name, base):
     apply_options(cfg)
     apply_options(papers)
     check_schedule(cfg)
+    papers.model.data_preprocessor.blending = None
     assert cfg.model == papers.model
     assert cfg.val_dataloader == papers.val_dataloader
     assert cfg.default_hooks == papers.default_hooks
@@ -29,6 +30,7 @@ def test_the_recipe_for_few_clips_changes_only_the_training(name, base):
         build_without_weights(cfg.model), cfg.optim_wrapper
     )
     assert type(wrapper.optimizer) is AdamW
+    assert wrapper.optimizer.defaults['lr'] == 1e-4
     decays = {g['weight_decay'] for g in wrapper.optimizer.param_groups}
     assert decays == {0.0, 0.05}
     spans = [(part.begin, part.end) for part in cfg.param_scheduler]
