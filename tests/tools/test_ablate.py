@@ -29,7 +29,10 @@ def folder(tmp_path_factory):
         imports=['dvfl_mmaction'], allow_failed_imports=False
     )
     cfg['train_cfg']['max_epochs'] = 40
-    cfg['default_hooks']['logger'] = dict(type='LoggerHook', interval=1)
+    cfg['default_hooks'] |= dict(
+        logger=dict(type='LoggerHook', interval=1),
+        teacher_recording=dict(type='TeacherRecordingHook'),
+    )
     del cfg['work_dir'], cfg['experiment_name']
     Config(cfg).dump(str(folder / 'kd.py'))
     return folder
