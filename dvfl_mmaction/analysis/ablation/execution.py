@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -211,7 +212,14 @@ def end_of_log(log: Path) -> str:
     lines = text.rpartition('\n$ ')[2].splitlines()[1:]  # its words
     lines = [line.strip() for line in lines if line.strip()]
     errors = [line for line in lines if line.startswith('error: ')]
-    return '\n'.join(errors[-1:] or lines[-LOG_LINES:])
+    # mim adds the traceback of its own call of the script.
+    raised = [
+        line
+        for line in lines
+        if re.match(r'[\w.]+(Error|Exception)(: |$)', line)
+        and 'CalledProcessError' not in line
+    ]
+    return '\n'.join(errors[-1:] or raised[-1:] or lines[-LOG_LINES:])
 
 
 def gpu_memory(folder: Path) -> int | None:
