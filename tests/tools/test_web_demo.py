@@ -185,7 +185,8 @@ def test_the_sliders_change_the_modulators_and_long_clips_are_refused(
 
     def wait_for_another():
         page.wait_for_function(
-            "seen => !seen.includes(document.querySelector('.maps img').src)",
+            "seen => !seen.includes(document.querySelector('.maps img')"
+            ".getAttribute('src'))",
             arg=seen,
         )
         seen.append(picture.get_attribute('src'))

@@ -137,7 +137,7 @@ class Page:
                     for model in self.models
                 ]
         draw = dict(
-            fn=self.draw,
+            fn=self.redraw,
             inputs=[views, stage, frame],
             outputs=pictures,
             concurrency_limit=None,
@@ -269,6 +269,11 @@ class Page:
             return [None] * len(self.models)
         steps = max(len(view.frames) for view in views)
         return [draw_maps(view, stage, (step - 1) / steps) for view in views]
+
+    def redraw(self, views: list[View] | None, stage: int, step: int):
+        """:meth:`draw` for gradio, which takes no list for one output."""
+        pictures = self.draw(views, stage, step)
+        return pictures if len(pictures) > 1 else pictures[0]
 
     def classify_frame(
         self, model: WebModel, image, session: CameraSession | None
