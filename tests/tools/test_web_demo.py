@@ -194,7 +194,7 @@ def test_the_sliders_change_the_modulators_and_long_clips_are_refused(
     page.locator('#frame input[type=number]').fill('3')
     page.locator('#frame input[type=number]').press('Tab')
     wait_for_another()
-    page.locator('#stage label').first.click()
+    page.locator('#stage label').last.click()
     wait_for_another()
     page.locator('#clip button[aria-label=Clear]').click()
     page.wait_for_selector('#modulators', state='hidden')
