@@ -9,15 +9,9 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from ..analysis.complexity import build_model
-from ..analysis.configs import load_config
-from ..analysis.prediction.predictor import find_class_names
+from ..analysis.prediction.predictor import find_class_names, load_classifier
 from ..analysis.sample_input import sample_batch
-from ..checkpoints.safe_loading import MissingCheckpointError
-from ..compat import run_repairs
 from ..distillation.binary_divergence import has_several_labels
-from ..distillation.teacher import load_strictly
-from ..engine.config_checks import check_keys
 from ..errors import UserError
 from .exported_model import ExportedModel, load_exported
 from .graph_capture import capture_graph
@@ -92,21 +86,7 @@ def load_source(
     Raises:
         UserError: If a file is missing or does not fit.
     """
-    cfg = load_config(config, options)
-    check_keys(cfg)
-    if not cfg.model.get('cls_head'):
-        raise UserError(
-            f'{config} has no cls_head, so no probabilities to export; give '
-            'the config of a classifier'
-        )
-    if not Path(checkpoint).is_file():
-        raise MissingCheckpointError(
-            f'the checkpoint {checkpoint} was not found; correct the path, '
-            f'or train one: mim train mmaction2 {config}'
-        )
-    with run_repairs:
-        model = build_model(cfg).eval()
-        loaded = load_strictly(model, checkpoint, config)
+    cfg, model, loaded = load_classifier(config, checkpoint, options)
     head = model.cls_head
     names = find_class_names(
         cfg, loaded, getattr(head, 'num_classes', 0), classes

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
@@ -102,6 +103,29 @@ def load_recognizer(
             that of a classifier of videos, or the weights or names do not
             fit it.
     """
+    cfg, model, loaded = load_classifier(config, checkpoint, options)
+    pipeline = find_video_pipeline(cfg, config)
+    if change:
+        change(model, cfg.model)
+    num_classes = model.cls_head.num_classes
+    names = find_class_names(cfg, loaded, num_classes, classes)
+    return LoadedRecognizer(
+        model.to(check_device(device)), cfg, pipeline, names
+    )
+
+
+def load_classifier(
+    config: str, checkpoint: str, options: dict | None = None
+) -> tuple[Config, nn.Module, dict]:
+    """Load a classifier of any input; arguments as :func:`load_recognizer`.
+
+    Returns:
+        The config, the model in eval mode, and the checkpoint.
+
+    Raises:
+        UserError: If a file is missing or unreadable, the config is not
+            that of a classifier, or the weights do not fit it.
+    """
     cfg = load_config(config, options)
     check_keys(cfg)
     if not cfg.model.get('cls_head'):
@@ -109,7 +133,6 @@ def load_recognizer(
             f'{config} has no cls_head, so no classes to predict; give the '
             'config of a classifier'
         )
-    pipeline = find_video_pipeline(cfg, config)
     if not Path(checkpoint).is_file():
         raise MissingCheckpointError(
             f'the checkpoint {checkpoint} was not found; correct the path, '
@@ -118,13 +141,7 @@ def load_recognizer(
     with run_repairs:
         model = build_model(cfg).eval()
         loaded = load_strictly(model, checkpoint, config)
-    if change:
-        change(model, cfg.model)
-    num_classes = model.cls_head.num_classes
-    names = find_class_names(cfg, loaded, num_classes, classes)
-    return LoadedRecognizer(
-        model.to(check_device(device)), cfg, pipeline, names
-    )
+    return cfg, model, loaded
 
 
 def load_checkpoint_predictor(
