@@ -58,7 +58,9 @@ def read_results(text):
 
 
 def test_the_papers_results_are_quoted_equally_everywhere():
-    wanted = read_results((ROOT / 'README.md').read_text())
+    wanted = {}
+    for readme in ROOT.glob('configs/*/README.md'):
+        wanted |= read_results(readme.read_text())
     assert len(wanted) == 25
     short = {'SthV2': 'SSV2', 'Kinetics-400': 'K400'}
     listed = {}
@@ -73,10 +75,6 @@ def test_the_papers_results_are_quoted_equally_everywhere():
             )
             assert result['Dataset'] == model['Metadata']['Training Data']
     assert listed == wanted
-    families = {}
-    for readme in ROOT.glob('configs/*/README.md'):
-        families |= read_results(readme.read_text())
-    assert families == wanted
 
 
 def test_the_index_loads_as_mim_loads_it():
