@@ -1,5 +1,6 @@
 """Classify a stream by its windows, or frame by frame."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Work:
     run: int
 
 
-class Classifier:
+class Classifier(ABC):
     """What classifies a stream.
 
     ``push`` runs where frames are read, ``classify`` where there is time.
@@ -63,21 +64,21 @@ class Classifier:
         """Name of a class, or its number."""
         return self.class_names[index] if self.class_names else str(index)
 
+    @abstractmethod
     def for_another_stream(self) -> 'Classifier':
         """The same model for another stream, also in another thread."""
-        raise NotImplementedError
 
+    @abstractmethod
     def warm_up(self):
         """Classify a black picture; the first call of a model is slow."""
-        raise NotImplementedError
 
+    @abstractmethod
     def push(self, frame: Frame) -> Work | None:
         """Take the next frame; returns what is due to be classified."""
-        raise NotImplementedError
 
+    @abstractmethod
     def classify(self, work: Work) -> np.ndarray:
         """Probabilities of the classes, (K,)."""
-        raise NotImplementedError
 
 
 class WindowClassifier(Classifier):
