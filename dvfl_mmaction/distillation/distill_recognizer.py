@@ -12,6 +12,7 @@ from mmengine.model import is_model_wrapper, merge_dict
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..models.every_frame_head import repeat_rows, scores_to_learn
 from .binary_divergence import binary_agreement, has_several_labels
 from .combined_loss import (
     CombinedLoss,
@@ -120,13 +121,17 @@ class Distillation:
             the parts of several ``loss_kd``, ``teacher_entropy`` and
             ``student_entropy`` (nats, from 0 to log K) and
             ``teacher_agreement`` (share of the batch, 0 to 1), both per
-            label with ``BinaryDivergenceLoss``.
+            label with ``BinaryDivergenceLoss``. With an ``EveryFrameHead``
+            the scores after each frame are compared with the teacher's of
+            the clip.
         """
         feats, head_kwargs = self.extract_feat(
             inputs, data_samples=data_samples
         )
         loss_aux = head_kwargs.get('loss_aux', {})
-        logits = self.cls_head(feats, **head_kwargs)
+        logits, data_samples = scores_to_learn(
+            self.cls_head, feats, data_samples, **head_kwargs
+        )
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         own = label_losses(self.cls_head, logits, data_samples)
         losses = {
@@ -135,7 +140,7 @@ class Distillation:
         }
         if not self.teacher.is_built:
             self.teacher.build(self)
-        teacher_logits = self.teacher.logits(inputs)
+        teacher_logits = repeat_rows(self.teacher.logits(inputs), len(logits))
         losses.update(self._kd_losses(logits, teacher_logits, data_samples))
         compare = binary_agreement if self._binary else agreement
         losses.update(compare(logits.detach(), teacher_logits))

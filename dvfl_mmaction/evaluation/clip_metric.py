@@ -6,6 +6,7 @@ import numpy as np
 from mmaction.evaluation import mean_average_precision
 from mmaction.registry import METRICS
 from mmengine.evaluator import BaseMetric
+from torch import Tensor
 
 from ..errors import UserError
 from .classification import calibration, confusion_matrix, rank_of_label
@@ -26,7 +27,8 @@ class ClipMetric(BaseMetric):
     :attr:`report`, which ``ResultsHook`` writes. An unreadable clip counts
     as wrong. Among equal scores the label ranks last, so a model with
     constant scores is never right. With several labels, an unreadable clip
-    ranks last in each class.
+    ranks last in each class. With the scores of an ``EveryFrameHead`` the
+    report has ``frames_seen``, the top-1 accuracy after each frame.
 
     Args:
         top_k: The values of k; each 1 or more.
@@ -83,8 +85,14 @@ class ClipMetric(BaseMetric):
                     'per class, averaged over the views; set average_clips '
                     "to 'prob' or 'score' in model.cls_head"
                 )
+            by_frame = {}
+            if 'frame_scores' in sample and label.numel() == 1:
+                by_frame['frame_ranks'] = ranks_by_frame(
+                    sample['frame_scores'], int(label)
+                )
             self.results.append(
                 dict(
+                    by_frame,
                     scores=scores.float().cpu().numpy(),
                     label=int(label)
                     if label.numel() == 1
@@ -106,6 +114,9 @@ class ClipMetric(BaseMetric):
         ]
         measure = self.measure if labels.ndim == 1 else self.measure_several
         logged, rest = measure(scores, labels, readable)
+        if all('frame_ranks' in r for r in results):
+            ranks = np.stack([r['frame_ranks'] for r in results])  # (N, T)
+            rest['frames_seen'] = accuracy_by_frame(ranks, readable)
         self.report = dict(clips=len(labels), broken=broken) | logged | rest
         return logged
 
@@ -168,6 +179,26 @@ class ClipMetric(BaseMetric):
         known = [c['average_precision'] for c in per_class if c['clips']]
         top = dict(mean_average_precision=float(np.mean(known)))
         return top, dict(per_class=per_class)
+
+
+def ranks_by_frame(scores: Tensor, label: int) -> np.ndarray:
+    """Rank of the label after each frame, (T, K) -> (T,), best 0."""
+    scores = scores.float().cpu().numpy()
+    return rank_of_label(scores, np.full(len(scores), label))
+
+
+def accuracy_by_frame(ranks: np.ndarray, readable: np.ndarray) -> list[dict]:
+    """Top-1 accuracy after each frame, unreadable clips being wrong.
+
+    Args:
+        ranks: Of the labels, best 0, (N, T).
+        readable: (N,) of bool.
+    """
+    right = (ranks < 1) & readable[:, None]
+    return [
+        dict(frames=t, top1=float(of_frame.mean()))
+        for t, of_frame in enumerate(right.T, 1)
+    ]
 
 
 def accuracy_by_class(ranks, labels, num_classes: int) -> list[dict]:

@@ -8,6 +8,7 @@ from mmaction.models.recognizers import Recognizer2D, Recognizer3D
 from torch import nn
 
 from ..errors import UserError
+from .every_frame_head import EveryFrameHead
 
 # What heads do that expect something else than feature maps.
 OTHER_INPUT = {
@@ -41,6 +42,7 @@ def check_parts(model: nn.Module):
         kind = type(head).__name__
         check_head_kind(kind, head, model, backbone)
         check_head_channels(kind, head, backbone)
+        check_window(head, backbone)
 
 
 def check_normalisation(preprocessor, backbone):
@@ -138,6 +140,24 @@ def check_head_channels(kind: str, head, backbone):
             f'model.cls_head.in_channels of {kind} is {head.in_channels} but '
             f'the backbone returns {channels} channels; set '
             f'model.cls_head.in_channels={channels}'
+        )
+
+
+def check_window(head, backbone):
+    """Reject an ``EveryFrameHead`` of another window than the backbone's."""
+    if not isinstance(head, EveryFrameHead):
+        return
+    if backbone.temporal_window is None:
+        raise UserError(
+            'EveryFrameHead answers after every frame, but the features of '
+            'the backbone need whole clips; set model.backbone.temporal='
+            "'causal', or model.cls_head.type='I3DHead'"
+        )
+    if head.temporal_window != backbone.temporal_window:
+        raise UserError(
+            f'model.cls_head.temporal_window is {head.temporal_window} but '
+            f'that of the backbone is {backbone.temporal_window}; set both '
+            'to the same'
         )
 
 
