@@ -109,6 +109,12 @@ def parse_args():
         "or of the config's data set)",
     )
     parser.add_argument(
+        '--licence',
+        default='apache-2.0',
+        help='licence of the weights (default: apache-2.0, that of this '
+        'project; the data may ask for another)',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -134,7 +140,11 @@ def main():
     from dvfl_mmaction.deployment.writers import files_of
 
     source = load_source(
-        args.config, args.checkpoint, args.cfg_options, args.classes
+        args.config,
+        args.checkpoint,
+        args.cfg_options,
+        args.classes,
+        args.licence,
     )
     axes = [axis for axis in args.dynamic.split(',') if axis]
     form = (axes, args.streaming)

@@ -15,7 +15,7 @@ from ..distillation.binary_divergence import has_several_labels
 from ..errors import UserError
 from .exported_model import ExportedModel, load_exported
 from .graph_capture import capture_graph
-from .metadata import make_metadata
+from .metadata import LICENCE, make_metadata
 from .writers import SUFFIXES, WRITERS, files_of
 
 PRECISIONS = ('fp32', 'bf16', 'int8')
@@ -37,6 +37,7 @@ class Source:
         classes: K names; None if unknown.
         clip_len: Frames per clip T.
         size: Height and width of the frames, in pixels.
+        licence: Of the weights, by the Hugging Face hub's name for it.
     """
 
     config: str
@@ -46,6 +47,7 @@ class Source:
     classes: list[str] | None
     clip_len: int
     size: tuple[int, int]
+    licence: str = LICENCE
 
 
 @dataclass
@@ -74,6 +76,7 @@ def load_source(
     checkpoint: str,
     options: dict | None = None,
     classes: str | None = None,
+    licence: str = LICENCE,
 ) -> Source:
     """Load what is exported; frames and size are those of its pipeline.
 
@@ -82,6 +85,7 @@ def load_source(
         checkpoint: File of its weights.
         options: Changes of the config, as ``--cfg-options``.
         classes: File with a class name per line.
+        licence: Of the weights.
 
     Raises:
         UserError: If a file is missing or does not fit.
@@ -101,7 +105,14 @@ def load_source(
         )
     frames, height, width = clip.shape[2:]
     return Source(
-        config, checkpoint, cfg, model, names, frames, (height, width)
+        config,
+        checkpoint,
+        cfg,
+        model,
+        names,
+        frames,
+        (height, width),
+        licence,
     )
 
 
@@ -191,6 +202,7 @@ def describe(
             axis for axis in ('batch', 'frames', 'size') if axis in dynamic
         ],
         temporal_window=source.recognizer.backbone.temporal_window,
+        licence=source.licence,
     )
 
 

@@ -3,16 +3,18 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..analysis.prediction.batches import predict_clips
-from ..analysis.prediction.clips import Clip, check_labels, find_clips
+from ..analysis.prediction.clips import Clip, check_labels
 from ..analysis.prediction.exported import (
     exported_predictor,
     frames_of_sample,
 )
+from ..datasets.annotations import read_annotations
 from ..engine.config_checks import nested_datasets
 from ..errors import UserError
 from ..preparation.clips.runner import show_progress
@@ -20,7 +22,9 @@ from .exported_model import ExportedModel
 
 
 def find_listed_clips(cfg, part: str) -> list[Clip]:
-    """Labelled clips of a config's ``'train'`` or ``'test'`` list.
+    """Clips of a config's ``'train'`` or ``'test'`` list.
+
+    A clip without a label has the label -1.
 
     Raises:
         UserError: If the config has no such list, or it is unreadable.
@@ -30,8 +34,16 @@ def find_listed_clips(cfg, part: str) -> list[Clip]:
         if 'ann_file' in dataset:
             root = dataset.get('data_root') or ''
             videos = (dataset.get('data_prefix') or {}).get('video') or ''
-            path = os.path.join(root, dataset['ann_file'])
-            return find_clips([path], os.path.join(root, videos))
+            listed = read_annotations(
+                os.path.join(root, dataset['ann_file']),
+                dataset.get('delimiter', ' '),
+                unlabelled=True,
+            )
+            folder = Path(root, videos)
+            return [
+                Clip(folder / name, name, label)
+                for name, label in listed.clips
+            ]
     raise UserError(
         f'the config has no {part}_dataloader with a list (ann_file); give '
         'one with --cfg-options'

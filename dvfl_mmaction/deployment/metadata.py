@@ -16,7 +16,7 @@ from ..version import __version__
 
 KEY = 'dvfl_mmaction'
 FORMAT = 1
-LICENCE = 'Apache-2.0'
+LICENCE = 'apache-2.0'  # this project's
 # The part of results.json that is copied.
 MEASURES = ('top1', 'top5', 'mean_class_accuracy', 'clips', 'views', 'split')
 
@@ -33,8 +33,8 @@ def make_metadata(
         classes: K names; None if unknown.
         size: Height and width of the frames, in pixels.
         clip_len: Frames per clip T.
-        **others: More entries: ``kind``, ``precision``, ``dynamic`` and the
-            like.
+        **others: More entries: ``kind``, ``precision``, ``dynamic``, and the
+            ``licence`` of the weights.
 
     Returns:
         Plain values, as JSON has them.
@@ -53,7 +53,6 @@ def make_metadata(
         normalisation='in the graph',
         pipeline=plain(find_video_pipeline(cfg, config)),
         backbone=plain(backbone),
-        licence=LICENCE,
         accuracy=find_accuracy(Path(checkpoint)),
         config=Path(config).name,
         checkpoint=dict(

@@ -19,6 +19,7 @@ from ..distillation.teacher import load_strictly
 from ..errors import UserError
 from ..evaluation.results_hook import package_versions
 from ..files import hash_file, write_json, write_whole
+from .metadata import LICENCE
 from .model_card import model_card, result_row
 from .package_config import to_data
 from .package_files import (
@@ -36,7 +37,6 @@ from .package_files import (
 from .work_dir import BEST, find_checkpoint, find_config, find_results
 from .writers import files_of
 
-LICENCE = 'apache-2.0'  # this project's
 CROPS = dict(ThreeCrop=3, TenCrop=10)
 # Of a distiller, which the plain recognizer has not.
 TEACHING = ('teacher', 'alpha', 'loss_kd')

@@ -1,6 +1,8 @@
 """Exported files predict what the checkpoint does, and describe themselves."""
 
+import copy
 import io
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.analysis.prediction.clips import Clip
 from dvfl_mmaction.deployment import export
 from dvfl_mmaction.deployment.export import (
     eager_probabilities,
@@ -64,7 +67,7 @@ def test_a_file_describes_itself(models, source, target):
     assert (model.clip_len, model.size) == (4, (32, 32))
     metadata = model.metadata
     assert metadata['mean'] == [123.675, 116.28, 103.53]
-    assert metadata['licence'] == 'Apache-2.0'
+    assert metadata['licence'] == 'apache-2.0'
     assert metadata['accuracy'] == dict(top1=87.5, clips=40)
     assert metadata['checkpoint']['sha256'] == hash_file(source.checkpoint)
     sampling = metadata['pipeline'][1]
@@ -77,6 +80,36 @@ def test_the_pipeline_of_a_file_reads_a_list(models, source):
     again = classify_correctly(listed, models['onnx'])
     assert len(correct) == 12
     assert (correct == again).all()
+
+
+@pytest.mark.parametrize('target', ['onnx', 'openvino'])
+def test_other_lengths_and_sizes_of_dynamic_axes(source, tmp_path, target):
+    path = tmp_path / f'model{SUFFIXES[target]}'
+    dynamic = ['batch', 'frames', 'size']
+    export_model(source, path, target, dynamic=dynamic)
+    model = load_exported(path, threads=1)
+    assert model.metadata['dynamic'] == dynamic
+    rng = np.random.default_rng(0)
+    for shape in ((2, 4, 32, 32, 3), (1, 7, 48, 80, 3), (3, 1, 33, 32, 3)):
+        frames = rng.integers(0, 256, shape, np.uint8)
+        wanted = eager_probabilities(source.recognizer, frames)
+        np.testing.assert_allclose(
+            model.predict(frames), wanted, atol=1e-6, err_msg=str(shape)
+        )
+
+
+def test_a_list_of_a_config_is_read_with_its_delimiter(source, tmp_path):
+    path = tmp_path / 'list.csv'
+    path.write_text('a b.mp4,2\nc.mp4,-1\n')
+    cfg = copy.deepcopy(source.cfg)
+    cfg.test_dataloader.dataset.update(
+        ann_file=str(path), delimiter=',', data_prefix=dict(video='videos')
+    )
+    root = Path(cfg.test_dataloader.dataset.get('data_root') or '')
+    assert find_listed_clips(cfg, 'test') == [
+        Clip(root / 'videos' / 'a b.mp4', 'a b.mp4', 2),
+        Clip(root / 'videos' / 'c.mp4', 'c.mp4', -1),
+    ]
 
 
 @pytest.mark.parametrize(

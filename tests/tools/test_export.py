@@ -25,13 +25,16 @@ def folder(tmp_path_factory):
 
 def test_the_tool_writes_a_file_and_compares_it(folder):
     words = ['config.py', 'model.pth', 'model.pt2', '--to', 'torch-export']
+    words += ['--licence', 'mit']
     done = run_script(TOOL, *words, cwd=folder)
     assert done.returncode == 0, done.stderr
     compared, wrote = done.stdout.splitlines()
     assert compared.startswith('compared with the checkpoint: largest')
     assert compared.endswith('the same class in 8 of 8 clips')
     assert wrote.startswith('wrote model.pt2 (')
-    assert load_exported(folder / 'model.pt2').clip_len == 4
+    model = load_exported(folder / 'model.pt2')
+    assert model.clip_len == 4
+    assert model.metadata['licence'] == 'mit'
 
 
 @pytest.mark.parametrize(
