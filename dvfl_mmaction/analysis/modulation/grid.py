@@ -87,7 +87,7 @@ def draw_view(
 
 def caption(view: View) -> str:
     """Name and prediction of a model."""
-    return f'{view.model}: {view.predicted} {100 * view.share:.0f} %'
+    return f'{view.model}: {view.predicted} ({100 * view.share:.0f} %)'
 
 
 def chosen_frames(count: int) -> list[int]:
