@@ -68,4 +68,13 @@ def draw_bar(
     draw = ImageDraw.Draw(picture)
     x, room = left + BAR + 4, BAR_ROOM - BAR - 4
     for value, y in ((scale.high, top + 6), (scale.low, top + height - 7)):
-        write_text(draw, (x, y), f'{value:.3g}', FONT, room, 'black')
+        write_text(draw, (x, y), short_number(value), FONT, room, 'black')
+
+
+def short_number(value: float) -> str:
+    """A number >= 0 of few characters: 3 digits below 1,000."""
+    if 1e3 <= value < 1e6:
+        return f'{value:.0f}'
+    if not 1e-3 <= value < 1e3 and value:
+        return f'{value:.0e}'
+    return f'{value:.3g}'

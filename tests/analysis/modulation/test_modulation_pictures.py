@@ -15,6 +15,7 @@ from dvfl_mmaction.analysis.modulation.colours import (
     COLOURS,
     Scale,
     overlay_map,
+    short_number,
 )
 from dvfl_mmaction.analysis.modulation.grid import (
     CELL,
@@ -36,6 +37,21 @@ def view_of(name='net', stages=(1, 2), frames=4, size=(32, 32)):
     kinds = dict(space=maps, time=2 * maps, product=3 * maps)
     black = np.zeros((frames, *size, 3), np.uint8)
     return View(name, 'class', 0.5, black, dict.fromkeys(stages, kinds))
+
+
+@pytest.mark.parametrize(
+    'value, text',
+    [
+        (0, '0'),
+        (1e-5, '1e-05'),
+        (0.01724, '0.0172'),
+        (38.44, '38.4'),
+        (1092.3, '1092'),
+        (3e7, '3e+07'),
+    ],
+)
+def test_the_ends_of_a_scale_are_short(value, text):
+    assert short_number(value) == text
 
 
 def test_a_scale_holds_all_frames():
