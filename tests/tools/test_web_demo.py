@@ -27,7 +27,8 @@ CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 ARGUMENTS = [
     *('--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'),
     *('--disable-background-networking', '--disable-component-update'),
-    '--disable-sync',
+    *('--disable-sync', '--use-fake-device-for-media-stream'),
+    '--use-fake-ui-for-media-stream',
 ]
 LIMIT_MS = 300_000  # on a busy machine
 
@@ -105,7 +106,7 @@ def visit(browser, address):
     contexts = []
 
     def open_page():
-        context = browser.new_context()
+        context = browser.new_context(permissions=['camera'])
         context.set_default_timeout(LIMIT_MS)
         contexts.append(context)
         page, requests = context.new_page(), []
@@ -201,6 +202,24 @@ def test_the_sliders_change_the_modulators_and_long_clips_are_refused(
     upload(page, folder / 'too_long.mp4')
     message = page.wait_for_selector('#result [role=alert]').inner_text()
     assert message.startswith('too_long.mp4 is longer than 30 s')
+
+
+@needs_browser
+def test_the_live_camera_is_answered_again_and_again(visit):
+    page, _ = visit()
+    page.get_by_role('tab', name='Live camera').click()
+    page.locator('#camera button:has-text("Webcam")').click()
+    page.locator('#camera button:has-text("Record")').click()
+    page.wait_for_selector('#live .bar')
+    names = page.locator('#live .bar b').all_inner_texts()
+    assert sorted(names) == sorted(NAMES)
+    seen = page.inner_html('#live')
+    page.wait_for_function(
+        "seen => document.querySelector('#live').innerHTML != seen", arg=seen
+    )
+    assert re.search(
+        r'[\d.]+ frames/s, \d+ ms per frame', page.inner_text('#live')
+    )
 
 
 @pytest.mark.skipif(find_spec('gradio') is None, reason='needs gradio')
