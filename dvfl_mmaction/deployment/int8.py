@@ -32,7 +32,7 @@ from .quantisation import (
     FLOAT_MODELS,
     LADDER,
     QUANTISERS,
-    calibration_inputs,
+    CalibrationInputs,
 )
 from .writers import SAVERS, files_of
 
@@ -131,21 +131,21 @@ def export_int8(
     )
     model, save = FLOAT_MODELS[target](graph), SAVERS[target]
     with TemporaryDirectory(dir=path.parent, prefix='.part-') as folder:
-        part = Path(folder, path.name)
-        save(model, part, metadata | dict(precision='fp32'))
-        reference = load_exported(part)
-        check_agreement(part, compare(source, reference), 'fp32')
+        part, exact = Path(folder, path.name), Path(folder, 'fp32', path.name)
+        exact.parent.mkdir()
+        save(model, exact, metadata | dict(precision='fp32'))
+        reference = load_exported(exact)
+        check_agreement(exact, compare(source, reference), 'fp32')
         clips = list(read_frames(training, reference))
         if not clips:
             raise UserError(
                 'no clip of the training list can be read; check data_root '
                 'of train_dataloader'
             )
-        inputs = calibration_inputs(reference, clips)
+        inputs = CalibrationInputs(reference, clips)
         # Noise would lie outside the ranges that clips set.
         samples = np.concatenate([clip[:1] for clip in clips[:SAMPLE_CLIPS]])
         before = classify_correctly(tested, reference, options.workers)
-        del reference
         for kept in LADDER:
             quantised = QUANTISERS[target](model, inputs, kept)
             save(quantised, part, metadata)

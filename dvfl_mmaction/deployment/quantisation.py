@@ -1,6 +1,6 @@
 """Quantise a device graph to int8 after training, on calibration inputs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,26 +24,35 @@ LADDER = (
 )
 
 
-def calibration_inputs(
-    model: ExportedModel, clips: Iterable[np.ndarray]
-) -> list[list[np.ndarray]]:
-    """Inputs of a file, from clips.
+class CalibrationInputs:
+    """Inputs of a file, from clips; they can be read several times.
+
+    A streaming model plays each clip anew, and every frame with its state
+    is an input: states are too large to keep, 33 MB each for VFL-Net.
 
     Args:
-        model: In float32. A streaming one plays each clip; every frame with
-            its state is an input.
+        model: In float32.
         clips: (V, T, H, W, 3) uint8 each; the first view is used.
     """
-    inputs = []
-    for clip in clips:
-        if model.kind == 'clip':
-            inputs.append([clip[:1]])
-            continue
-        state = model.initial_state(1)
-        for frame in clip[0]:
-            inputs.append([frame[None], *state])
-            _, state = model.step(frame[None], state)
-    return inputs
+
+    def __init__(self, model: ExportedModel, clips: Sequence[np.ndarray]):
+        self.model = model
+        self.clips = clips
+
+    def __len__(self) -> int:
+        if self.model.kind == 'clip':
+            return len(self.clips)
+        return sum(clip.shape[1] for clip in self.clips)
+
+    def __iter__(self) -> Iterator[list[np.ndarray]]:
+        for clip in self.clips:
+            if self.model.kind == 'clip':
+                yield [clip[:1]]
+                continue
+            state = self.model.initial_state(1)
+            for frame in clip[0]:
+                yield [frame[None], *state]
+                _, state = self.model.step(frame[None], state)
 
 
 def kept_nodes(names: Iterable[str], kept: Sequence[str]) -> list[str]:
@@ -60,7 +69,7 @@ def kept_nodes(names: Iterable[str], kept: Sequence[str]) -> list[str]:
     ]
 
 
-def quantise_openvino(model, inputs: list, kept: Sequence[str]):
+def quantise_openvino(model, inputs: CalibrationInputs, kept: Sequence[str]):
     """Quantise an ``openvino.Model`` with NNCF.
 
     NNCF's transformer model type is used, without which the demo student
@@ -68,7 +77,7 @@ def quantise_openvino(model, inputs: list, kept: Sequence[str]):
 
     Args:
         model: In float32; it is not changed.
-        inputs: Of :func:`calibration_inputs`.
+        inputs: Of the calibration.
         kept: Layers that stay in float.
 
     Returns:
@@ -95,12 +104,12 @@ def quantise_openvino(model, inputs: list, kept: Sequence[str]):
         )
 
 
-def quantise_onnx(model, inputs: list, kept: Sequence[str]):
+def quantise_onnx(model, inputs: CalibrationInputs, kept: Sequence[str]):
     """Quantise convolutions and matrix products with ONNX Runtime.
 
     Args:
         model: ``onnx.ModelProto`` in float32; it is not changed.
-        inputs: Of :func:`calibration_inputs`.
+        inputs: Of the calibration.
         kept: Layers that stay in float.
 
     Returns:

@@ -6,7 +6,7 @@ import pytest
 from dvfl_mmaction import UserError
 from dvfl_mmaction.analysis.paired_comparison import compare_paired
 from dvfl_mmaction.deployment import int8
-from dvfl_mmaction.deployment.export import Agreement
+from dvfl_mmaction.deployment.export import Agreement, export_model
 from dvfl_mmaction.deployment.exported_model import load_exported
 from dvfl_mmaction.deployment.int8 import (
     Int8Options,
@@ -14,7 +14,10 @@ from dvfl_mmaction.deployment.int8 import (
     export_int8,
     refusal,
 )
-from dvfl_mmaction.deployment.quantisation import kept_nodes
+from dvfl_mmaction.deployment.quantisation import (
+    CalibrationInputs,
+    kept_nodes,
+)
 from dvfl_mmaction.deployment.writers import SUFFIXES
 
 
@@ -31,6 +34,48 @@ def test_an_int8_file_has_its_test_in_its_metadata(tmp_path, source, target):
     assert tested['kept'] == []
     assert 0 < result.agreement.difference < 0.3
     assert {p.suffix for p in tmp_path.iterdir()} <= {'.onnx', '.xml', '.bin'}
+
+
+@pytest.mark.parametrize('target', ['onnx', 'openvino'])
+def test_a_stream_is_quantised_with_the_states_of_clips(
+    tmp_path, causal_source, target
+):
+    path = tmp_path / f'model{SUFFIXES[target]}'
+    options = Int8Options(calibration_clips=2, max_drop=100)
+    result = export_int8(causal_source, path, target, options, streaming=True)
+    model = load_exported(path)
+    assert (model.kind, model.metadata['precision']) == ('streaming', 'int8')
+    assert 0 < result.agreement.difference < 0.3
+    assert result.comparison.clips == 12
+
+
+def test_inputs_of_a_stream_are_made_anew_for_each_reading(
+    tmp_path, causal_source
+):
+    path = tmp_path / 'model.pt2'
+    export_model(causal_source, path, 'torch-export', streaming=True)
+    model = load_exported(path)
+    clips = list(
+        np.random.default_rng(0).integers(
+            0, 256, (2, 1, 3, 32, 32, 3), np.uint8
+        )
+    )
+    inputs = CalibrationInputs(model, clips)
+    read = [[array.copy() for array in one] for one in inputs]
+    assert len(read) == len(inputs) == 6
+    state = model.initial_state(1)
+    for clip, (frame, *before) in zip(
+        np.repeat(clips, 3, 0), read, strict=True
+    ):
+        if before[0][0] == 0:
+            state = model.initial_state(1)
+        for array, wanted in zip(before, state, strict=True):
+            np.testing.assert_allclose(array, wanted, atol=1e-6)
+        assert (frame == clip[0, before[0][0]]).all()
+        _, state = model.step(frame, state)
+    for one, other in zip(inputs, read, strict=True):
+        for array, wanted in zip(one, other, strict=True):
+            np.testing.assert_allclose(array, wanted, atol=1e-6)
 
 
 def test_a_file_that_may_lose_too_much_is_not_written(
