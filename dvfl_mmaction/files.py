@@ -1,5 +1,6 @@
 """Atomic writes, hashes and free disk space."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,17 @@ from pathlib import Path
 from rich import filesize
 
 from .errors import UserError
+
+# Faults of the disk, not of one file: the next file would fail as well.
+DISK_FAULTS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+)
 
 SPECIAL = {
     stat.S_ISDIR: 'folder',

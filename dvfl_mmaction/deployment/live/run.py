@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import UserError
-from ...files import check_writable
+from ...files import DISK_FAULTS, check_writable
 from ...preparation.clips.runner import show_progress
 from .classifier import Classifier
 from .frames import Answer, Frame
@@ -93,6 +93,31 @@ def run_stream(
         )
     rule = rule or SegmentRule()
     classifier.warm_up()
+    try:
+        session = run_session(source, classifier, outputs, rule, in_turn)
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        raise UserError(
+            f'an output cannot be written: {error}; free space on its disk, '
+            'or give another path, and run again'
+        ) from error
+    if session.measures.read and not session.measures.answered:
+        raise UserError(
+            f'{source.name} ended after {session.measures.read} frames, '
+            'before its first window was full; lower --stride'
+        )
+    return session
+
+
+def run_session(
+    source: Source,
+    classifier: Classifier,
+    outputs: StreamOutputs,
+    rule: SegmentRule,
+    in_turn: bool,
+) -> Session:
+    """Run, and write the files at the end; see :func:`run_stream`."""
     ended = None
     with ExitStack() as stack:
         sinks = Sinks(source, classifier, outputs, rule, stack)
@@ -123,11 +148,6 @@ def run_stream(
         ) from None
     if ended is not None:
         raise ended
-    if session.measures.read and not session.measures.answered:
-        raise UserError(
-            f'{source.name} ended after {session.measures.read} frames, '
-            'before its first window was full; lower --stride'
-        )
     return session
 
 

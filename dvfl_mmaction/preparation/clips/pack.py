@@ -39,7 +39,7 @@ from ...datasets.video_reader import (
     decoder_reason,
 )
 from ...errors import UserError
-from ...files import check_space
+from ...files import DISK_FAULTS, check_space
 from ..findings import preview
 from .clip_lists import VIDEOS, named_clips, read_lists, write_kept
 from .jobs import Outcome, require_folders
@@ -49,16 +49,6 @@ from .runner import ClipTask, run_clips
 
 QUALITIES = range(2, 32)
 PARTS = '.packing'  # unfinished clips; deleted at the start and the end
-# Faults of the disk, not of a clip: the next clip would fail as well.
-DISK_FAULTS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import av
 import numpy as np
@@ -50,6 +51,15 @@ def fake_classifier(step_s=0.0, fails_at=None):
     return FrameClassifier(
         step, lambda height, width: 0, lambda image: image, 2
     )
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs /dev/full')
+@pytest.mark.parametrize('in_turn', [False, True])
+def test_a_full_disk_is_reported_in_one_line(folder, in_turn):
+    outputs = StreamOutputs(lines=Path('/dev/full'))
+    source = Source('a', opener_of(str(folder / 'a.mp4')))
+    with pytest.raises(UserError, match='No space left.* free space'):
+        run_stream(source, fake_classifier(), outputs, RULE, in_turn)
 
 
 def test_a_causal_model_answers_every_frame_in_turn(folder, tmp_path, capsys):
