@@ -93,7 +93,7 @@ def parse_args():
     int8.add_argument(
         '--force',
         action='store_true',
-        help='keep the file whatever it loses',
+        help='quantise all layers and keep the file whatever it loses',
     )
     int8.add_argument(
         '--workers',

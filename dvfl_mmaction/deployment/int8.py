@@ -1,6 +1,6 @@
 """Export in int8, with a test of what it costs in accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,7 +48,7 @@ class Int8Options:
         root: Folder of the list's videos; None as ``tools/predict.py``.
         max_drop: Largest loss of accuracy, in points. It is compared with
             the lower end of the 95 % interval.
-        force: Keep the file whatever it costs.
+        force: Quantise every layer and keep the file, whatever it costs.
         workers: Processes that read the tested clips.
     """
 
@@ -97,6 +97,7 @@ def export_int8(
     options: Int8Options,
     dynamic: Sequence[str] = (),
     streaming: bool = False,
+    report: Callable[[str], None] = print,
 ) -> Int8Result:
     """Quantise, test, and write the file if its accuracy is kept.
 
@@ -110,6 +111,7 @@ def export_int8(
         options: Of the calibration and the test.
         dynamic: Axes of any length.
         streaming: The frame-by-frame form of a causal model.
+        report: Takes a line per set of layers that loses too much.
 
     Raises:
         UserError: If a list or an option does not fit, a package is
@@ -146,7 +148,7 @@ def export_int8(
         # Noise would lie outside the ranges that clips set.
         samples = np.concatenate([clip[:1] for clip in clips[:SAMPLE_CLIPS]])
         before = classify_correctly(tested, reference, options.workers)
-        for kept in LADDER:
+        for kept in LADDER[:1] if options.force else LADDER:
             quantised = QUANTISERS[target](model, inputs, kept)
             save(quantised, part, metadata)
             candidate = load_exported(part)
@@ -160,6 +162,8 @@ def export_int8(
             )
             if result.comparison.low >= -options.max_drop:
                 break
+            if not options.force and kept != LADDER[-1]:
+                report(f'loses too much: {result}')
         if result.comparison.low < -options.max_drop and not options.force:
             raise UserError(refusal(result, options))
         metadata['int8'] = dict(

@@ -83,10 +83,17 @@ def test_a_file_that_may_lose_too_much_is_not_written(
 ):
     monkeypatch.setattr(int8, 'LADDER', ((), ('fc', 'gates')))
     options = Int8Options(calibration_clips=4)
+    path, lines = tmp_path / 'model.onnx', []
     with pytest.raises(UserError, match='12 clips cannot resolve') as error:
-        export_int8(source, tmp_path / 'model.onnx', 'onnx', options)
+        export_int8(source, path, 'onnx', options, report=lines.append)
     assert 'in float: fc, gates' in str(error.value)
+    (line,) = lines
+    assert line.startswith('loses too much: accuracy')
+    assert 'in float' not in line
     assert not list(tmp_path.iterdir())
+    options.force = True
+    assert export_int8(source, path, 'onnx', options).kept == ()
+    assert load_exported(path).metadata['int8']['kept'] == []
 
 
 def test_the_refusal_says_how_many_clips_flip():
