@@ -1,6 +1,8 @@
 """int8 files keep the accuracy, or are not written."""
 
 import numpy as np
+import onnx
+import openvino
 import pytest
 
 from dvfl_mmaction import UserError
@@ -32,8 +34,22 @@ def test_an_int8_file_has_its_test_in_its_metadata(tmp_path, source, target):
     assert (tested['clips'], tested['calibration_clips']) == (12, 4)
     assert tested['before'] == result.before
     assert tested['kept'] == []
-    assert 0 < result.agreement.difference < 0.3
+    assert 0 < result.agreement.difference < 0.02
+    # Products of 8 bits overflow on processors without VNNI.
+    assert max(abs(w.astype(int)).max() for w in weights_of(path)) <= 64
     assert {p.suffix for p in tmp_path.iterdir()} <= {'.onnx', '.xml', '.bin'}
+
+
+def weights_of(path):
+    """The int8 matrices of a file."""
+    if path.suffix == '.onnx':
+        tensors = map(
+            onnx.numpy_helper.to_array, onnx.load(path).graph.initializer
+        )
+    else:
+        ops = openvino.Core().read_model(path).get_ops()
+        tensors = [op.data for op in ops if op.get_type_name() == 'Constant']
+    return [t for t in tensors if t.dtype == np.int8 and t.ndim == 2]
 
 
 @pytest.mark.parametrize('target', ['onnx', 'openvino'])
@@ -45,7 +61,7 @@ def test_a_stream_is_quantised_with_the_states_of_clips(
     result = export_int8(causal_source, path, target, options, streaming=True)
     model = load_exported(path)
     assert (model.kind, model.metadata['precision']) == ('streaming', 'int8')
-    assert 0 < result.agreement.difference < 0.3
+    assert 0 < result.agreement.difference < 0.02
     assert result.comparison.clips == 12
 
 
