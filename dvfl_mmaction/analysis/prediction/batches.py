@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -131,6 +132,17 @@ def predict_samples(
 
 
 def ignore_interrupts(worker: int):
-    """Leave Ctrl-C to the main process, which ends the workers."""
+    """Leave Ctrl-C to the main process, which ends the workers.
+
+    A worker that hands over a clip at that moment loses its connection,
+    which its thread would report with a traceback.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    previous = sys.excepthook
+
+    def report(kind, error, traceback):
+        if not issubclass(kind, ConnectionError | EOFError):
+            previous(kind, error, traceback)
+
+    sys.excepthook = report
