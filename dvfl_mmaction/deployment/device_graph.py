@@ -161,9 +161,10 @@ def make_device_graph(
 
     Raises:
         UserError: If the recognizer has another backbone or head, a neck,
-            several outputs, or frames that are not RGB; if ``clip_len`` is
-            no multiple of the tubelet size; if ``streaming`` and the
-            backbone is not causal.
+            several outputs, or frames that are not RGB; if clips may be
+            longer than the window of the head; if ``clip_len`` is no multiple
+            of the tubelet size; if ``streaming`` and the backbone is not
+            causal.
     """
     check_recognizer(recognizer, clip_len, streaming)
     with torch.no_grad():
@@ -200,6 +201,14 @@ def check_recognizer(recognizer, clip_len, streaming):
         raise UserError(
             f'the backbone takes {backbone.in_channels} channels; exported '
             'models take RGB frames'
+        )
+    window = getattr(head, 'temporal_window', None)
+    if window and not streaming and not (clip_len and clip_len <= window):
+        raise UserError(
+            f'{type(head).__name__} averages over the last {window} frames, '
+            f'but clips have {clip_len or "any number of"} frames; export '
+            f'clips of at most {window} frames, or the frame-by-frame form '
+            '(--streaming)'
         )
     if clip_len and clip_len % backbone.tubelet_size:
         raise UserError(

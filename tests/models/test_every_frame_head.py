@@ -7,6 +7,7 @@ from mmaction.structures import ActionDataSample
 from small_recipe import distiller, recognizer
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.deployment.device_graph import make_device_graph
 from dvfl_mmaction.deployment.streaming import make_streaming
 from dvfl_mmaction.models.pairing import check_parts
 
@@ -166,3 +167,22 @@ def test_what_does_not_fit_is_refused(head, backbone, message):
     config['backbone'] |= backbone
     with pytest.raises(UserError, match=message):
         check_parts(MODELS.build(config))
+
+
+@pytest.mark.parametrize('clip_len', [WINDOW + 1, None])
+def test_longer_clips_than_its_window_are_not_exported(clip_len):
+    model = build(causal(recognizer())).eval()
+    with pytest.raises(UserError, match='the last 3 frames.*--streaming'):
+        make_device_graph(model, clip_len)
+
+
+def test_a_clip_of_its_window_is_exported():
+    config = causal(recognizer())
+    config.pop('data_preprocessor')
+    model = build(config).eval()
+    frames = torch.randint(0, 256, (2, WINDOW, 32, 32, 3), dtype=torch.uint8)
+    x = frames.permute(0, 4, 1, 2, 3).double()
+    with torch.no_grad():
+        wanted = model.cls_head(model.backbone(x)).softmax(-1)
+        got = make_device_graph(model, WINDOW)(frames)
+    torch.testing.assert_close(got, wanted, atol=1e-9, rtol=1e-9)
