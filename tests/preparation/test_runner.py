@@ -226,6 +226,32 @@ def test_a_scheduler_without_workers_is_one_line(
     assert address in str(e.value) and '\n' not in str(e.value)
 
 
+def test_a_client_that_starts_late_is_tried_again(
+    small_cluster, distributed, monkeypatch
+):
+    starts, runner_type = [], distributed.utils.LoopRunner
+
+    def start_late(runner):
+        starts.append(runner)
+        assert len(starts) > late
+        return start(runner)
+
+    start = runner_type._start_unlocked
+    monkeypatch.setattr(runner_type, '_start_unlocked', start_late)
+    small_cluster.scale(1)
+    late = 2
+    with open_pool(None, small_cluster.scheduler_address) as pool:
+        assert next(run_jobs(abs, [-3], pool)).value == 3
+    assert len(starts) == 3
+    late = 9
+    with (
+        pytest.raises(UserError, match='thread does not start'),
+        open_pool(None, small_cluster.scheduler_address),
+    ):
+        pass
+    assert len(starts) == 6
+
+
 def test_a_cluster_that_loses_its_workers_is_one_line(
     small_cluster, monkeypatch
 ):

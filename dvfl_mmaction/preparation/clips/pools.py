@@ -14,6 +14,7 @@ from ...errors import UserError
 # Fork starts in milliseconds; it is safe on Linux only.
 START_METHOD = 'fork' if sys.platform == 'linux' else 'spawn'
 CONTEXT = multiprocessing.get_context(START_METHOD)
+CONNECT_ATTEMPTS = 3
 CONNECT_TIMEOUT_S = 10  # crashed workers may be restarting
 
 
@@ -171,9 +172,7 @@ def open_pool(
             'run "pip install dvfl_mmaction[dask]"'
         ) from None
     try:
-        client = Client(
-            scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False
-        )
+        client = connect(Client, scheduler)
     except (OSError, TimeoutError, ValueError) as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise UserError(
@@ -182,6 +181,26 @@ def open_pool(
         ) from None
     with client:
         yield DaskPool(client, KilledWorker)
+
+
+def connect(client_type: type, scheduler: str):
+    """Connect to a scheduler, also from a machine that stalls.
+
+    distributed asserts that its thread starts within 10 s, which a machine
+    with many more processes than cores may miss.
+
+    Raises:
+        OSError, TimeoutError, ValueError: As distributed does.
+        TimeoutError: If the thread does not start in three attempts.
+    """
+    for _ in range(CONNECT_ATTEMPTS):
+        try:
+            return client_type(
+                scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False
+            )
+        except AssertionError:
+            continue
+    raise TimeoutError("the client's thread does not start on this machine")
 
 
 def ignore_interrupts():
