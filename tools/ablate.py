@@ -9,7 +9,8 @@ Examples:
         --baseline configs/vflnet_ucf101.py --out work_dirs/ablation
     python tools/ablate.py configs/vflnet_kd_ucf101.py --jobs 8 \\
         --loss KLDivergenceLoss DISTLoss --out work_dirs/ablation \\
-        --grid optim_wrapper.optimizer.lr=0.05,0.1 --vary folds.json
+        --grid optim_wrapper.optimizer.lr=0.05,0.1 --vary folds.json \\
+        --teachers work_dirs/teachers
     python tools/ablate.py --report work_dirs/ablation --compare 1 2
 """
 
@@ -62,6 +63,13 @@ def parse_args():
         default=[],
         metavar='CONFIG',
         help='also train these configs, with what of the above fits them',
+    )
+    add(
+        '--teachers',
+        type=Path,
+        metavar='OUT',
+        help='results of training the teacher over one of the above, such '
+        'as folds; each value takes its own teacher',
     )
     add('--out', type=Path, help='folder of the runs and results')
     add('--cfg-options', nargs='+', action=DictAction, help='of all runs')
@@ -165,8 +173,10 @@ def main() -> int:
 def train(args) -> list[str]:
     """Do the runs; returns the names of those that failed."""
     from dvfl_mmaction.analysis.ablation.locks import hold
+    from dvfl_mmaction.analysis.ablation.results import read_results
     from dvfl_mmaction.analysis.ablation.run import run_ablation
     from dvfl_mmaction.analysis.ablation.settings import (
+        add_teachers,
         axes_of,
         make_settings,
         parse_value,
@@ -181,6 +191,9 @@ def train(args) -> list[str]:
         args.grid,
         args.vary,
     )
+    if args.teachers:
+        teachers = read_results([args.teachers])
+        axes = add_teachers(axes, teachers, str(args.teachers))
     settings = []
     for config in (args.config, *args.baseline):
         path = str(find_config(config, 'config'))

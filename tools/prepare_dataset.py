@@ -14,6 +14,8 @@ Examples:
     python tools/prepare_dataset.py ucf101 --root data/ucf101 \\
         --pack data/ucf101_packed
     python tools/prepare_dataset.py custom --root data/mine --check
+    python tools/prepare_dataset.py custom --root data/mine --folds 5 \\
+        --labels-per-class 3
     python tools/prepare_dataset.py k400 --root data/k400 --check \\
         --scheduler tcp://host:8786
 """
@@ -70,6 +72,19 @@ def parse_args():
         help='also write a copy that is fast to train on',
     )
     parser.add_argument(
+        '--folds',
+        type=int,
+        metavar='N',
+        help=f'write lists for N-fold cross-validation ({CUSTOM} only)',
+    )
+    parser.add_argument(
+        '--labels-per-class',
+        type=int,
+        metavar='N',
+        help='with --folds, also lists where N training clips of each class '
+        'keep their label',
+    )
+    parser.add_argument(
         '--workers', type=int, help='local processes of --check and --pack'
     )
     parser.add_argument(
@@ -94,8 +109,15 @@ def parse_args():
         parser.error('give --workers or --scheduler, not both')
     if args.scheduler and not (args.check or args.pack):
         parser.error('--scheduler needs --check or --pack')
-    if args.dataset == CUSTOM and not (args.check or args.pack):
-        parser.error(f'{CUSTOM} needs --check or --pack')
+    work = args.check or args.pack or args.folds is not None
+    if args.dataset == CUSTOM and not work:
+        parser.error(f'{CUSTOM} needs --check, --pack or --folds')
+    if args.dataset != CUSTOM and args.folds is not None:
+        parser.error(
+            f'--folds is for {CUSTOM}; {args.dataset} has official splits'
+        )
+    if args.labels_per_class is not None and args.folds is None:
+        parser.error('--labels-per-class needs --folds')
     return args
 
 
@@ -104,6 +126,7 @@ def main(args):
     from dvfl_mmaction.errors import UserError, print_user_errors
     from dvfl_mmaction.preparation import prepare
     from dvfl_mmaction.preparation.clips.check import check_clips
+    from dvfl_mmaction.preparation.clips.folds import make_folds
     from dvfl_mmaction.preparation.clips.pack import pack_clips
 
     print_user_errors()
@@ -122,6 +145,9 @@ def main(args):
                 args.root, args.workers, args.scheduler, args.timeout
             )
             print('\n'.join(checked.lines()))
+        if args.folds is not None:
+            folds = make_folds(args.root, args.folds, args.labels_per_class)
+            print('\n'.join(folds.lines()))
         if args.pack:
             packed = pack_clips(
                 args.root,

@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -155,15 +155,16 @@ def group_runs(entries: Sequence[dict]) -> list[Group]:
 def pool(entries: Sequence[dict], axis: str) -> list[dict]:
     """Join the runs that differ only in an axis, such as folds.
 
-    Their clips count as one test list. A setting and seed that lacks a value
-    of the axis is left out.
+    Their clips count as one test list, also for their teachers. A setting
+    and seed that lacks a value of the axis is left out.
 
     Args:
         entries: Of the results.
         axis: Name of the axis.
 
     Raises:
-        UserError: If no run has the axis.
+        UserError: If no run has the axis, or two runs differ in nothing
+            else.
     """
     joined, rest = defaultdict(dict), []
     for entry in entries:
@@ -172,15 +173,54 @@ def pool(entries: Sequence[dict], axis: str) -> list[dict]:
         elif entry['status'] == 'done':
             labels = {k: v for k, v in entry['labels'].items() if k != axis}
             name = setting_name(entry['config'], labels)
-            key = (name, entry['seed'])
-            joined[key][str(entry['labels'][axis])] = entry
+            parts = joined[name, entry['seed']]
+            value = str(entry['labels'][axis])
+            if value in parts:
+                raise UserError(
+                    f'--pool {axis}: two runs of {name}, seed '
+                    f'{entry["seed"]}, have the value {value}; report the '
+                    'folders, or what differs in their configs, apart'
+                )
+            parts[value] = entry
     if not joined:
         raise UserError(f'--pool {axis}: no finished run has this axis')
     wanted = {value for parts in joined.values() for value in parts}
-    for (name, seed), parts in joined.items():
-        if parts.keys() == wanted:
-            rest.append(pooled_entry(name, seed, axis, parts))
-    return rest
+    whole = {k: parts for k, parts in joined.items() if parts.keys() == wanted}
+    rest = pool_teachers(rest, axis, whole.values())
+    return rest + [
+        pooled_entry(name, seed, axis, parts)
+        for (name, seed), parts in whole.items()
+    ]
+
+
+def pool_teachers(
+    entries: Sequence[dict], axis: str, students: Iterable[dict[str, dict]]
+) -> list[dict]:
+    """Join the tests of the teachers that students had, one per value.
+
+    Args:
+        entries: Those without the axis.
+        axis: Name of the axis.
+        students: Runs by value of the axis, for each setting and seed.
+    """
+    tests = {
+        entry['folder']: entry
+        for entry in entries
+        if entry['kind'] == 'teacher' and entry['status'] == 'done'
+    }
+    joined = {}
+    for parts in students:
+        folders = {value: run.get('teacher') for value, run in parts.items()}
+        used = tuple(folders[value] for value in sorted(folders))
+        if len(set(used)) > 1 and tests.keys() >= set(used):
+            name = tests[used[0]]['name']
+            joined[used] = pooled_entry(
+                name, None, axis, {v: tests[f] for v, f in folders.items()}
+            )
+            joined[used]['digest'] = '+'.join(tests[f]['digest'] for f in used)
+    gone = {folder for used in joined for folder in used}
+    kept = [e for e in entries if e.get('folder') not in gone]
+    return kept + list(joined.values())
 
 
 def pooled_entry(

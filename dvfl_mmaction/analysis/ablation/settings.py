@@ -4,7 +4,7 @@ import ast
 import inspect
 import itertools
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from ...errors import UserError, suggestion
 
 LOSS = 'model.loss_kd.type'
 TEMPERATURE = 'model.loss_kd.temperature'
+CHECKPOINT = 'model.teacher.checkpoint'
 # What a student without a teacher has no place for.
 OF_TEACHER = ('model.teacher', 'model.loss_kd', 'model.alpha')
 CONSTANTS = {'true': True, 'false': False, 'none': None}
@@ -176,6 +177,50 @@ def vary_axis(path: str) -> Axis:
             ': "train_1.txt"}}'
         )
     return Axis(Path(path).stem, choices)
+
+
+def add_teachers(
+    axes: Sequence[Axis], entries: Sequence[dict], where: str
+) -> list[Axis]:
+    """Give each value of an axis, such as a fold, a teacher of its own.
+
+    Args:
+        axes: What varies.
+        entries: Results of the teachers' trainings over one of the axes.
+        where: Their folder, for errors.
+
+    Returns:
+        The axes; the options of the one that is theirs, too, also set
+        ``model.teacher.checkpoint``.
+
+    Raises:
+        UserError: If the teachers vary over another axis, several were
+            trained for a value, or one is missing.
+    """
+    entries = [e for e in entries if e['kind'] != 'teacher']
+    found = {name for entry in entries for name in entry['labels']}
+    axis = next((a for a in axes if {a.name} == found), None)
+    if axis is None:
+        listed = ', '.join(sorted(found)) or 'nothing'
+        raise UserError(
+            f'the teachers in {where} vary over {listed}; give teachers that '
+            'were trained over one --vary or --grid of this command'
+        )
+    trained = defaultdict(list)
+    for entry in entries:
+        if entry['status'] == 'done':
+            value = str(entry['labels'][axis.name])
+            trained[value].append(entry['checkpoint'])
+    choices = {}
+    for value, options in axis.choices.items():
+        checkpoints = trained[str(value)]
+        if len(checkpoints) != 1:
+            raise UserError(
+                f'{where} has {len(checkpoints)} finished teachers for '
+                f'{axis.name} {value}; train one, with one seed'
+            )
+        choices[value] = options | {CHECKPOINT: checkpoints[0]}
+    return [Axis(a.name, choices) if a is axis else a for a in axes]
 
 
 def make_settings(

@@ -58,6 +58,7 @@ def add_run(tmp_path):
             minutes=1.5,
             memory_mb=100,
             memory_of='process',
+            folder=str(folder),
             scores=str(folder / 'scores.npz'),
             clips=4,
             top1=float(np.mean(np.array(predicted) == range(4))),

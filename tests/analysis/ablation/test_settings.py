@@ -5,7 +5,9 @@ import json
 import pytest
 
 from dvfl_mmaction.analysis.ablation.settings import (
+    CHECKPOINT,
     Axis,
+    add_teachers,
     axes_of,
     grid_axes,
     make_settings,
@@ -130,3 +132,47 @@ def test_a_file_without_settings_is_refused(tmp_path, text):
     (tmp_path / 'v.json').write_text(text)
     with pytest.raises(UserError, match='--vary .*v.json'):
         vary_axis(str(tmp_path / 'v.json'))
+
+
+def trained(value, seed=0, status='done', axis='folds', kind='alone'):
+    checkpoint = f'{value}_{seed}.pth'
+    labels = {axis: value} if axis else {}
+    return dict(
+        kind=kind,
+        status=status,
+        labels=labels,
+        checkpoint=checkpoint,
+    )
+
+
+def test_each_fold_gets_its_own_teacher(config, plain):
+    folds = {str(i): {'seed': i} for i in (1, 2)}
+    axes = [Axis('alpha', {0.3: {'model.alpha': 0.3}}), Axis('folds', folds)]
+    entries = [trained(i) for i in ('1', '2')]
+    entries.append(trained('1', axis=None, kind='teacher'))
+    given = add_teachers(axes, entries, 'out')
+    assert given[0] is axes[0] and given[1].name == 'folds'
+    assert given[1].choices == {
+        i: {'seed': int(i), CHECKPOINT: f'{i}_0.pth'} for i in ('1', '2')
+    }
+    teachers = [s.options[CHECKPOINT] for s in make_settings(config, given)]
+    assert teachers == ['1_0.pth', '2_0.pth']
+    assert all(
+        CHECKPOINT not in s.options for s in make_settings(plain, given)
+    )
+
+
+@pytest.mark.parametrize(
+    ('entries', 'message'),
+    [
+        ([trained('1', axis='split')], 'vary over split'),
+        ([trained('1', axis=None)], 'vary over nothing'),
+        ([trained('1')], 'out has 0 finished teachers for folds 2'),
+        ([trained('1'), trained('2', status='failed')], '0 finished'),
+        ([trained('1'), trained('2'), trained('2', 1)], '2 finished'),
+    ],
+)
+def test_teachers_that_do_not_fit_the_folds_are_refused(entries, message):
+    axes = [Axis('folds', {i: {'seed': i} for i in ('1', '2')})]
+    with pytest.raises(UserError, match=message):
+        add_teachers(axes, entries, 'out')

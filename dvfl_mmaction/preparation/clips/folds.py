@@ -1,0 +1,186 @@
+"""Lists for cross-validation, where every clip is tested once."""
+
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ...datasets.annotations import Annotations, write_annotations
+from ...errors import UserError
+from ...files import write_whole
+from .clip_lists import read_lists
+
+FOLD = 'fold'  # the key of the header of a list that make_folds wrote
+NO_LABEL = -1
+TRAIN = ('train_dataloader.dataset.ann_file',)
+TEST = (
+    'val_dataloader.dataset.ann_file',
+    'test_dataloader.dataset.ann_file',
+)
+
+
+@dataclass
+class Folds:
+    """What :func:`make_folds` wrote.
+
+    Attributes:
+        clips: Labelled clips, each tested in one fold.
+        unlabelled: Clips without a label, in the training of every fold.
+        tested: Test clips per fold.
+        files: The JSON files for ``tools/ablate.py --vary``.
+    """
+
+    clips: int
+    unlabelled: int
+    tested: list[int]
+    files: list[Path] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """A report for the terminal."""
+        sizes = ', '.join(map(str, self.tested))
+        text = f'{self.clips} clips in {len(self.tested)} folds of {sizes}'
+        if self.unlabelled:
+            text += f', and {self.unlabelled} without a label in all trainings'
+        return [text, *(f'wrote {path}' for path in self.files)]
+
+
+def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
+    """Write the lists of a cross-validation over all clips of a data set.
+
+    The clips of each class are cut into ``count`` blocks in the order of
+    their paths, with numbers compared as numbers. A fold tests one block of
+    each class and trains on the others. Neighbours in that order, such as
+    the segments of one recording, so meet in training and test only at the
+    ends of a block.
+
+    Args:
+        root: Holds the lists of clips, which are joined, and ``videos/``.
+        count: Folds, 2 or more.
+        labelled: Also write lists where this number of training clips of
+            each class keeps its label, evenly spread over the blocks:
+            ``folds/labels_N`` with the others as -1, and ``folds/only_N``
+            without them.
+
+    Raises:
+        UserError: If a class has fewer clips than folds or a training list
+            fewer than ``labelled``, a clip has several labels, or an
+            argument is out of range.
+    """
+    if count < 2:
+        raise UserError(f'{count} folds; give 2 or more')
+    if labelled is not None and labelled < 1:
+        raise UserError(f'{labelled} labels per class; give 1 or more')
+    label_of = join_labels(root)
+    free = [n for n, label in label_of.items() if label == NO_LABEL]
+    blocks = blocks_of(label_of, count)
+    parts = [{} for _ in range(count)]  # fold -> tested clips by class
+    for turn, label in enumerate(sorted(blocks)):
+        for i, block in enumerate(blocks[label]):
+            # In turns, so that no fold gets all of the larger blocks.
+            parts[(i + turn) % count][label] = block
+    lists = {}  # path below folds/ -> Annotations
+    for fold, tested in enumerate(parts, 1):
+        outside = {name for block in tested.values() for name in block}
+        test = [(n, k) for n, k in label_of.items() if n in outside]
+        train = [(n, k) for n, k in label_of.items() if n not in outside]
+        variants = {'all': train}
+        if labelled:
+            kept = spread(train, labelled, fold)
+            variants[f'labels_{labelled}'] = [
+                (n, k if n in kept else NO_LABEL) for n, k in train
+            ]
+            variants[f'only_{labelled}'] = [c for c in train if c[0] in kept]
+        header = {FOLD: f'{fold} of {count}'}
+        lists[f'test_{fold}.txt'] = Annotations(
+            test, header | {'part': 'test'}
+        )
+        for variant, clips in variants.items():
+            lists[f'{variant}/train_{fold}.txt'] = Annotations(
+                clips, header | {'part': 'train'}
+            )
+    folder = root / 'folds'
+    for name, annotations in lists.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_annotations(folder / name, annotations)
+    files = [write_options(folder, variant, count) for variant in variants]
+    tested = [sum(map(len, part.values())) for part in parts]
+    return Folds(sum(tested), len(free), tested, files)
+
+
+def join_labels(root: Path) -> dict[str, int]:
+    """The label of every clip of the lists of a root, in natural order."""
+    label_of = {}
+    for path, annotations in read_lists(root).items():
+        for name, label in annotations.clips:
+            if isinstance(label, list):
+                raise UserError(
+                    f'{path}: {name} may have several labels; folds need one '
+                    'label per clip'
+                )
+            known = label_of.setdefault(name, label)
+            if known != label and NO_LABEL not in (known, label):
+                raise UserError(
+                    f'{path}: {name} has label {label}, and {known} in '
+                    'another list; correct one of them'
+                )
+            label_of[name] = max(known, label)
+    return {name: label_of[name] for name in sorted(label_of, key=natural)}
+
+
+def natural(name: str) -> list:
+    """Sort key of a path: text as text, numbers as numbers."""
+    parts = re.split(r'([0-9]+)', name)
+    return [int(p) if i % 2 else p for i, p in enumerate(parts)] + [name]
+
+
+def blocks_of(label_of: dict[str, int], count: int) -> dict[int, list]:
+    """Each class's clips, cut into ``count`` blocks of neighbours."""
+    classes = defaultdict(list)
+    for name, label in label_of.items():
+        if label != NO_LABEL:
+            classes[label].append(name)
+    few = [k for k, names in classes.items() if len(names) < count]
+    if few or not classes:
+        what = 'no clip has a label'
+        if few:
+            clips = len(classes[few[0]])
+            what = f'class {few[0]} has {clips} clips for {count} folds'
+        raise UserError(f'{what}; give fewer folds, or more clips')
+    return {
+        label: [list(block) for block in np.array_split(names, count)]
+        for label, names in classes.items()
+    }
+
+
+def spread(clips: list[tuple[str, int]], labelled: int, fold: int) -> set[str]:
+    """``labelled`` clips of each class, at even distances."""
+    classes = defaultdict(list)
+    for name, label in clips:
+        if label != NO_LABEL:
+            classes[label].append(name)
+    kept = set()
+    for label, names in classes.items():
+        if len(names) < labelled:
+            raise UserError(
+                f'class {label} has {len(names)} training clips in fold '
+                f'{fold}, fewer than {labelled}; give fewer labels per class'
+            )
+        # The middles of `labelled` equal parts.
+        step = len(names) / labelled
+        kept |= {names[int((i + 0.5) * step)] for i in range(labelled)}
+    return kept
+
+
+def write_options(folder: Path, variant: str, count: int) -> Path:
+    """Write the options of all folds, for ``tools/ablate.py --vary``."""
+    options = {
+        str(fold): dict.fromkeys(TRAIN, f'folds/{variant}/train_{fold}.txt')
+        | dict.fromkeys(TEST, f'folds/test_{fold}.txt')
+        for fold in range(1, count + 1)
+    }
+    path = folder / variant / 'folds.json'
+    write_whole(path, json.dumps(options, indent=2) + '\n')
+    return path

@@ -1,0 +1,148 @@
+"""Lists for cross-validation."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from dvfl_mmaction.datasets.annotations import read_annotations
+from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.preparation.clips.folds import make_folds
+from dvfl_mmaction.project_paths import find_file
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two lists: 7 clips of class 0, 5 of class 1, one without a label."""
+    (tmp_path / 'videos').mkdir()
+    first = [f'a/seg{i}.mp4 0' for i in range(10, 3, -1)]
+    second = [f'b/seg{i}.mp4 1' for i in range(5)]
+    (tmp_path / 'train.txt').write_text(
+        '\n'.join([*first[:5], *second[:2], 'c.mp4 -1'])
+    )
+    (tmp_path / 'test.txt').write_text(
+        '\n'.join([*first[4:], *second[2:]])  # one clip is in both
+    )
+    (tmp_path / 'classes.txt').write_text('a\nb\n')
+    return tmp_path
+
+
+def clips(root, name):
+    path = root / 'folds' / name
+    return read_annotations(path, unlabelled=True).clips
+
+
+def test_every_labelled_clip_is_tested_once(root):
+    folds = make_folds(root, 3)
+    assert (folds.clips, folds.unlabelled) == (12, 1)
+    assert [path.name for path in folds.files] == ['folds.json']
+    tested = [clips(root, f'test_{fold}.txt') for fold in (1, 2, 3)]
+    assert sorted(map(len, tested)) == sorted(folds.tested) == [4, 4, 4]
+    assert Counter(name for part in tested for name, _ in part) == Counter(
+        [f'a/seg{i}.mp4' for i in range(4, 11)]
+        + [f'b/seg{i}.mp4' for i in range(5)]
+    )
+    for fold, part in enumerate(tested, 1):
+        train = clips(root, f'all/train_{fold}.txt')
+        assert not {n for n, _ in train} & {n for n, _ in part}
+        assert len(train) + len(part) == 13
+        assert ('c.mp4', -1) in train
+        assert {label for _, label in part} == {0, 1}
+
+
+def test_a_block_holds_neighbours_by_number(root):
+    make_folds(root, 3)
+    blocks = [
+        {
+            int(name[5:-4])
+            for name, _ in clips(root, f'test_{fold}.txt')
+            if name[0] == 'a'
+        }
+        for fold in (1, 2, 3)
+    ]
+    assert sorted(map(sorted, blocks)) == [[4, 5, 6], [7, 8], [9, 10]]
+
+
+def test_few_labels_are_spread_over_the_training_clips(root):
+    folds = make_folds(root, 2, labelled=2)
+    assert [str(p.parent.name) for p in folds.files] == [
+        'all',
+        'labels_2',
+        'only_2',
+    ]
+    for fold in (1, 2):
+        full = clips(root, f'all/train_{fold}.txt')
+        partly = clips(root, f'labels_2/train_{fold}.txt')
+        only = clips(root, f'only_2/train_{fold}.txt')
+        assert [name for name, _ in partly] == [name for name, _ in full]
+        assert [clip for clip in partly if clip[1] != -1] == only
+        assert set(only) < set(full)
+        assert Counter(label for _, label in only) == {0: 2, 1: 2}
+    train = [n for n, k in clips(root, 'all/train_1.txt') if k == 0]
+    kept = [n for n, k in clips(root, 'only_2/train_1.txt') if k == 0]
+    assert kept == [train[int(len(train) / 4)], train[int(len(train) * 3 / 4)]]
+
+
+def test_the_options_name_the_lists_of_each_fold(root):
+    folds = make_folds(root, 2, labelled=1)
+    for path in folds.files:
+        options = json.loads(path.read_text())
+        assert options.keys() == {'1', '2'}
+        for fold, values in options.items():
+            train = f'folds/{path.parent.name}/train_{fold}.txt'
+            test = f'folds/test_{fold}.txt'
+            assert values == {
+                'train_dataloader.dataset.ann_file': train,
+                'val_dataloader.dataset.ann_file': test,
+                'test_dataloader.dataset.ann_file': test,
+            }
+            assert (root / train).is_file() and (root / test).is_file()
+
+
+@pytest.mark.parametrize(
+    ('count', 'labelled', 'message'),
+    [
+        (1, None, '1 folds; give 2 or more'),
+        (6, None, 'class 1 has 5 clips for 6 folds'),
+        (2, 0, '0 labels per class'),
+        (2, 3, 'class 1 has 2 training clips in fold'),
+    ],
+)
+def test_what_does_not_fit_is_one_line(root, count, labelled, message):
+    with pytest.raises(UserError, match=message) as e:
+        make_folds(root, count, labelled)
+    assert '\n' not in str(e.value)
+    assert not (root / 'folds').exists()
+
+
+def test_lists_that_disagree_are_one_line(root):
+    (root / 'more.txt').write_text('b/seg0.mp4 0\n')
+    with pytest.raises(UserError, match=r'b/seg0.mp4 has label 1, and 0'):
+        make_folds(root, 2)
+    (root / 'more.txt').write_text('d.mp4 0 1\n')
+    with pytest.raises(UserError, match='one label per clip'):
+        make_folds(root, 2)
+
+
+def test_the_tool_writes_folds_of_own_clips_only(root):
+    tool = find_file('tools/prepare_dataset.py')
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, tool, *words, '--root', root],
+            capture_output=True,
+            text=True,
+        )
+
+    done = run('custom', '--folds', '2', '--labels-per-class', '1')
+    assert done.returncode == 0, done.stderr
+    assert '12 clips in 2 folds of 6, 6, and 1 without a label' in done.stdout
+    assert (root / 'folds' / 'labels_1' / 'folds.json').is_file()
+    for words, message in (
+        (('ucf101', '--folds', '2'), 'official splits'),
+        (('custom', '--check', '--labels-per-class', '2'), 'needs --folds'),
+    ):
+        refused = run(*words)
+        assert refused.returncode == 2 and message in refused.stderr
