@@ -13,7 +13,9 @@ def work_dir(tmp_path):
         for stamp, value in (('1', 0.0), ('2', accuracy)):  # an older test
             folder = tmp_path / run / 'test_1x1' / stamp
             folder.mkdir(parents=True)
-            (folder / 'results.json').write_text(json.dumps({'top1': value}))
+            (folder / 'results.json').write_text(
+                json.dumps({'top1': value, 'clips': 100})
+            )
             # MMEngine's own, beside it
             (folder / f'{stamp}.json').write_text('{}')
         (tmp_path / run / 'trained').write_text('42\n')
@@ -23,14 +25,15 @@ def work_dir(tmp_path):
 def test_the_table_summarizes_the_runs(work_dir, monkeypatch):
     monkeypatch.chdir(work_dir)  # the configs are those of the project
     lines = build_table(work_dir).splitlines()
-    cells = [[c.strip() for c in line.split('|')[1:-1]] for line in lines]
+    cells = [[c.strip() for c in line.split('|')[1:-1]] for line in lines[:5]]
     teacher = ['2.487 M', '63.000 M', '42 s']
     student = ['0.981 M', '25.121 M', '42 s']
     assert cells[2:] == [
-        ['teacher', '97.0 %', '-', *teacher],
-        ['student alone', '80.0 %', '-', *student],
-        ['distilled student', '90.0 %', '-', *student],
+        ['teacher', '97.0 % (92 to 99)', '-', *teacher],
+        ['student alone', '80.0 % (71 to 87)', '-', *student],
+        ['distilled student', '90.0 % (83 to 94)', '-', *student],
     ]
+    assert lines[-1].startswith('Top-1 on 100 test clips, in brackets the 95')
 
 
 def test_an_unfinished_run_is_named(work_dir):

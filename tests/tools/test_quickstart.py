@@ -66,7 +66,7 @@ def test_the_quickstart_trains_tests_and_prints_the_table(project):
     assert done.stdout.count('acc/top1: 0.5') == 7
     calls = (project / 'calls').read_text().splitlines()
     assert [call.split()[0] for call in calls] == ['train'] * 3 + ['test'] * 4
-    assert 'test_views=4x3' in calls[-1]
+    assert 'test_views=4x3' in calls[-1] and 'DISTLoss' in calls[2]
     assert (project / 'checkpoints/videofocalnet_base_demo.pth').is_file()
     again = quickstart(project)
     assert again.returncode == 0, again.stderr
