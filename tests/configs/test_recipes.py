@@ -35,5 +35,8 @@ def test_the_recipe_for_few_clips_changes_only_the_training(name, base):
     assert decays == {0.0, 0.05}
     spans = [(part.begin, part.end) for part in cfg.param_scheduler]
     assert spans == [(0, 4), (4, 40)] and cfg.train_cfg.max_epochs == 40
-    step = cfg.train_dataloader.dataset.pipeline[4]
-    assert step.type == 'RandomResizedCrop' and step.area_range == (0.5, 1.0)
+    steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
+    assert steps['RandomResizedCrop'].area_range == (0.7, 1.0)
+    jitter = steps['ClipColorJitter']
+    assert (jitter.brightness, jitter.contrast) == (0.2, 0.2)
+    assert steps['ClipGrayscale'].prob == 0
