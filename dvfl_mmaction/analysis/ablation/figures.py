@@ -62,10 +62,10 @@ def plot_axis(groups: Sequence[Group], name: str) -> Figure:
     that are not numbers have even distances. Students alone and teachers
     without the axis are dashed lines.
     """
-    lines, varied = defaultdict(list), varied_axes(groups) - {name}
+    lines, telling = defaultdict(list), telling_axes(groups) - {name}
     for group in groups:
         if name in group.labels:
-            others = {k: v for k, v in group.labels.items() if k in varied}
+            others = {k: v for k, v in group.labels.items() if k in telling}
             lines[setting_name(group.config, others)].append(group)
     values = {g.labels[name] for gs in lines.values() for g in gs}
     numeric = all(isinstance(v, int | float) for v in values)
@@ -123,11 +123,25 @@ def varied_axes(groups: Sequence[Group]) -> set[str]:
     return {key for key, found in values.items() if len(found) > 1}
 
 
-def short_name(group: Group, varied: set[str]) -> str:
+def telling_axes(groups: Sequence[Group]) -> set[str]:
+    """Names of the axes that tell settings of one kind apart.
+
+    These are the varied ones, and those that only some of the distilled
+    students, say, have.
+    """
+    values = defaultdict(set)
+    names = {key for group in groups for key in group.labels}
+    for group in groups:
+        for key in names:
+            values[group.kind, key].add(group.labels.get(key, None))
+    return {key for (_, key), found in values.items() if len(found) > 1}
+
+
+def short_name(group: Group, telling: set[str]) -> str:
     """The name without the labels that all settings share."""
     if group.name != setting_name(group.config, group.labels):
         return shorten(group.name, NAME_LENGTH, len)  # such as a teacher
-    kept = {k: v for k, v in group.labels.items() if k in varied}
+    kept = {k: v for k, v in group.labels.items() if k in telling}
     return shorten(setting_name(group.config, kept), NAME_LENGTH, len)
 
 
@@ -191,7 +205,7 @@ def plot_rows(
             va='center',
             transform=axes.get_yaxis_transform(),
         )
-    names = [short_name(group, varied_axes(groups)) for group in rows]
+    names = [short_name(group, telling_axes(groups)) for group in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlabel(title)
@@ -228,7 +242,7 @@ def plot_parameters(groups: Sequence[Group]) -> Figure:
     for group in named.values():
         left = group.mean('parameters') > middle
         axes.annotate(
-            short_name(group, varied_axes(groups)),
+            short_name(group, telling_axes(groups)),
             (group.mean('parameters') / 1e6, 100 * group.mean('top1')),
             xytext=(-9 if left else 9, 0),
             textcoords='offset points',

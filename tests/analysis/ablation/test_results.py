@@ -11,7 +11,11 @@ from dvfl_mmaction.analysis.ablation.comparing import (
     describe,
     find_group,
 )
-from dvfl_mmaction.analysis.ablation.figures import save_figures
+from dvfl_mmaction.analysis.ablation.figures import (
+    save_figures,
+    short_name,
+    telling_axes,
+)
 from dvfl_mmaction.analysis.ablation.results import (
     collect,
     group_runs,
@@ -175,6 +179,21 @@ def test_there_is_a_figure_per_axis_and_one_of_each_kind(add_run, tmp_path):
         'top1_by_loss.png',
     ]
     assert all(Image.open(path).width > 700 for path in paths)
+
+
+def test_a_name_tells_what_only_some_settings_have(add_run, tmp_path):
+    add_run('kd', 0, GOOD, [('alpha', 0.5), ('loss', 'DIST')])
+    warm = [('alpha', 0.5), ('loss', 'DIST'), ('temperature', 4)]
+    add_run('kd', 1, HALF, warm)
+    add_run('alone', 0, BAD, kind='alone')
+    groups = groups_of(tmp_path)
+    telling = telling_axes(groups)
+    assert telling == {'temperature'}
+    assert [short_name(group, telling) for group in groups] == [
+        'kd',
+        'kd temperature=4',
+        'alone',
+    ]
 
 
 def test_results_are_plain_json(add_run, tmp_path):
