@@ -154,9 +154,12 @@ def seed_and_clip_interval(
         variance = (MS_seed + max(MS_clip - MS_residual, 0)) / (S N)
         degrees of freedom = (variance S N)^2 / (MS_seed^2 / (S - 1))
 
-    and a t interval. It widens where seeds disagree: by the t quantile of
-    S - 1 degrees of freedom where the seeds dominate, by the normal one
-    where the clips dominate.
+    and a t interval. Where MS_seed is below MS_residual, which it exceeds in
+    expectation, the seeds have no variance of their own: MS_residual takes
+    its place, with (S - 1)(N - 1) for S - 1. Few seeds that agree by chance
+    would else hide that the clips differ. The interval widens where seeds
+    disagree: by the t quantile of S - 1 degrees of freedom where the seeds
+    dominate, by the normal one where the clips dominate.
 
     Sources: D. D. Dorfman, K. S. Berbaum, C. E. Metz, "Receiver operating
     characteristic rating analysis", Investigative Radiology 27 (1992),
@@ -181,11 +184,14 @@ def seed_and_clip_interval(
     seed_square = clips * (by_seed**2).sum() / (seeds - 1)
     clip_square = seeds * (by_clip**2).sum() / (clips - 1)
     residual_square = (residual**2).sum() / ((seeds - 1) * (clips - 1))
+    freedom = seeds - 1
+    if seed_square < residual_square:
+        seed_square, freedom = residual_square, freedom * (clips - 1)
     error = seed_square + max(clip_square - residual_square, 0)
     if seed_square == 0:  # infinite degrees of freedom
         quantile = stats.norm.ppf((1 + confidence) / 2)
     else:
-        freedom = error**2 / (seed_square**2 / (seeds - 1))
+        freedom = error**2 / (seed_square**2 / freedom)
         quantile = stats.t.ppf((1 + confidence) / 2, freedom)
     half = float(quantile) * math.sqrt(error / (seeds * clips))
     return max(float(mean) - half, -1.0), min(float(mean) + half, 1.0)

@@ -96,6 +96,30 @@ def test_seeds_that_agree_leave_the_interval_of_the_clips():
     assert (low, high) == pytest.approx((0.25 - half, 0.25 + half))
 
 
+def test_seeds_that_agree_by_chance_do_not_hide_the_clips():
+    # Both seeds gain one clip of four, but not the same: MS_seed = 0.
+    # MS_clip = 2 * 4 * (1/4)^2 / 3 = 1/6; residuals of 1/2 in two clips:
+    # MS_residual = 2 * 2 * 1/4 / (1 * 3) = 1/3, with 3 degrees of freedom.
+    differences = [[1, 0, 0, 0], [0, 0, 0, 1]]
+    half = stats.t.ppf(0.975, 3) * math.sqrt(1 / 3 / 8)
+    ends = seed_and_clip_interval(differences)
+    assert ends == pytest.approx((0.25 - half, 0.25 + half))
+
+
+def test_interval_over_two_seeds_covers_what_only_clips_vary():
+    generator = np.random.default_rng(0)
+    widths, covered = [], 0
+    for _ in range(400):
+        low, high = seed_and_clip_interval(
+            0.1 + generator.normal(0, 0.4, (2, 200))
+        )
+        widths.append(high - low)
+        covered += low <= 0.1 <= high
+    assert covered / 400 >= 0.93
+    # The standard error is 0.4 / sqrt(400) = 0.02.
+    assert min(widths) > 2 * 1.9 * 0.02 * 0.9
+
+
 def test_interval_over_seeds_covers_seeds_and_clips():
     generator = np.random.default_rng(0)
     covered = 0
