@@ -9,7 +9,7 @@ import pytest
 
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.errors import UserError
-from dvfl_mmaction.preparation.clips.folds import make_folds
+from dvfl_mmaction.preparation.clips.folds import make_folds, natural
 from dvfl_mmaction.project_paths import find_file
 
 
@@ -27,6 +27,13 @@ def root(tmp_path):
     )
     (tmp_path / 'classes.txt').write_text('a\nb\n')
     return tmp_path
+
+
+def test_paths_are_sorted_by_their_numbers():
+    names = ['b.avi2', 'b.avi', 'a/10.mp4', 'a/9.mp4', 'a/9b.mp4', 'a/09.mp4']
+    assert sorted(names, key=natural) == [
+        *('a/09.mp4', 'a/9.mp4', 'a/9b.mp4', 'a/10.mp4', 'b.avi', 'b.avi2')
+    ]
 
 
 def clips(root, name):

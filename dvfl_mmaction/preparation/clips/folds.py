@@ -13,7 +13,6 @@ from ...errors import UserError
 from ...files import write_whole
 from .clip_lists import read_lists
 
-FOLD = 'fold'  # the key of the header of a list that make_folds wrote
 NO_LABEL = -1
 TRAIN = ('train_dataloader.dataset.ann_file',)
 TEST = (
@@ -81,31 +80,24 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
         for i, block in enumerate(blocks[label]):
             # In turns, so that no fold gets all of the larger blocks.
             parts[(i + turn) % count][label] = block
-    lists = {}  # path below folds/ -> Annotations
+    lists = {}  # path below folds/ -> clips
     for fold, tested in enumerate(parts, 1):
         outside = {name for block in tested.values() for name in block}
-        test = [(n, k) for n, k in label_of.items() if n in outside]
-        train = [(n, k) for n, k in label_of.items() if n not in outside]
-        variants = {'all': train}
-        if labelled:
-            kept = spread(train, labelled, fold)
-            variants[f'labels_{labelled}'] = [
-                (n, k if n in kept else NO_LABEL) for n, k in train
-            ]
-            variants[f'only_{labelled}'] = [c for c in train if c[0] in kept]
-        header = {FOLD: f'{fold} of {count}'}
-        lists[f'test_{fold}.txt'] = Annotations(
-            test, header | {'part': 'test'}
-        )
-        for variant, clips in variants.items():
-            lists[f'{variant}/train_{fold}.txt'] = Annotations(
-                clips, header | {'part': 'train'}
-            )
+        clips = {True: [], False: []}
+        for name, label in label_of.items():
+            clips[name in outside].append((name, label))
+        lists[f'test_{fold}.txt'] = clips[True]
+        train = trainings(clips[False], labelled, fold)
+        for variant, chosen in train.items():
+            lists[f'{variant}/train_{fold}.txt'] = chosen
     folder = root / 'folds'
-    for name, annotations in lists.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_annotations(folder / name, annotations)
-    files = [write_options(folder, variant, count) for variant in variants]
+    for name, clips in lists.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part, _, fold = path.stem.partition('_')
+        header = {'fold': f'{fold} of {count}', 'part': part}
+        write_annotations(path, Annotations(clips, header))
+    files = [write_options(folder, variant, count) for variant in train]
     tested = [sum(map(len, part.values())) for part in parts]
     return Folds(sum(tested), len(free), tested, files)
 
@@ -130,10 +122,10 @@ def join_labels(root: Path) -> dict[str, int]:
     return {name: label_of[name] for name in sorted(label_of, key=natural)}
 
 
-def natural(name: str) -> list:
+def natural(name: str) -> tuple:
     """Sort key of a path: text as text, numbers as numbers."""
     parts = re.split(r'([0-9]+)', name)
-    return [int(p) if i % 2 else p for i, p in enumerate(parts)] + [name]
+    return [int(p) if i % 2 else p for i, p in enumerate(parts)], name
 
 
 def blocks_of(label_of: dict[str, int], count: int) -> dict[int, list]:
@@ -153,6 +145,21 @@ def blocks_of(label_of: dict[str, int], count: int) -> dict[int, list]:
         label: [list(block) for block in np.array_split(names, count)]
         for label, names in classes.items()
     }
+
+
+def trainings(
+    clips: list[tuple[str, int]], labelled: int | None, fold: int
+) -> dict[str, list]:
+    """The training clips of a fold, by the name of their folder."""
+    lists = {'all': clips}
+    if labelled:
+        kept = spread(clips, labelled, fold)
+        lists[f'labels_{labelled}'] = [
+            (name, label if name in kept else NO_LABEL)
+            for name, label in clips
+        ]
+        lists[f'only_{labelled}'] = [c for c in clips if c[0] in kept]
+    return lists
 
 
 def spread(clips: list[tuple[str, int]], labelled: int, fold: int) -> set[str]:
