@@ -120,3 +120,35 @@ def test_mistakes_are_reported_in_one_line(folder, words, status, message):
     done = run_script(TOOL, *words, cwd=folder)
     assert done.returncode == status and message in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_each_fold_is_planned_with_its_own_teacher(folder):
+    folds = {i: {'train_cfg.val_interval': int(i)} for i in ('1', '2')}
+    (folder / 'folds.json').write_text(json.dumps(folds))
+    (folder / 'teachers').mkdir()
+
+    def plan(*values):
+        runs = [
+            dict(
+                kind='alone',
+                status='done',
+                labels={'folds': value},
+                checkpoint=f'of_{value}.pth',
+            )
+            for value in values
+        ]
+        path = folder / 'teachers' / 'results.json'
+        path.write_text(json.dumps(dict(runs=runs)))
+        words = ['--vary', 'folds.json', '--teachers', 'teachers']
+        words += ['--out', 'folds', '--dry-run']
+        return run_script(TOOL, 'kd.py', *words, cwd=folder)
+
+    done = plan('1')
+    assert done.returncode == 1
+    assert 'teachers has 0 finished teachers for folds 2' in done.stderr
+    done = plan('1', '2')
+    assert done.returncode == 0, done.stderr
+    for fold in folds:
+        (path,) = folder.glob(f'folds/runs/kd_folds={fold}-*/seed_0/config.py')
+        teacher = Config.fromfile(str(path)).model.teacher
+        assert teacher.checkpoint == f'of_{fold}.pth'
