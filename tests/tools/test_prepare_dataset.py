@@ -125,7 +125,7 @@ def test_missing_clips_of_ones_own_are_reported_in_one_line(tmp_path):
 def test_options_that_make_no_sense_are_rejected():
     done = run_tool('custom', '--root', '.')
     assert done.returncode == 2
-    assert 'custom needs --check or --pack' in done.stderr
+    assert 'custom needs --check, --pack or --folds' in done.stderr
     for count in ('0', '-1'):
         done = run_tool('custom', '--root', '.', '--check', '--workers', count)
         assert done.returncode == 2
