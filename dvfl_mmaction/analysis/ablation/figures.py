@@ -133,7 +133,7 @@ def telling_axes(groups: Sequence[Group]) -> set[str]:
     names = {key for group in groups for key in group.labels}
     for group in groups:
         for key in names:
-            values[group.kind, key].add(group.labels.get(key, None))
+            values[group.kind, key].add(group.labels.get(key))
     return {key for (_, key), found in values.items() if len(found) > 1}
 
 

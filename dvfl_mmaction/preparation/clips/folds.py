@@ -87,8 +87,8 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
         for name, label in label_of.items():
             clips[name in outside].append((name, label))
         lists[f'test_{fold}.txt'] = clips[True]
-        train = trainings(clips[False], labelled, fold)
-        for variant, chosen in train.items():
+        variants = trainings(clips[False], labelled, fold)
+        for variant, chosen in variants.items():
             lists[f'{variant}/train_{fold}.txt'] = chosen
     folder = root / 'folds'
     for name, clips in lists.items():
@@ -97,7 +97,7 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
         part, _, fold = path.stem.partition('_')
         header = {'fold': f'{fold} of {count}', 'part': part}
         write_annotations(path, Annotations(clips, header))
-    files = [write_options(folder, variant, count) for variant in train]
+    files = [write_options(folder, variant, count) for variant in variants]
     tested = [sum(map(len, part.values())) for part in parts]
     return Folds(sum(tested), len(free), tested, files)
 
