@@ -16,6 +16,8 @@ started=$SECONDS
 ensure_environment
 cd "$ROOT"
 export PATH="$VENV/bin:$PATH"
+# PyTorch's idle threads spin by default, on the cores that decode the clips.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
 WORK_DIR="${WORK_DIR:-work_dirs/quickstart}"
 TEACHER=checkpoints/videofocalnet_base_demo.pth

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .causal import History, apply_causally, running_mean
+from .cpu_depthwise import DepthwiseConv
 from .cpu_linear import (
     Linear,
     PointwiseConv,
@@ -132,17 +133,7 @@ class FocalModulation(nn.Module):
         self.f = Linear(channels, 2 * channels + focal_level + 1)
         self.h = PointwiseConv(channels, channels)
         self.focal_layers = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(
-                    channels,
-                    channels,
-                    k,
-                    padding=k // 2,
-                    groups=channels,
-                    bias=False,
-                ),
-                nn.GELU(),
-            )
+            nn.Sequential(DepthwiseConv(channels, k), nn.GELU())
             for k in kernel_sizes
         )
         self.f_temporal = Linear(channels, channels + focal_level + 1)
