@@ -38,9 +38,7 @@ def runs_eagerly_on_cpu(x: Tensor) -> bool:
     AVX-512. Without it oneDNN is slower than MKL: 0.9 against 1.0 times the
     speed of the released network.
     """
-    return is_eager_on_cpu(x) and (
-        not torch.is_grad_enabled() or has_avx512()
-    )
+    return is_eager_on_cpu(x) and (not torch.is_grad_enabled() or has_avx512())
 
 
 def has_avx512() -> bool:
