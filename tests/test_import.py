@@ -91,6 +91,7 @@ from mmaction.models.heads.base import BaseHead
 strict = loads(sys.argv[1])
 torch.serialization.add_safe_globals(allowed)
 print(json.dumps(dict(
+    draws='matplotlib' in sys.modules,
     changed=[k for k in before if before[k] != after[k]],
     head={k: f'{v.__qualname__}, {v.__code__.co_filename}'
           for k, v in vars(BaseHead).items() if hasattr(v, '__code__')},
@@ -135,6 +136,10 @@ def outcomes(tmp_path_factory):
 
 def test_an_import_changes_no_state_of_the_process(outcomes):
     assert [found['changed'] for found in outcomes] == [[], []]
+
+
+def test_an_import_is_not_slowed_down_by_matplotlib(outcomes):
+    assert [found['draws'] for found in outcomes] == [False, False]
 
 
 def test_an_import_leaves_the_methods_of_mmactions_head(outcomes):

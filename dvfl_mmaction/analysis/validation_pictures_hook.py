@@ -1,9 +1,5 @@
 """Pictures of each validation in TensorBoard."""
 
-from pathlib import Path
-
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from mmaction.registry import HOOKS
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
@@ -12,13 +8,8 @@ from mmengine.runner import EpochBasedTrainLoop
 from ..engine.tensorboard_option import BACKEND
 from ..errors import UserError
 from ..evaluation.clip_metric import ClipMetric
-from ..evaluation.confusion_figure import plot_confusion
 from ..evaluation.hard_clips import HardClip, hardest, judge
-from .prediction.sheet import Tile, draw_sheet
-from .prediction.strip import frames_of
-from .text import printable
-
-PIXELS_PER_INCH = 90  # of the confusion figure
+from .prediction.frames import frames_of
 
 
 @HOOKS.register_module()
@@ -73,15 +64,19 @@ class ValidationPicturesHook(Hook):
         backend = runner.visualizer.get_backend(BACKEND)
         if backend is None or not is_main_process():
             return
+        # Importing matplotlib takes a second, and few runs draw.
+        from .validation_pictures import draw_confusion, draw_hard_clips
+
         step = step_of(runner)
         names = class_names_of(runner)
         clips = [clip for part in parts for clip in part]
         if clips := hardest(clips, self.num_clips):
-            backend.add_image('val/hard_clips', picture_of(clips, names), step)
+            picture = draw_hard_clips(clips, names)
+            backend.add_image('val/hard_clips', picture, step)
         for metric in runner.val_loop.evaluator.metrics:
             report = metric.report if isinstance(metric, ClipMetric) else None
             if report and 'confusion_matrix' in report:
-                picture = confusion_picture(report, names)
+                picture = draw_confusion(report, names)
                 backend.add_image('val/confusion', picture, step)
                 break
 
@@ -124,42 +119,3 @@ def class_names_of(runner) -> list[str] | None:
     dataset = runner.val_dataloader.dataset
     names = getattr(dataset, 'class_names', None)
     return names or dataset.metainfo.get('classes')
-
-
-def picture_of(clips: list[HardClip], names: list[str] | None) -> np.ndarray:
-    """Contact sheet of clips, (H, W, 3) uint8 RGB."""
-
-    def name_of(index: int) -> str:
-        known = names and index < len(names)
-        return printable(names[index]) if known else str(index)
-
-    tiles = [
-        Tile(
-            clip.frame,
-            name_of(clip.predicted),
-            clip.share,
-            name_of(clip.label),
-            clip.predicted == clip.label,
-            Path(printable(clip.name)).name,
-        )
-        for clip in clips
-    ]
-    title = (
-        f'{len(clips)} clips of highest loss, '
-        f'{clips[0].loss:.2f} to {clips[-1].loss:.2f}'
-    )
-    return np.asarray(draw_sheet(tiles, title))
-
-
-def confusion_picture(report: dict, names: list[str] | None) -> np.ndarray:
-    """The confusion figure of a report, (H, W, 3) uint8 RGB."""
-    figure = plot_confusion(
-        report['confusion_matrix'],
-        report['hardest_pairs'],
-        names,
-        f'top-1 {100 * report["top1"]:.2f} %' if 'top1' in report else '',
-    )
-    figure.set_dpi(PIXELS_PER_INCH)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

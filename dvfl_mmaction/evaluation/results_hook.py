@@ -12,7 +12,6 @@ from mmengine.hooks import Hook
 
 from ..files import hash_file, write_whole
 from .clip_metric import ClipMetric
-from .confusion_figure import save_confusion_figure
 
 PACKAGES = (
     'dvfl_mmaction',
@@ -65,6 +64,9 @@ class ResultsHook(Hook):
         paths = [folder / 'results.json']
         write_whole(paths[0], format_results(results))
         if 'confusion_matrix' in results:
+            # Importing matplotlib takes a second.
+            from .confusion_figure import save_confusion_figure
+
             paths.append(folder / 'confusion.png')
             save_confusion_figure(
                 paths[1],

@@ -23,10 +23,11 @@ from dvfl_mmaction.analysis.prediction.drawn_text import (
     width_of,
     write_text,
 )
+from dvfl_mmaction.analysis.prediction.frames import frames_of
 from dvfl_mmaction.analysis.prediction.predictor import Predictor
 from dvfl_mmaction.analysis.prediction.run import Outputs, picture_paths
 from dvfl_mmaction.analysis.prediction.sheet import Tile, choose, draw_sheet
-from dvfl_mmaction.analysis.prediction.strip import draw_strip, frames_of
+from dvfl_mmaction.analysis.prediction.strip import draw_strip
 from dvfl_mmaction.analysis.prediction.video import write_video as draw_video
 from dvfl_mmaction.analysis.text import printable, shorten
 from dvfl_mmaction.datasets.video_reader import BrokenClipError

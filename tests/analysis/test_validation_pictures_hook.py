@@ -6,10 +6,10 @@ import torch
 from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
 
+from dvfl_mmaction.analysis.validation_pictures import draw_hard_clips
 from dvfl_mmaction.analysis.validation_pictures_hook import (
     ValidationPicturesHook,
     hard_clip_of,
-    picture_of,
 )
 from dvfl_mmaction.errors import UserError
 
@@ -46,6 +46,7 @@ def test_other_clips_than_rgb_and_other_counts_are_refused():
 
 def test_the_sheet_names_known_classes():
     clips = [hard_clip_of(CLIP, sample())]
-    known, unknown = picture_of(clips, ['left', 'right']), picture_of(clips, 0)
+    known = draw_hard_clips(clips, ['left', 'right'])
+    unknown = draw_hard_clips(clips, None)
     assert known.dtype == np.uint8 and known.shape == unknown.shape
     assert (known != unknown).any()

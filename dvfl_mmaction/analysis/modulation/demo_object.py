@@ -18,7 +18,7 @@ from ...preparation.motion_demo import (
     draw_clip,
     object_masks,
 )
-from ..prediction.strip import frames_of
+from ..prediction.frames import frames_of
 
 DECODE_STEPS = {decoder for _, decoder in DECODERS.values()}
 

@@ -14,12 +14,12 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from ..complexity import build_model
+from ..prediction.frames import frames_of
 from ..prediction.predictor import (
     LoadedRecognizer,
     load_recognizer,
     recognizer_scores,
 )
-from ..prediction.strip import frames_of
 from ..sample_input import find_modality
 from ..text import printable
 from .modulators import check_stages, record_modulators

@@ -21,6 +21,7 @@ from ..text import printable
 from .bars import rows_of, top_classes
 from .batches import ClipReader, Prediction, predict_clips
 from .clips import Clip
+from .frames import frames_of
 from .predictor import Predictor
 from .report import (
     Result,
@@ -30,7 +31,7 @@ from .report import (
     write_results_json,
 )
 from .sheet import Tile, choose, draw_sheet
-from .strip import draw_strip, frames_of, save_png
+from .strip import draw_strip, save_png
 from .video import write_video
 
 SETTINGS = ''  # the journal's entry of what all its results have in common

@@ -1,14 +1,11 @@
-"""Pictures of a clip: the frames that the model saw, and its prediction."""
+"""Pictures of a clip: frames that the model saw, and its prediction."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
-from ...errors import UserError
 from ...files import whole_file
 from .bars import Row, draw_panel, overlay
 
@@ -16,35 +13,6 @@ MAX_FRAMES = 8
 HEIGHT = 320  # pixels of a frame
 GAP = 3
 FONT = 20  # legible where a page shows the strip at half its size
-
-
-def frames_of(inputs: Tensor) -> np.ndarray:
-    """RGB frames of the middle view that a pipeline made of a clip.
-
-    Args:
-        inputs: (V, 3, T, H, W) of a 3D recognizer or (T, 3, H, W) of a 2D
-            one, uint8.
-
-    Returns:
-        (T, H, W, 3) uint8.
-
-    Raises:
-        UserError: If the clip is not RGB.
-    """
-    if inputs.dim() == 5:
-        # Crops are the outer dimension of the views: the middle one is the
-        # centre crop.
-        inputs = inputs[len(inputs) // 2].transpose(0, 1)
-    if (
-        inputs.dim() != 4
-        or inputs.shape[1] != 3
-        or (inputs.dtype != torch.uint8)
-    ):
-        raise UserError(
-            f"the config's clips of shape {tuple(inputs.shape)} are not RGB "
-            'frames, and no picture can be drawn; leave out --out and --sheet'
-        )
-    return inputs.permute(0, 2, 3, 1).numpy()
 
 
 def draw_strip(frames: np.ndarray, rows: Sequence[Row]) -> Image.Image:

@@ -23,7 +23,7 @@ from dvfl_mmaction.analysis.modulation.observer import (
     View,
     time_steps,
 )
-from dvfl_mmaction.analysis.prediction.strip import frames_of
+from dvfl_mmaction.analysis.prediction.frames import frames_of
 from dvfl_mmaction.errors import UserError
 
 PIPELINE = [
