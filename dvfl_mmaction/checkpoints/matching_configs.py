@@ -1,5 +1,6 @@
 """Shapes of a config's weights, and the configs that match given weights."""
 
+import functools
 import inspect
 from dataclasses import replace
 from pathlib import Path
@@ -174,25 +175,18 @@ def suggest_configs(
     """
     undistilled, distilled = {}, {}
     for path in find_configs() if paths is None else paths:
-        try:
-            model = Config.fromfile(path).model
-            wanted = config_architecture(model)
-        except Exception:
-            # An unfinished config of the user may raise any error; it is
-            # not a candidate then.
+        modified = path.stat().st_mtime_ns if path.exists() else 0
+        candidate = read_candidate(path.resolve(), modified)
+        if candidate is None:
             continue
-        # Released weights are those of the global form, and weights do not
-        # tell which one they were trained in.
-        causal = model.backbone.get('temporal') == 'causal'
-        if wanted is None or causal:
-            continue
+        wanted, is_distilled = candidate
         same = replace(
             wanted,
             tubelet_size=architecture.tubelet_size,
             num_classes=architecture.num_classes,
         )
         if same == architecture:
-            group = distilled if 'teacher' in model else undistilled
+            group = distilled if is_distilled else undistilled
             group[str(path)] = changed_options(wanted, architecture)
     changes = undistilled | distilled
     if not changes:
@@ -202,6 +196,36 @@ def suggest_configs(
     if not fewest:
         return ' or '.join(names)
     return ' '.join([names[0], 'with --cfg-options', *changes[names[0]]])
+
+
+@functools.cache
+def read_candidate(path: Path, modified: int) -> tuple | None:
+    """Read what a suggestion needs of a config, once per process.
+
+    Reading all configs takes seconds.
+
+    Args:
+        path: The config.
+        modified: Its time of modification, so that a changed file is read
+            again.
+
+    Returns:
+        The architecture and whether it is distilled; None for a config that
+        cannot be suggested.
+    """
+    try:
+        model = Config.fromfile(path).model
+        wanted = config_architecture(model)
+    except Exception:
+        # An unfinished config of the user may raise any error; it is not a
+        # candidate then.
+        return None
+    # Released weights are those of the global form, and weights do not tell
+    # which one they were trained in.
+    causal = model.backbone.get('temporal') == 'causal'
+    if wanted is None or causal:
+        return None
+    return wanted, 'teacher' in model
 
 
 def changed_options(

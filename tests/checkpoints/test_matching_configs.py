@@ -82,5 +82,15 @@ def test_a_config_that_cannot_be_read_is_skipped(tmp_path):
         "model = dict(backbone=dict(type='VFLNetNano'),\n"
         '    cls_head=dict(num_classes=101))\n'
     )
+    (tmp_path / 'gone.py').symlink_to(tmp_path / 'nowhere.py')
     paths = sorted(tmp_path.iterdir())
     assert suggest_configs(NANO, paths) == str(tmp_path / 'mine.py')
+
+
+def test_a_changed_config_is_read_again(tmp_path):
+    path = tmp_path / 'mine.py'
+    text = "model = dict(backbone=dict(type='{}'))\n"
+    path.write_text(text.format('VideoFocalNet'))
+    assert suggest_configs(NANO, [path]).startswith('not found')
+    path.write_text(text.format('VFLNetNano'))
+    assert suggest_configs(NANO, [path]).startswith(str(path))
