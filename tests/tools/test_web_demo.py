@@ -70,6 +70,8 @@ def address(folder, tmp_path_factory):
         port = str(free.getsockname()[1])
     words = [str(TOOL), *MODEL, '--port', port, '--max-seconds', '30']
     env = dict(HOME=str(home), TMPDIR=str(home.parent))
+    # Every program that draws with matplotlib keeps its list of fonts.
+    env['MPLCONFIGDIR'] = str(home.parent / 'matplotlib')
     process = start(run_main, (words,), output, cwd=folder, env=env)
     deadline = time.monotonic() + LIMIT_MS / 1000
     errors, printed = output.with_suffix('.err'), output.with_suffix('.out')
