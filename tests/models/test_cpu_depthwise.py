@@ -6,7 +6,8 @@ from torch import nn
 
 from dvfl_mmaction.models.cpu_depthwise import DepthwiseConv
 
-TINY = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (1, 4)]
+SIZES = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (1, 4)]
+TINY = [(k, size) for k in (3, 5, 7) for size in SIZES if max(size) < k]
 
 
 def draw_clips(num, size, channels_last=True):
@@ -23,8 +24,7 @@ def is_a_convolution(y):
 
 @pytest.mark.parametrize('channels_last', [True, False])
 @pytest.mark.parametrize('num', [0, 1, 5])
-@pytest.mark.parametrize('size', TINY)
-@pytest.mark.parametrize('kernel_size', [5, 7])
+@pytest.mark.parametrize('kernel_size, size', TINY)
 def test_values_and_gradients_are_those_of_the_convolution(
     kernel_size, size, num, channels_last
 ):
@@ -51,9 +51,21 @@ def test_larger_maps_are_convolved(kernel_size, size):
     assert is_a_convolution(layer(draw_clips(2, size)))
 
 
-def test_float64_is_convolved():
-    layer = DepthwiseConv(6, 5).double()
-    assert is_a_convolution(layer(draw_clips(2, (2, 2)).double()))
+def test_other_types_are_convolved():
+    layer, x = DepthwiseConv(6, 5), draw_clips(2, (2, 2))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert is_a_convolution(layer(x))
+    assert is_a_convolution(layer.double()(x.double()))
+
+
+def test_the_default_type_of_the_process_does_not_matter():
+    layer, x = DepthwiseConv(6, 5), draw_clips(2, (2, 2))
+    expected = layer(x)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(layer(x), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_a_traced_graph_has_the_convolution():
