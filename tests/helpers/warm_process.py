@@ -4,6 +4,7 @@
 process; each program starts as a fork of it.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -105,6 +106,7 @@ def run_apart(
     function: Callable, args: tuple, cwd: str, env: dict, output: Path
 ):
     """Run a function in a session of its own, with files as its output."""
+    gc.freeze()  # see conftest.py
     os.setsid()
     # A background job inherits that SIGINT is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

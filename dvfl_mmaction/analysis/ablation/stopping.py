@@ -38,6 +38,8 @@ def run_command(
 
     Returns:
         Exit status, and the peak memory of its largest process in bytes.
+        Linux counts what this process had when it started the command, so
+        less than that is not measured.
 
     Raises:
         Stopped: If ``stop`` is set.
