@@ -13,15 +13,18 @@ from mmengine.registry import init_default_scope
 import dvfl_mmaction  # noqa: F401, repairs mmaction before a test imports it
 from dvfl_mmaction import download
 
-# A minute or more each on two cores: started first, so that at the end no
-# process waits for another.
+# About a minute or more each on two cores: started first, so that at the end
+# no process waits for another.
 SLOW_FILES = (
+    'tests/deployment/test_export.py',
+    'tests/tools/test_ablate.py',
     'tests/tools/test_commands.py',
-    'tests/tools/test_benchmark.py',
+    'tests/tools/test_web_demo.py',
+    'tests/deployment/test_int8.py',
     'tests/datasets/test_video_reader_matrix.py',
-    'tests/distillation/test_recorded_teacher.py',
-    'tests/engine/test_resuming.py',
-    'tests/recipes/',
+    'tests/tools/test_benchmark.py',
+    'tests/checkpoints/test_convert_file.py',
+    'tests/models/test_video_focalnet_parity.py',
 )
 
 
@@ -56,7 +59,7 @@ def mmaction_scope():
 def leave_configs_unformatted():
     """MMEngine formats a config for the log and every checkpoint: 0.2 to 2 s.
 
-    The programs that tests start as processes do format theirs.
+    Programs that mim starts do format theirs.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(

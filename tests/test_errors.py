@@ -1,9 +1,5 @@
 """Mistakes of the user are printed as one line."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 from mmaction.registry import MODELS, RUNNERS
 from small_recipe import (
@@ -13,6 +9,7 @@ from small_recipe import (
     write_dataset,
     write_teacher,
 )
+from warm_process import run_code, run_in_parallel
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.errors import user_error_line
@@ -74,12 +71,8 @@ def test_an_uncaught_mistake_is_printed_as_one_line(show):
         'print_user_errors(); print_user_errors()\n'
         "raise UserError('alpha is 2; give 0 to 1')\n"
     )
-    out = subprocess.run(
-        [sys.executable, '-c', code],
-        capture_output=True,
-        text=True,
-        env=os.environ | dict(DVFL_TRACEBACK=show),
-    )
+    env = dict(DVFL_TRACEBACK=show)
+    (out,) = run_in_parallel(run_code, [(code, [])], envs=[env])
     assert out.returncode == 1
     lines = out.stderr.strip().splitlines()
     assert lines[-1] == 'error: alpha is 2; give 0 to 1'

@@ -3,18 +3,17 @@
 import io
 import os
 import pickle
-import subprocess
 import sys
 import types
 import zipfile
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hostile_checkpoints import Call, WithState, assert_refused
 from mmengine.logging import HistoryBuffer
+from warm_process import run_code, run_in_parallel
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.checkpoints.safe_globals import (
@@ -210,12 +209,7 @@ def test_a_released_config_is_read_as_a_dict(tmp_path, config_class, zipped):
         'print(s.load_checkpoint_file(sys.argv[1])["config"]);'
         'assert "yacs" not in sys.modules'
     )
-    done = subprocess.run(
-        [sys.executable, '-c', code, path],
-        capture_output=True,
-        text=True,
-        env=os.environ | {'PYTHONPATH': str(Path(__file__).parents[2])},
-    )
+    (done,) = run_in_parallel(run_code, [(code, [path])])
     assert done.returncode == 0, done.stderr
     config = load_checkpoint_file(path)['config']
     assert type(config) is OrderedDict

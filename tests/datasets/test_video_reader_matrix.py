@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 from dvfl_mmaction.datasets import video_reader
 from dvfl_mmaction.datasets.video_reader import BrokenClipError, VideoReader
@@ -176,9 +177,10 @@ def in_turn(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
         stream = container.streams.best('video')
         stream.codec_context.thread_count = 1
-        size = dict(width=stream.width, height=stream.height)
+        size = stream.width, stream.height
+        reformatter = VideoReformatter()
         return [
-            frame.to_ndarray(format='rgb24', **size)
+            reformatter.reformat(frame, *size, 'rgb24').to_ndarray()
             for frame in container.decode(stream)
         ]
 

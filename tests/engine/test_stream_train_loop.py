@@ -2,8 +2,6 @@
 
 import random
 import signal
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +11,7 @@ from mmaction.registry import HOOKS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from small_recipe import random_recipe, recognizer, run
+from warm_process import run_script
 
 from dvfl_mmaction.engine import StreamTrainLoop, stream_train_loop
 from dvfl_mmaction.random_state import preserve_rng_state
@@ -104,9 +103,7 @@ def test_a_killed_process_can_be_resumed(data, uninterrupted, tmp_path):
     )
     Config(config).dump(str(tmp_path / 'config.py'))
     (tmp_path / 'train.py').write_text(KILLED)
-    done = subprocess.run(
-        [sys.executable, 'train.py'], cwd=tmp_path, timeout=120
-    )
+    done = run_script('train.py', cwd=tmp_path)
     assert done.returncode == -signal.SIGKILL
     run(random_run(data, tmp_path / 'work', resume=True))
     assert_equal_to_the_bit(last_weights(tmp_path / 'work'), uninterrupted)

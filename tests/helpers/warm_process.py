@@ -1,5 +1,7 @@
 """Programs in processes that need not import torch and MMAction2 again.
 
+They do not format configs either: that takes 2 s for a config with bases.
+
 ``multiprocessing``'s fork server imports them once for all tests of a pytest
 process; each program starts as a fork of it.
 """
@@ -17,8 +19,12 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
 
+import mmengine.config.config
+
 context = multiprocessing.get_context('forkserver')
-context.set_forkserver_preload(['dvfl_mmaction', 'torch.distributed'])
+context.set_forkserver_preload(
+    ['dvfl_mmaction', 'torch.distributed', 'matplotlib.backends.backend_agg']
+)
 
 
 def run_script(script, *words, cwd=None, env=None, timeout=300):
@@ -106,7 +112,9 @@ def run_apart(
     function: Callable, args: tuple, cwd: str, env: dict, output: Path
 ):
     """Run a function in a session of its own, with files as its output."""
-    gc.freeze()  # see conftest.py
+    # See conftest.py.
+    gc.freeze()
+    mmengine.config.config.FormatCode = lambda text, **_: (text, True)
     os.setsid()
     # A background job inherits that SIGINT is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

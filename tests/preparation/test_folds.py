@@ -1,11 +1,10 @@
 """Lists for cross-validation."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
+from warm_process import run_script
 
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.errors import UserError
@@ -137,11 +136,7 @@ def test_the_tool_writes_folds_of_own_clips_only(root):
     tool = find_file('tools/prepare_dataset.py')
 
     def run(*words):
-        return subprocess.run(
-            [sys.executable, tool, *words, '--root', root],
-            capture_output=True,
-            text=True,
-        )
+        return run_script(tool, *words, '--root', root)
 
     done = run('custom', '--folds', '2', '--labels-per-class', '1')
     assert done.returncode == 0, done.stderr

@@ -3,13 +3,13 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from functools import partial
 from pathlib import Path
 
 import pytest
+from warm_process import run_script
 
 from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.preparation.clips import check, jobs, pools
@@ -144,12 +144,7 @@ def test_a_cluster_packs_as_local_processes_do(root, scheduler, tmp_path):
 def test_the_tool_uses_a_scheduler(root, scheduler, tmp_path):
     script = find_file('tools/prepare_dataset.py')
     words = ['custom', '--root', root, '--check', '--pack', tmp_path / 'new']
-    done = subprocess.run(
-        [sys.executable, script, *words, '--scheduler', scheduler],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_script(script, *words, '--scheduler', scheduler)
     assert done.returncode == 0, done.stderr
     assert '4 clips, 4 to check' in done.stdout
     assert '4 clips, 4 to pack' in done.stdout
