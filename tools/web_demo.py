@@ -106,22 +106,20 @@ def main():
     if args.compare:
         chosen.append((*args.compare, None))
 
-    def build():
-        models = [
-            load_web_model(config, checkpoint, device, options, args.classes)
-            for config, checkpoint, options in chosen
-        ]
-        data = models[0].observer.cfg.get('test_dataloader') or {}
-        root = (data.get('dataset') or {}).get('data_root')
-        page = Page(
-            models,
-            Limits(args.max_mb, args.max_seconds),
-            find_examples(args.examples, root),
-            args.jobs,
-        )
-        return page.build()
-
-    serve(build, args.host, args.port, args.max_mb)
+    # gradio, imported for the page, takes longer than finding a mistake.
+    models = [
+        load_web_model(config, checkpoint, device, options, args.classes)
+        for config, checkpoint, options in chosen
+    ]
+    data = models[0].observer.cfg.get('test_dataloader') or {}
+    root = (data.get('dataset') or {}).get('data_root')
+    page = Page(
+        models,
+        Limits(args.max_mb, args.max_seconds),
+        find_examples(args.examples, root),
+        args.jobs,
+    )
+    serve(page.build, args.host, args.port, args.max_mb)
 
 
 if __name__ == '__main__':
