@@ -1,6 +1,8 @@
 """MMAction2's scope, fixed random seeds, and a local server of files."""
 
+import functools
 import gc
+import itertools
 import random
 import threading
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 from failing_server import DATA, Server
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 
 import dvfl_mmaction  # noqa: F401, repairs mmaction before a test imports it
 from dvfl_mmaction import download
@@ -65,6 +68,25 @@ def leave_configs_unformatted():
         patch.setattr(
             'mmengine.config.config.FormatCode', lambda text, **_: (text, True)
         )
+        yield
+
+
+@pytest.fixture(scope='session', autouse=True)
+def name_each_run():
+    """Give each run its own scalars and log.
+
+    MMEngine finds them by the name and the second in which a run starts, and
+    tests start several in one.
+    """
+    original, numbers = Runner.__init__, itertools.count()
+
+    @functools.wraps(original)
+    def init(self, *args, experiment_name=None, **kwargs):
+        name = f'{experiment_name or "run"}_{next(numbers)}'
+        original(self, *args, experiment_name=name, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Runner, '__init__', init)
         yield
 
 
