@@ -169,9 +169,6 @@ def random_recipe(model: dict, data: Path, work_dir: Path, **kwargs) -> dict:
 
 def run(config: dict, mode='train'):
     """Train or test, and return the runner."""
-    if isinstance(config, dict):
-        # Formatting it for the log takes longer than a short training.
-        config = Config(config, format_python_code=False)
     runner = RUNNERS.build(config)
     getattr(runner, mode)()
     return runner

@@ -1,7 +1,6 @@
 """A distillation's config, and results of an ablation."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,22 +8,17 @@ from mmengine.config import Config
 from small_recipe import distiller, recipe, recognizer
 
 
-def write_config(cfg: dict, path: Path):
-    """Write a config as it is; formatting it takes longer than its test."""
-    Config(cfg, format_python_code=False).dump(str(path))
-
-
 @pytest.fixture
 def config(tmp_path):
     """A distillation's config file; its teacher is a file's config."""
     plain = recipe(recognizer(), tmp_path / 'clips', tmp_path / 'work')
-    write_config(plain, tmp_path / 'teacher.py')
+    Config(plain).dump(str(tmp_path / 'teacher.py'))
     teacher = dict(config=str(tmp_path / 'teacher.py'), checkpoint='t.pth')
     model = distiller(teacher, alpha=0.3)
     model['loss_kd'] = dict(type='KLDivergenceLoss', temperature=10.0)
     cfg = recipe(model, tmp_path / 'clips', tmp_path / 'work')
     path = tmp_path / 'kd.py'
-    write_config(cfg, path)
+    Config(cfg).dump(str(path))
     return str(path)
 
 
