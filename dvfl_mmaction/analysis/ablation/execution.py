@@ -1,7 +1,6 @@
 """One run of an ablation: record the teacher, train, test, measure."""
 
 import json
-import os
 import re
 import sys
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 from ...errors import UserError
 from ...files import write_json
 from ...project_paths import find_file
+from ...run_tool import find_script
 from .locks import wait_for
 from .plan import Run
 from .scores import convert_dump, load_scores, measure
@@ -105,11 +105,7 @@ class Commands:
         report: Callable[[str], None],
     ):
         self.run, self.stop, self.report = run, stop, report
-        # mim starts the first ``python`` on the path.
-        scripts = str(Path(sys.executable).parent)
-        path = os.pathsep.join([scripts, os.environ.get('PATH', '')])
-        self.environment = environment | dict(PATH=path)
-        self.descriptors = descriptors
+        self.environment, self.descriptors = environment, descriptors
         self.folder = Path(run.folder)
         self.config = str(self.folder / 'config.py')
 
@@ -152,8 +148,8 @@ class Commands:
         start = time.monotonic()
         try:
             peak = self.call(
-                [sys.executable, '-m', 'mim', 'train', 'mmaction2']
-                + [self.config, '--work-dir', str(self.folder), '--resume']
+                [*stock_tool('train'), self.config]
+                + ['--work-dir', str(self.folder), '--resume']
             )
         finally:
             minutes = before + (time.monotonic() - start) / 60
@@ -179,9 +175,8 @@ class Commands:
         scores = self.folder / 'scores.npz'
         dump = self.folder / 'scores.pkl'
         self.call(
-            [sys.executable, '-m', 'mim', 'test', 'mmaction2', self.config]
-            + ['--checkpoint', checkpoint, '--dump', str(dump)]
-            + ['--work-dir', str(self.folder / 'test')]
+            [*stock_tool('test'), self.config, checkpoint]
+            + ['--dump', str(dump), '--work-dir', str(self.folder / 'test')]
         )
         convert_dump(dump, scores)
         dump.unlink()
@@ -206,18 +201,24 @@ class Commands:
         return peak
 
 
+def stock_tool(name: str) -> list[str]:
+    """The command that ``mim train`` and ``mim test`` start.
+
+    mim itself would start Python twice more, for 6 s of each run.
+    """
+    return [sys.executable, str(find_script(f'{name}.py'))]
+
+
 def end_of_log(log: Path) -> str:
     """The error that the last command of a log printed, or its last lines."""
     text = log.read_text('utf-8', 'replace')
     lines = text.rpartition('\n$ ')[2].splitlines()[1:]  # its words
     lines = [line.strip() for line in lines if line.strip()]
     errors = [line for line in lines if line.startswith('error: ')]
-    # mim adds the traceback of its own call of the script.
     raised = [
         line
         for line in lines
         if re.match(r'[\w.]+(Error|Exception)(: |$)', line)
-        and 'CalledProcessError' not in line
     ]
     return '\n'.join(errors[-1:] or raised[-1:] or lines[-LOG_LINES:])
 

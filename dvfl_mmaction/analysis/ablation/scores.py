@@ -47,7 +47,7 @@ class ClipScores:
 
 
 def convert_dump(dump: Path, path: Path):
-    """Convert what ``mim test --dump`` just wrote to an npz file.
+    """Convert what ``test.py --dump`` just wrote to an npz file.
 
     Args:
         dump: Pickle of MMEngine's ``DumpResults``, written by this run.
