@@ -1,15 +1,13 @@
 """Mixed precision and two processes on CPUs."""
 
-import os
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 import torch
 from mmaction.registry import OPTIM_WRAPPERS
+from small_recipe import torchrun_variables
 from torch import distributed, nn
+from warm_process import run_in_parallel, run_main
 
 import dvfl_mmaction.cpu as cpu
 
@@ -135,20 +133,19 @@ def test_two_processes_train_together_on_cpus(tmp_path):
     (tmp_path / 'train.py').write_text(TRAIN, encoding='utf-8')
     config = CONFIG.replace('WORK_DIR', repr(str(tmp_path / 'run')))
     (tmp_path / 'config.py').write_text(config, encoding='utf-8')
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    command += ['--nproc-per-node', '2', 'train.py', 'config.py']
-    root = str(Path(cpu.__file__).parents[1])
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
+    done = run_in_parallel(
+        run_main,
+        [(['train.py', 'config.py'],)] * 2,
         cwd=tmp_path,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': root},
+        envs=torchrun_variables(2),
     )
-    assert done.returncode == 0, done.stderr
-    ranks = sorted(
-        line for line in done.stdout.splitlines() if line.startswith('rank ')
-    )
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr
+    ranks = [
+        line
+        for one in done
+        for line in one.stdout.splitlines()
+        if line.startswith('rank ')
+    ]
     # Rank 0 sees the inputs 0 and 2, rank 1 sees 1 and 3: the gradients
     # 2 and 4 average to 3, and the learning rate is 1.
     wanted = 'gloo MMDistributedDataParallel torch.bfloat16 -3.0'

@@ -200,7 +200,17 @@ def run_in_processes(
         )
     path = str(folder / 'distributed.py')
     Config(config).dump(path)
-    # What torchrun sets.
+    done = run_in_parallel(
+        run_from_file,
+        [(path, mode)] * num_processes,
+        envs=torchrun_variables(num_processes),
+    )
+    for process in done:
+        assert process.returncode == 0, process.stderr[-3000:]
+
+
+def torchrun_variables(num_processes: int) -> list[dict]:
+    """What torchrun sets in the environment of each of its processes."""
     with socket.create_server(('127.0.0.1', 0)) as server:
         shared = dict(
             MASTER_ADDR='127.0.0.1',
@@ -208,16 +218,10 @@ def run_in_processes(
             WORLD_SIZE=str(num_processes),
             OMP_NUM_THREADS='1',
         )
-    done = run_in_parallel(
-        run_from_file,
-        [(path, mode)] * num_processes,
-        envs=[
-            dict(shared, RANK=str(rank), LOCAL_RANK=str(rank))
-            for rank in range(num_processes)
-        ],
-    )
-    for process in done:
-        assert process.returncode == 0, process.stderr[-3000:]
+    return [
+        dict(shared, RANK=str(rank), LOCAL_RANK=str(rank))
+        for rank in range(num_processes)
+    ]
 
 
 def run_from_file(path: str, mode: str):
