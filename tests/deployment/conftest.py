@@ -1,7 +1,9 @@
 """A small classifier as files, and the package of a small distillation."""
 
+import copy
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,12 +19,42 @@ from small_recipe import (
     write_teacher,
 )
 
+from dvfl_mmaction.deployment import export, int8
 from dvfl_mmaction.deployment.export import load_source
+from dvfl_mmaction.deployment.graph_capture import capture_graph
 from dvfl_mmaction.deployment.packaging import package_model
 from dvfl_mmaction.files import hash_file
 
 NAMES = ('left', 'right', 'up', 'down')
 CLASSES = ['rechts', 'лево', 'unten', 'oben']
+
+
+@pytest.fixture(scope='session', autouse=True)
+def convert_each_graph_once():
+    """Keep graphs and their ONNX form: making one takes several seconds.
+
+    Tests ask for those of the same recognizers, for files of several formats.
+    """
+    graphs, models, to_onnx = {}, {}, torch.onnx.export
+
+    def capture(recognizer, clip_len, size, dynamic=(), streaming=False):
+        key = recognizer, clip_len, size, tuple(dynamic), streaming
+        if key not in graphs:
+            graphs[key] = capture_graph(*key)
+        return graphs[key]
+
+    def convert(program, *args, **options):
+        if args:
+            return to_onnx(program, *args, **options)
+        if program not in models:
+            models[program] = to_onnx(program, **options).model_proto
+        return SimpleNamespace(model_proto=copy.deepcopy(models[program]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, 'capture_graph', capture)
+        patch.setattr(int8, 'capture_graph', capture)
+        patch.setattr(torch.onnx, 'export', convert)
+        yield
 
 
 @pytest.fixture(scope='session')
