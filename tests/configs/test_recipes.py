@@ -10,20 +10,24 @@ from dvfl_mmaction.engine.options import apply_options
 
 
 @pytest.mark.parametrize(
-    'name, base',
+    'name, base, loss',
     [
-        ('recipes/vflnet_small_data.py', 'vflnet_ucf101.py'),
-        ('recipes/vflnet_kd_small_data.py', 'vflnet_kd_ucf101.py'),
+        ('recipes/vflnet_small_data.py', 'vflnet_ucf101.py', {}),
+        (
+            'recipes/vflnet_kd_small_data.py',
+            'vflnet_kd_ucf101.py',
+            dict(loss_kd=dict(type='DISTLoss'), alpha=0.5),
+        ),
     ],
 )
-def test_the_recipe_for_few_clips_changes_only_the_training(name, base):
+def test_the_recipe_for_few_clips_changes_only_the_training(name, base, loss):
     cfg, papers = load(name), load(base)
     check_keys(cfg)
     apply_options(cfg)
     apply_options(papers)
     check_schedule(cfg)
     papers.model.data_preprocessor.blending = None
-    assert cfg.model == papers.model
+    assert cfg.model == dict(papers.model, **loss)
     assert cfg.val_dataloader == papers.val_dataloader
     assert cfg.default_hooks == papers.default_hooks
     wrapper = build_optim_wrapper(
