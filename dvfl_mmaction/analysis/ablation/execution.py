@@ -204,7 +204,7 @@ class Commands:
 def stock_tool(name: str) -> list[str]:
     """The command that ``mim train`` and ``mim test`` start.
 
-    mim itself would start Python twice more, for 6 s of each run.
+    mim itself would start Python twice more, for 7 s of each command.
     """
     return [sys.executable, str(find_script(f'{name}.py'))]
 
