@@ -16,7 +16,10 @@ started=$SECONDS
 ensure_environment
 cd "$ROOT"
 export PATH="$VENV/bin:$PATH"
-# PyTorch's idle threads spin by default, on the cores that decode the clips.
+# Two workers decode the clips. Threads of PyTorch would take their cores from
+# them, and spin there while they wait for work (docs/speed.md).
+threads=$(($(getconf _NPROCESSORS_ONLN) - 2))
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((threads > 1 ? threads : 1))}"
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
 WORK_DIR="${WORK_DIR:-work_dirs/quickstart}"
