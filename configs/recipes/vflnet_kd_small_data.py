@@ -5,7 +5,7 @@ model = dict(
         config='configs/videofocalnet_base_ucf101.py',
         checkpoint='checkpoints/videofocalnet_base_ucf101.pth',
     ),
-    # Not the paper's; docs/results.md has what was measured with few labels.
+    # Not the paper's; docs/results_real_clips.md has what was measured.
     loss_kd=dict(type='DISTLoss'),
     alpha=0.5,
 )
