@@ -18,6 +18,7 @@ esac
 """
 MIM = """#!/bin/bash
 echo "$*" >>calls
+echo "$OMP_NUM_THREADS" >>threads
 echo "Epoch(train) [1] acc/top1: 0.5"
 while [ "$1" != --work-dir ]; do
     case "$*" in *"$FAILS"*) exit 3 ;; esac
@@ -46,8 +47,8 @@ def project(tmp_path):
     return tmp_path
 
 
-def quickstart(project, fails='no step'):
-    settings = dict(FAILS=fails, WORK_DIR='runs')
+def quickstart(project, fails='no step', **settings):
+    settings |= dict(FAILS=fails, WORK_DIR='runs')
     inherited = {k: v for k, v in os.environ.items() if k != 'PYTHON'}
     return subprocess.run(
         ['bash', str(project / 'tools/quickstart.sh')],
@@ -85,3 +86,15 @@ def test_a_failed_step_is_named_and_repeated(project):
     done = quickstart(project)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('skipped: ') == 2
+
+
+@pytest.mark.parametrize(
+    'cores, given, threads', [(1, '', 1), (2, '', 1), (8, '', 6), (8, '3', 3)]
+)
+def test_the_workers_keep_their_cores(project, cores, given, threads):
+    getconf = project / '.venv/bin/getconf'
+    getconf.write_text(f'#!/bin/bash\necho {cores}\n')
+    getconf.chmod(0o755)
+    done = quickstart(project, OMP_NUM_THREADS=given)
+    assert done.returncode == 0, done.stderr
+    assert (project / 'threads').read_text() == f'{threads}\n' * 7
