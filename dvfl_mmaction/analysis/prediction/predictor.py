@@ -278,20 +278,32 @@ def recognizer_scores(model: nn.Module) -> Callable[[list[dict]], Tensor]:
     if head.average_clips is None:
         head.average_clips = 'prob'
     are_logits = head.average_clips == 'score'
-    test_cfg = getattr(model, 'test_cfg', None) or {}
-    # MMAction2 takes one video per batch then.
-    alone = bool(test_cfg.get('max_testing_views'))
 
-    @torch.no_grad()
     def score(samples: list[dict]) -> Tensor:
-        scores = []
-        step = 1 if alone else len(samples)
-        with run_repairs:
-            for start in range(0, len(samples), step):
-                batch = pseudo_collate(samples[start : start + step])
-                results = model.test_step(batch)
-                scores += [result.pred_score for result in results]
-        scores = torch.stack(scores).float()
-        return (scores.softmax(1) if are_logits else scores).cpu()
+        scores = predicted_scores(model, samples)
+        return scores.softmax(1) if are_logits else scores
 
     return score
+
+
+@torch.no_grad()
+def predicted_scores(model: nn.Module, samples: list[dict]) -> Tensor:
+    """What a recognizer in eval mode predicts, float32 on the CPU.
+
+    Args:
+        model: The recognizer.
+        samples: B samples of the pipeline, of one shape.
+
+    Returns:
+        (B, K); logits (B, V, K) of V views if the head averages nothing.
+    """
+    test_cfg = getattr(model, 'test_cfg', None) or {}
+    # MMAction2 takes one video per batch then.
+    step = 1 if test_cfg.get('max_testing_views') else len(samples)
+    scores = []
+    with run_repairs:
+        for start in range(0, len(samples), step):
+            batch = pseudo_collate(samples[start : start + step])
+            results = model.test_step(batch)
+            scores += [result.pred_score for result in results]
+    return torch.stack(scores).float().cpu()
