@@ -1,5 +1,6 @@
 """The model card: README.md with the front matter of the Hugging Face hub."""
 
+import os
 from pathlib import Path
 
 import yaml
@@ -22,11 +23,12 @@ NO_RESULT = (
 )
 
 
-def result_row(results: dict) -> dict:
+def result_row(results: dict, chosen_on: Path | None = None) -> dict:
     """What the card has of a test.
 
     Args:
         results: Content of ``results.json``.
+        chosen_on: The list whose clips chose the checkpoint, if any did.
 
     Returns:
         Plain values; accuracies in [0, 1], None where not measured.
@@ -49,6 +51,8 @@ def result_row(results: dict) -> dict:
         top5=results.get('top5'),
         mean_average_precision=results.get('mean_average_precision'),
         ece=results.get('ece'),
+        chose_checkpoint=chosen_on is not None
+        and os.path.normpath(path) == os.path.normpath(chosen_on),
     )
 
 
@@ -174,12 +178,22 @@ def results_table(facts: dict) -> str:
         else:
             cells += (percent_with_interval(row), percent(row['top5']))
         rows.append(cells)
-    return (
+    text = (
         align(rows)
         + '\n\nViews are clips x crops per video. The interval is that of '
         'the share of so many clips (Wilson); it says nothing of another '
         'training. Unreadable clips count as wrong.'
     )
+    flattered = {
+        r['annotations'] for r in facts['results'] if r['chose_checkpoint']
+    }
+    if flattered:
+        text += (
+            ' The checkpoint is the best of its training on '
+            f'{", ".join(sorted(flattered))}, so the result on these clips '
+            'is flattered.'
+        )
+    return text
 
 
 def percent(share: float | None) -> str:

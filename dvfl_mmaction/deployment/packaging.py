@@ -16,6 +16,7 @@ from ..analysis.prediction.predictor import (
 from ..checkpoints.writing import write_checkpoint
 from ..compat import run_repairs
 from ..distillation.teacher import load_strictly
+from ..engine.config_checks import nested_datasets
 from ..errors import UserError
 from ..evaluation.results_hook import package_versions
 from ..files import hash_file, write_json, write_whole
@@ -108,7 +109,7 @@ def package_model(
         parameters=counts.parameters,
         macs=counts.macs,
         preprocessing=preprocessing,
-        results=[result_row(r) for r in results],
+        results=[result_row(r, chosen_on(cfg, path)) for r in results],
         training=describe_training(cfg, config, path, loaded),
         exported=sorted(target.name for target in copied),
         versions=package_versions(),
@@ -159,6 +160,17 @@ def as_tested(cfg: Config, pipeline: list[dict]) -> dict:
     if 'pipeline' in dataset:
         dataset['pipeline'] = pipeline
     return cfg
+
+
+def chosen_on(cfg: Mapping, checkpoint: Path) -> Path | None:
+    """The list whose clips chose a checkpoint; None if none did."""
+    loader = cfg.get('val_dataloader') or {}
+    if not checkpoint.name.startswith('best_'):
+        return None
+    for dataset in nested_datasets(loader.get('dataset')):
+        if 'ann_file' in dataset:
+            return Path(dataset.get('data_root') or '', dataset['ann_file'])
+    return None
 
 
 def exported_files(paths: Iterable[str | Path]) -> dict[Path, Path]:

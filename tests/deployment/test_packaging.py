@@ -1,6 +1,8 @@
 """Packages hold the model to the bit, and only what belongs to it."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from dvfl_mmaction.analysis.prediction.packaged import load_package_predictor
 from dvfl_mmaction.analysis.prediction.predictor import (
     load_checkpoint_predictor,
 )
+from dvfl_mmaction.deployment.model_card import result_row
 from dvfl_mmaction.deployment.package_config import from_data
 from dvfl_mmaction.deployment.packaging import package_model
 from dvfl_mmaction.files import hash_file
@@ -214,3 +217,34 @@ def test_parts_of_other_packages_are_left_out_or_refused(work_dir, tmp_path):
     Config(config).dump(str(path))
     with pytest.raises(UserError, match="0: type names 'TheirStep'"):
         package_model(work_dir, tmp_path / 'n', config=path)
+
+
+def test_the_card_says_whose_clips_chose_the_checkpoint(
+    work_dir, packaged, tmp_path
+):
+    sentence = 'The checkpoint is the best of its training on list.txt, so'
+    assert sentence in (packaged / 'README.md').read_text('utf-8')
+    # The same weights, chosen by their epoch.
+    shutil.copyfile(work_dir / 'best_acc_top1_epoch_1.pth', tmp_path / 'e.pth')
+    other = package_model(
+        work_dir,
+        tmp_path / 'other',
+        checkpoint=str(tmp_path / 'e.pth'),
+        report=lambda line: None,
+    )
+    card = (other / 'README.md').read_text('utf-8')
+    assert 'top-1 (95 %)' in card and 'flattered' not in card
+
+
+def test_another_list_is_not_flattered():
+    results = dict(
+        clips=4,
+        views=dict(form='1x1'),
+        annotations=dict(path='data/b.txt'),
+    )
+    chose = [
+        result_row(results, path)['chose_checkpoint']
+        for path in (Path('data/b.txt'), Path('data/./b.txt'), Path('b.txt'))
+    ]
+    assert chose == [True, True, False]
+    assert not result_row(results)['chose_checkpoint']
