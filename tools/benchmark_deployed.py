@@ -11,7 +11,8 @@ Examples:
         --to deployed --exported vflnet.onnx vflnet_int8.xml
     python tools/benchmark_deployed.py configs/vflnet_ucf101.py CHECKPOINT \\
         --to deployed --exported vflnet_int8.xml \\
-        --list data/ucf101/test.txt --clips 2000 --peer PEER_CONFIG.py
+        --list data/ucf101/ucf101_val_split_1_videos.txt --clips 2000 \\
+        --peer PEER_CONFIG.py
 """
 
 import argparse

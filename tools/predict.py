@@ -12,7 +12,8 @@ Examples:
     python tools/predict.py configs/vflnet_ucf101.py CHECKPOINT clips/ \\
         --json predictions.json --sheet sheet.png
     python tools/predict.py configs/vflnet_ucf101.py CHECKPOINT \\
-        data/ucf101/test.txt --csv predictions.csv --cfg-options test_views=4x3
+        data/ucf101/ucf101_val_split_1_videos.txt --csv predictions.csv \\
+        --cfg-options test_views=4x3
 """
 
 import argparse
