@@ -8,7 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...datasets.annotations import Annotations, write_annotations
+from ...datasets.annotations import (
+    Annotations,
+    read_annotations,
+    write_annotations,
+)
 from ...errors import UserError
 from ...files import write_whole
 from .clip_lists import read_lists
@@ -63,10 +67,13 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
             ``folds/labels_N`` with the others as -1, and ``folds/only_N``
             without them.
 
+    Existing lists of the same folds are kept, such as those of another
+    ``labelled``.
+
     Raises:
         UserError: If a class has fewer clips than folds or a training list
-            fewer than ``labelled``, a clip has several labels, or an
-            argument is out of range.
+            fewer than ``labelled``, a clip has several labels, an argument
+            is out of range, or ``folds/`` holds lists of other folds.
     """
     if count < 2:
         raise UserError(f'{count} folds; give 2 or more')
@@ -91,6 +98,7 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
         for variant, chosen in variants.items():
             lists[f'{variant}/train_{fold}.txt'] = chosen
     folder = root / 'folds'
+    check_same_folds(folder, lists, count)
     for name, clips in lists.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +108,54 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
     files = [write_options(folder, variant, count) for variant in variants]
     tested = [sum(map(len, part.values())) for part in parts]
     return Folds(sum(tested), len(free), tested, files)
+
+
+def check_same_folds(folder: Path, lists: dict[str, list], count: int):
+    """Check that the lists of a folder are those of the folds to write.
+
+    All variants share the test lists. Training lists of other folds, from
+    an earlier run or made by hand, would hold clips of the new test lists.
+    A variant with test lists of its own is ignored.
+
+    Args:
+        folder: Holds the lists.
+        lists: Clips of each list to write, by its path below the folder.
+        count: Folds.
+
+    Raises:
+        UserError: If a list to write exists with other clips, or another
+            list is for more folds or trains on clips that its fold tests.
+    """
+    for path in sorted([*folder.glob('*.txt'), *folder.glob('*/*.txt')]):
+        if difference := find_difference(folder, path, lists, count):
+            raise UserError(
+                f'{path} {difference}: {folder} holds other folds than the '
+                f'{count} to write; rename or remove that folder, and rerun '
+                'the command'
+            )
+
+
+def find_difference(
+    folder: Path, path: Path, lists: dict[str, list], count: int
+) -> str:
+    """How a list contradicts the folds to write; '' if it does not."""
+    part, _, fold = path.stem.partition('_')
+    if part not in ('test', 'train') or not fold.isdecimal():
+        return ''
+    shared = folder / f'test_{int(fold)}.txt'
+    own = path.with_name(shared.name)
+    if own != shared and own.is_file():
+        return ''
+    if int(fold) not in range(1, count + 1):
+        return f'is for fold {fold}'
+    clips = read_annotations(path, unlabelled=True).clips
+    if part == 'train':
+        tested = {name for name, _ in lists[shared.name]}
+        for name, _ in clips:
+            if name in tested:
+                return f'trains on {name}, which the new {shared.name} tests'
+    wanted = lists.get(path.relative_to(folder).as_posix(), clips)
+    return '' if clips == wanted else 'has other clips or labels'
 
 
 def join_labels(root: Path) -> dict[str, int]:
