@@ -4,10 +4,12 @@ import json
 from collections import Counter
 
 import pytest
+from small_recipe import write_dataset
 from warm_process import run_script
 
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.preparation.clips.check import ClipFacts, write_checked
 from dvfl_mmaction.preparation.clips.folds import make_folds, natural
 from dvfl_mmaction.project_paths import find_file
 
@@ -130,6 +132,91 @@ def test_lists_that_disagree_are_one_line(root):
     (root / 'more.txt').write_text('d.mp4 0 1\n')
     with pytest.raises(UserError, match='one label per clip'):
         make_folds(root, 2)
+
+
+def write_checked_lists(root, *broken):
+    """Write ``X_checked.txt`` for both lists, as ``--check`` does."""
+    facts = {
+        name: ClipFacts(error='no frame' if name in broken else None)
+        for list_name in ('train.txt', 'test.txt')
+        for name, _ in read_annotations(
+            root / list_name, unlabelled=True
+        ).clips
+    }
+    for list_name in ('train.txt', 'test.txt'):
+        path = root / list_name
+        write_checked(path, read_annotations(path, unlabelled=True), facts)
+
+
+def test_broken_clips_of_a_check_are_in_no_fold(root):
+    # The first clip is in both lists.
+    write_checked_lists(root, 'a/seg6.mp4', 'b/seg0.mp4')
+    folds = make_folds(root, 2)
+    assert folds.clips == 10 and folds.left_out == ['a/seg6.mp4', 'b/seg0.mp4']
+    assert folds.lines()[1] == (
+        'left out 2 clips that are not in *_checked.txt: '
+        'a/seg6.mp4, b/seg0.mp4'
+    )
+    for path in (root / 'folds').rglob('*.txt'):
+        names = {
+            name for name, _ in read_annotations(path, unlabelled=True).clips
+        }
+        assert not names & {'a/seg6.mp4', 'b/seg0.mp4'}
+    counted = {n for k in (1, 2) for n, _ in clips(root, f'test_{k}.txt')}
+    assert len(counted) == 10
+
+
+def test_a_sound_check_leaves_nothing_out(root):
+    write_checked_lists(root)
+    folds = make_folds(root, 2)
+    assert folds.clips == 12 and not folds.left_out
+    assert 'left out' not in '\n'.join(folds.lines())
+
+
+def test_lists_of_a_packed_copy_lack_the_broken_clips_already(root):
+    write_checked_lists(root, 'a/seg6.mp4')
+    for path in (root / 'train.txt', root / 'test.txt'):
+        lines = path.read_text().splitlines()
+        path.write_text('\n'.join(x for x in lines if 'a/seg6' not in x))
+    folds = make_folds(root, 2)
+    assert folds.clips == 11 and not folds.left_out
+
+
+@pytest.mark.parametrize('broken', [(), ('a/seg6.mp4',)])
+@pytest.mark.parametrize(
+    ('old', 'new'),
+    [
+        ('a/seg10.mp4 0', 'a/seg10.mp4 0\na/seg11.mp4 0'),
+        ('a/seg10.mp4 0\n', ''),
+        ('a/seg10.mp4 0', 'a/seg10.mp4 1'),
+    ],
+)
+def test_a_list_that_changed_since_its_check_is_refused(
+    root, broken, old, new
+):
+    write_checked_lists(root, *broken)
+    path = root / 'train.txt'
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(UserError, match='train.txt has changed since') as e:
+        make_folds(root, 2)
+    assert '--check' in str(e.value) and '\n' not in str(e.value)
+    assert not (root / 'folds').exists()
+
+
+def test_check_and_folds_in_one_command_leave_out_the_broken(tmp_path):
+    root = write_dataset(tmp_path / 'videos').parent
+    (tmp_path / 'videos' / 'list.txt').rename(root / 'train.txt')
+    (tmp_path / 'videos' / 'clip_2_1.mp4').write_bytes(b'')
+    done = run_script(
+        find_file('tools/prepare_dataset.py'),
+        *('custom', '--check', '--folds', '2', '--workers', '1'),
+        *('--root', root),
+    )
+    assert done.returncode == 0, done.stderr
+    assert '11 clips in 2 folds of' in done.stdout
+    assert 'left out 1 clips that are not in *_checked.txt: clip_2_1' in (
+        done.stdout
+    )
 
 
 def contents(folder):

@@ -12,6 +12,7 @@ from ...datasets.annotations import (
 from ...errors import UserError
 
 CHECKED = '_checked'  # ends the stem of a list that check_clips wrote
+BROKEN = r'([0-9]+) broken'  # in the header of a checked list
 NO_LISTS = ('classes.txt',)
 VIDEOS = 'videos'
 
@@ -80,6 +81,35 @@ def named_clips(lists: dict[Path, Annotations]) -> list[str]:
     """Names of all clips of the lists, each once, in order."""
     names = (name for part in lists.values() for name, _ in part.clips)
     return list(dict.fromkeys(names))
+
+
+def left_out_by_check(lists: dict[Path, Annotations]) -> list[str]:
+    """Names of the clips that a check left out of ``X_checked.txt``.
+
+    Args:
+        lists: Of a root, with the checked ones.
+
+    Raises:
+        UserError: If a checked list is of an older version of its list.
+    """
+    left_out = {}
+    for path, annotations in lists.items():
+        checked = lists.get(path.with_stem(path.stem + CHECKED))
+        if checked is None:
+            continue
+        kept, known = dict(checked.clips), dict(annotations.clips)
+        missing = [n for n, _ in annotations.clips if n not in kept]
+        broken = re.search(BROKEN, checked.header.get('checked', ''))
+        changed = any(known.get(n) != label for n, label in kept.items())
+        # Fewer may be missing: a packed list lacks broken clips, too.
+        if changed or (broken and len(missing) > int(broken[1])):
+            raise UserError(
+                f'{path} has changed since {path.stem}{CHECKED}.txt was '
+                'written from it; check the clips again with '
+                'tools/prepare_dataset.py --check, or remove the checked list'
+            )
+        left_out |= dict.fromkeys(missing)
+    return list(left_out)
 
 
 def write_kept(

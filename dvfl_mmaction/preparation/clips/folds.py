@@ -15,7 +15,8 @@ from ...datasets.annotations import (
 )
 from ...errors import UserError
 from ...files import write_whole
-from .clip_lists import read_lists
+from ..findings import preview
+from .clip_lists import CHECKED, left_out_by_check, read_lists
 
 NO_LABEL = -1
 TRAIN = ('train_dataloader.dataset.ann_file',)
@@ -32,12 +33,14 @@ class Folds:
     Attributes:
         clips: Labelled clips, each tested in one fold.
         unlabelled: Clips without a label, in the training of every fold.
+        left_out: Broken clips, by ``X_checked.txt``; in no fold.
         tested: Test clips per fold.
         files: The JSON files for ``tools/ablate.py --vary``.
     """
 
     clips: int
     unlabelled: int
+    left_out: list[str]
     tested: list[int]
     files: list[Path] = field(default_factory=list)
 
@@ -47,7 +50,13 @@ class Folds:
         text = f'{self.clips} clips in {len(self.tested)} folds of {sizes}'
         if self.unlabelled:
             text += f', and {self.unlabelled} without a label in all trainings'
-        return [text, *(f'wrote {path}' for path in self.files)]
+        lines = [text]
+        if self.left_out:
+            lines.append(
+                f'left out {len(self.left_out)} clips that are not in '
+                f'*{CHECKED}.txt: {preview(self.left_out)}'
+            )
+        return [*lines, *(f'wrote {path}' for path in self.files)]
 
 
 def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
@@ -61,6 +70,7 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
 
     Args:
         root: Holds the lists of clips, which are joined, and ``videos/``.
+            Clips that a list's ``X_checked.txt`` lacks are left out.
         count: Folds, 2 or more.
         labelled: Also write lists where this number of training clips of
             each class keeps its label, evenly spread over the blocks:
@@ -73,13 +83,14 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
     Raises:
         UserError: If a class has fewer clips than folds or a training list
             fewer than ``labelled``, a clip has several labels, an argument
-            is out of range, or ``folds/`` holds lists of other folds.
+            is out of range, a list has changed since its check, or
+            ``folds/`` holds lists of other folds.
     """
     if count < 2:
         raise UserError(f'{count} folds; give 2 or more')
     if labelled is not None and labelled < 1:
         raise UserError(f'{labelled} labels per class; give 1 or more')
-    label_of = join_labels(root)
+    label_of, left_out = join_labels(root)
     free = [n for n, label in label_of.items() if label == NO_LABEL]
     blocks = blocks_of(label_of, count)
     parts = [{} for _ in range(count)]  # fold -> tested clips by class
@@ -107,7 +118,7 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
         write_annotations(path, Annotations(clips, header))
     files = [write_options(folder, variant, count) for variant in variants]
     tested = [sum(map(len, part.values())) for part in parts]
-    return Folds(sum(tested), len(free), tested, files)
+    return Folds(sum(tested), len(free), left_out, tested, files)
 
 
 def check_same_folds(folder: Path, lists: dict[str, list], count: int):
@@ -158,16 +169,23 @@ def find_difference(
     return '' if clips == wanted else 'has other clips or labels'
 
 
-def join_labels(root: Path) -> dict[str, int]:
-    """The label of every clip of the lists of a root, in natural order."""
+def join_labels(root: Path) -> tuple[dict[str, int], list[str]]:
+    """The label of every clip of the lists of a root, in natural order.
+
+    Clips that a check found broken are left out, and returned as well.
+    """
     label_of = {}
-    for path, annotations in read_lists(root).items():
+    lists = read_lists(root, checked=True)
+    for path, annotations in lists.items():
         for name, label in annotations.clips:
             if isinstance(label, list):
                 raise UserError(
                     f'{path}: {name} may have several labels; folds need one '
                     'label per clip'
                 )
+    left_out = left_out_by_check(lists)
+    for path, annotations in read_lists(root).items():
+        for name, label in annotations.clips:
             known = label_of.setdefault(name, label)
             if known != label and NO_LABEL not in (known, label):
                 raise UserError(
@@ -175,7 +193,8 @@ def join_labels(root: Path) -> dict[str, int]:
                     'another list; correct one of them'
                 )
             label_of[name] = max(known, label)
-    return {name: label_of[name] for name in sorted(label_of, key=natural)}
+    names = sorted(label_of.keys() - left_out, key=natural)
+    return {name: label_of[name] for name in names}, left_out
 
 
 def natural(name: str) -> tuple:
