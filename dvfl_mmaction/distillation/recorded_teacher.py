@@ -257,7 +257,8 @@ class RecordedTeacher(Teacher):
 
     Raises:
         UserError: If no recording is found; during training, if it is of
-            another training or has fewer iterations.
+            another training, has fewer iterations, or keeps the top k for
+            another temperature.
     """
 
     def __init__(
@@ -301,8 +302,8 @@ class RecordedTeacher(Teacher):
             first.about,
             self.recorded.folder,
         )
-        if first.about.get('top_k') is not None:
-            check_top_k(student.loss_kd)
+        if first.about['top_k'] is not None:
+            self._check_temperature(first.about['temperature'], student)
         own = read_clip_format(runner.cfg, layout_of(student))
         self._check_input(first.about['fingerprint'].get(INPUT) or {}, own)
         path = self.recorded.file(get_rank())
@@ -314,6 +315,17 @@ class RecordedTeacher(Teacher):
                 'command, or train for fewer epochs'
             )
         self.use_recording(recording)
+
+    def _check_temperature(self, recorded: float, student: nn.Module):
+        """Compare the temperature of a top-k recording with the loss's."""
+        wanted = require_temperature(student.loss_kd)
+        if wanted != recorded:
+            raise UserError(
+                f'{self.recorded.folder} was recorded with record_top_k at '
+                f'temperature {recorded}, and holds for it alone, but loss_kd '
+                f'has {wanted}; set its temperature to {recorded}, or '
+                f'record again at {wanted} or without record_top_k'
+            )
 
     def _check_input(self, changes: dict, own: ClipFormat):
         """Compare the options with the input of the recorded teacher."""

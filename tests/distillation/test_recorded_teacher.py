@@ -191,6 +191,49 @@ def test_a_loss_of_every_class_refuses_a_top_k_recording(
         run(config)
 
 
+@pytest.mark.parametrize(
+    ('loss', 'message'),
+    [
+        (
+            dict(type='KLDivergenceLoss', temperature=1.0),
+            'at temperature 10.0, and holds for it alone, but loss_kd has 1.0',
+        ),
+        (
+            [dict(type='KLDivergenceLoss', temperature=t) for t in (5, 5)],
+            'but loss_kd has 5; set its temperature to 10.0',
+        ),
+        (
+            [dict(type='KLDivergenceLoss', temperature=t) for t in (5, 10)],
+            'have no common temperature; set it to one value',
+        ),
+        (dict(type='SquaredDifference'), 'SquaredDifference has no attribute'),
+    ],
+)
+def test_a_top_k_recording_holds_for_its_temperature_alone(
+    data, teacher, tmp_path, loss, message
+):
+    recording = teacher | dict(record_to=str(tmp_path / 'rec'), record_top_k=2)
+    run(distillation(data, tmp_path / 'run', recording))
+    config = distillation(data, tmp_path / 'run', recorded(tmp_path / 'rec'))
+    config['model']['loss_kd'] = loss
+    with pytest.raises(UserError, match=message) as e:
+        run(config)
+    assert '\n' not in str(e.value)
+
+
+def test_a_recording_of_all_classes_holds_for_any_temperature(
+    data, recordings, tmp_path
+):
+    losses = []
+    for kind in (recordings.teacher, recorded(recordings.folder / 'float32')):
+        config = distillation(data, tmp_path / 'run', kind)
+        config['model']['loss_kd'] = dict(
+            type='KLDivergenceLoss', temperature=1.0
+        )
+        losses.append(kd_losses(run(config)).tolist())
+    assert losses[0] == losses[1]
+
+
 def test_a_recording_whose_header_has_a_temperature_is_continued(
     data, recordings, tmp_path
 ):
