@@ -1,12 +1,11 @@
 """Hook that measures the teacher's accuracy before training."""
 
-import math
-
 import torch
 from mmaction.registry import HOOKS
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from scipy import stats
 
 from ..errors import UserError
 from ..random_state import preserve_rng_state
@@ -108,7 +107,4 @@ def count_hits(student, dataloader, num_clips: int) -> tuple[int, int, float]:
 
 def chance_reaches(hits: int, total: int, probability: float) -> float:
     """Probability that guessing gets ``hits`` or more of ``total`` right."""
-    return sum(
-        math.comb(total, k) * probability**k * (1 - probability) ** (total - k)
-        for k in range(hits, total + 1)
-    )
+    return float(stats.binom.sf(hits - 1, total, probability))

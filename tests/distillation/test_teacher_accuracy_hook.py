@@ -1,6 +1,7 @@
 """The teacher's accuracy is logged before the student trains."""
 
 import logging
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +26,24 @@ def test_chance_by_hand():
     assert chance_reaches(1, 2, 0.25) == pytest.approx(7 / 16)
     assert chance_reaches(0, 5, 0.1) == pytest.approx(1)
     assert chance_reaches(3, 3, 0.5) == pytest.approx(1 / 8)
+
+
+def test_chance_is_the_sum_over_few_clips():
+    for total, p in [(1, 0.5), (7, 0.3), (32, 0.01), (32, 1.0)]:
+        for hits in range(total + 1):
+            wanted = sum(
+                math.comb(total, k) * p**k * (1 - p) ** (total - k)
+                for k in range(hits, total + 1)
+            )
+            assert chance_reaches(hits, total, p) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize('total', [1100, 19906])
+def test_chance_of_many_clips_is_known(total):
+    assert chance_reaches(0, total, 0.01) == 1
+    half = chance_reaches(total // 2, total, 0.5)
+    assert 0.5 < half < 0.52
+    assert chance_reaches(total, total, 0.01) < 1e-300
 
 
 class Oracle(Teacher):
