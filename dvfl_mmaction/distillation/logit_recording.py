@@ -80,14 +80,29 @@ class LogitRecording:
         """Open an existing file.
 
         Raises:
-            UserError: If it is not a recording, or is damaged.
+            UserError: If it is missing, cannot be read, is not a recording,
+                or is damaged.
         """
-        if kind := kind_of_special_file(path):
+        try:
+            kind = kind_of_special_file(path)
+            flags = os.O_RDWR if writable else os.O_RDONLY
+            descriptor = -1 if kind else os.open(path, flags)
+        except FileNotFoundError:
+            raise UserError(
+                f'{path} not found; a recording has one file per process, in '
+                'a folder that all machines see; copy it there, or record '
+                'again with the same command'
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f'{path} cannot be read: {error.strerror}; correct its '
+                'permissions, or record to another folder'
+            ) from None
+        if kind:
             raise UserError(
                 f'{path} is a {kind}, not a recording of a teacher; give '
                 'another folder'
             )
-        descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
         try:
             head = os.pread(descriptor, len(MAGIC) + 4, 0)
             (length,) = struct.unpack('<I', head[len(MAGIC) :])

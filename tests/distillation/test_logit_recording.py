@@ -1,5 +1,6 @@
 """Logits are read as they were written; damaged records are not read."""
 
+import errno
 import json
 import os
 import tracemalloc
@@ -187,6 +188,20 @@ def test_no_more_is_read_than_the_file_holds(tmp_path):
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
     recording.close()
+
+
+def test_a_file_that_cannot_be_opened_is_reported(path, monkeypatch):
+    with pytest.raises(UserError, match='rank_0.logits not found; a record'):
+        LogitRecording.open(path)
+    path.parent.mkdir()
+    path.touch()
+
+    def refuse(*args):
+        raise PermissionError(errno.EACCES, 'Permission denied')
+
+    monkeypatch.setattr(os, 'open', refuse)
+    with pytest.raises(UserError, match='cannot be read: Permission denied'):
+        LogitRecording.open(path)
 
 
 def test_a_folder_or_pipe_is_no_recording(tmp_path):

@@ -8,6 +8,7 @@ from recorded_runs import distillation, kd_losses, recorded
 from small_recipe import NUM_CLASSES, run
 from torch import nn
 
+from dvfl_mmaction.distillation import recorded_teacher
 from dvfl_mmaction.distillation.logit_recording import LogitRecording
 from dvfl_mmaction.errors import UserError
 
@@ -105,6 +106,18 @@ def test_a_file_in_place_of_the_folder_is_reported(data, tmp_path):
     config = distillation(data, tmp_path / 'work', recorded(path))
     with pytest.raises(UserError, match='is a file; give the folder'):
         run(config)
+
+
+def test_a_missing_file_of_another_process_is_reported(
+    data, recordings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(recorded_teacher, 'get_rank', lambda: 1)
+    config = distillation(
+        data, tmp_path, recorded(recordings.folder / 'float32')
+    )
+    with pytest.raises(UserError, match='rank_1.logits not found; a') as e:
+        run(config)
+    assert '\n' not in str(e.value)
 
 
 def test_damage_is_reported_before_another_training(data, tmp_path):
