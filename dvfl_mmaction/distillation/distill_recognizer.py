@@ -24,6 +24,7 @@ from .combined_loss import (
 )
 from .ema_teacher import EMATeacher
 from .ensemble_teacher import EnsembleTeacher
+from .finite_check import FiniteCheck
 from .losses import LogitLoss
 from .recorded_teacher import RecordedTeacher, RecordingTeacher
 from .teacher import FrozenTeacher, Teacher
@@ -94,6 +95,7 @@ class Distillation:
         if several:
             check_several(parts_of(self.loss_kd))
         self.teacher = build_teacher(teacher)
+        self.finite_check = FiniteCheck()
 
     def init_weights(self):
         """Initialise the student, then build the teacher."""
@@ -124,6 +126,10 @@ class Distillation:
             label with ``BinaryDivergenceLoss``. With an ``EveryFrameHead``
             the scores after each frame are compared with the teacher's of
             the clip.
+
+        Raises:
+            UserError: If the teacher's logits are NaN or infinite; on a
+                GPU, TeacherRecordingHook raises it some iterations later.
         """
         feats, head_kwargs = self.extract_feat(
             inputs, data_samples=data_samples
@@ -140,7 +146,9 @@ class Distillation:
         }
         if not self.teacher.is_built:
             self.teacher.build(self)
-        teacher_logits = repeat_rows(self.teacher.logits(inputs), len(logits))
+        teacher_logits = self.teacher.logits(inputs)
+        self.finite_check.add(teacher_logits, self.teacher.name)
+        teacher_logits = repeat_rows(teacher_logits, len(logits))
         losses.update(self._kd_losses(logits, teacher_logits, data_samples))
         compare = binary_agreement if self._binary else agreement
         losses.update(compare(logits.detach(), teacher_logits))

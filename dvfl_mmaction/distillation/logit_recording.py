@@ -136,7 +136,8 @@ class LogitRecording:
             logits: (N, K), N up to ``rows``.
 
         Raises:
-            UserError: If the batch is too large, or the disk is full.
+            UserError: If the batch is too large, its logits are not finite
+                in the data type of the file, or the disk is full.
         """
         if len(logits) > self.about['rows']:
             raise UserError(
@@ -148,7 +149,15 @@ class LogitRecording:
         if self.about['top_k']:
             self._keep_largest(rows, logits.astype(np.float64))
         else:
-            rows['logits'] = logits
+            rows['logits'] = cast(logits, self._dtype)
+        broken = int((~np.isfinite(rows['logits'])).any(1).sum())
+        if broken:
+            raise UserError(
+                f'the logits of {broken} of {len(rows)} clips are NaN or too '
+                f'large for {self.about["dtype"]} in {self.path}; check the '
+                "teacher, or set record_dtype='float32' and record to "
+                'another folder'
+            )
         content = rows.tobytes()
         record = RECORD.pack(zlib.crc32(content), len(rows)) + content
         offset = self._start + iteration * self._size
@@ -169,7 +178,8 @@ class LogitRecording:
         k, temperature = self.about['top_k'], self.about['temperature']
         order = np.argsort(-logits, axis=1, kind='stable')
         rows['classes'] = order[:, :k]
-        rows['logits'] = np.take_along_axis(logits, order[:, :k], 1)
+        largest = np.take_along_axis(logits, order[:, :k], 1)
+        rows['logits'] = cast(largest, self._dtype)
         rest = np.take_along_axis(logits, order[:, k:], 1) / temperature
         top = rest.max(1, keepdims=True)
         share = np.log(np.exp(rest - top).mean(1)) + top[:, 0]
@@ -228,6 +238,12 @@ class LogitRecording:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def cast(logits: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Convert to a data type; what is too large for it becomes infinite."""
+    with np.errstate(over='ignore'):
+        return logits.astype(dtype)
 
 
 def check_header(about: dict):

@@ -14,6 +14,7 @@ from ..project_paths import localize_command
 from .clip_format import ClipFormat, layout_of, read_clip_format
 from .combined_loss import is_binary, needs_every_class, parts_of
 from .fingerprint import INPUT, check_fingerprints, fingerprint
+from .finite_check import FiniteCheck
 from .logit_recording import LogitRecording
 from .teacher import FrozenTeacher, Teacher, check_input_options
 from .teacher_input import to_list
@@ -233,9 +234,15 @@ class RecordingTeacher(FrozenTeacher):
         return self.recorded.count()
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Predict the logits of a training batch, and record them."""
+        """Predict the logits of a training batch, and record them.
+
+        Raises:
+            UserError: If they are NaN or infinite.
+        """
         logits = self.predict(inputs)
-        self.recorded.write(logits.float().cpu().numpy())
+        on_host = logits.float().cpu()
+        FiniteCheck().add(on_host, self.name)
+        self.recorded.write(on_host.numpy())
         return logits
 
 
@@ -355,6 +362,10 @@ class RecordedTeacher(Teacher):
 
         Args:
             inputs: The student's clips; only their device is used.
+
+        Raises:
+            UserError: If they are NaN or infinite.
         """
-        logits = np.ascontiguousarray(self.recorded.read())
-        return to_device(torch.from_numpy(logits), inputs.device)
+        logits = torch.from_numpy(np.ascontiguousarray(self.recorded.read()))
+        FiniteCheck().add(logits, self.name)
+        return to_device(logits, inputs.device)

@@ -1,7 +1,7 @@
 """Hook that forwards the events of a training to the teacher."""
 
 from mmaction.registry import HOOKS
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, LoggerHook
 
 from .class_names import training_class_names
 from .combined_loss import begin_epoch
@@ -18,13 +18,14 @@ class TeacherRecordingHook(Hook):
     the iterations. The classes of a teacher are put into the student's
     order. A loss with a warm-up (``DKDLoss``) gets the epoch. The state of
     a teacher that learns (``EMATeacher``) is kept in
-    the checkpoints, under ``teacher_state``. Without a teacher the hook does
-    nothing.
+    the checkpoints, under ``teacher_state``. Logits on a GPU that are not
+    finite stop the run after its first iteration, where the logger reads, or
+    before a checkpoint. Without a teacher the hook does nothing.
 
     Raises:
         UserError: During training, if it is not repeatable (another loop or
             sampler), or the recording is of another training, or the teacher
-            has other classes.
+            has other classes or logits that are not finite.
     """
 
     def before_train(self, runner):
@@ -33,6 +34,11 @@ class TeacherRecordingHook(Hook):
         if self.teacher is not None:
             self.teacher.match_classes(training_class_names(runner))
             self.teacher.begin_training(student, runner)
+        self.first = runner.iter
+        self.interval = min(
+            [h.interval for h in runner.hooks if isinstance(h, LoggerHook)],
+            default=10,
+        )
 
     def before_train_epoch(self, runner):
         student = distilling_model(runner.model)
@@ -43,6 +49,18 @@ class TeacherRecordingHook(Hook):
         if self.teacher is not None:
             self.teacher.begin_iteration(runner.iter)
 
+    def after_train_iter(
+        self, runner, batch_idx, data_batch=None, outputs=None
+    ):
+        student = distilling_model(runner.model)
+        if student is not None and (
+            runner.iter == self.first
+            or self.every_n_inner_iters(batch_idx, self.interval)
+            or self.end_of_epoch(runner.train_dataloader, batch_idx)
+        ):
+            # The logger, which comes next, waits for the device here, too.
+            student.finite_check.read()
+
     def after_train(self, runner):
         if self.teacher is not None:
             self.teacher.end_training()
@@ -51,6 +69,7 @@ class TeacherRecordingHook(Hook):
         student = distilling_model(runner.model)
         if student is None or not student.teacher.is_built:
             return
+        student.finite_check.read()
         if state := student.teacher.state_dict():
             checkpoint[STATE] = state
 

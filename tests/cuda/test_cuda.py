@@ -21,6 +21,7 @@ from small_recipe import (
     write_teacher,
 )
 
+from dvfl_mmaction import UserError
 from dvfl_mmaction.engine.deferred_scalars import (
     DeferredMessageHub,
     defer_gradient_norm,
@@ -113,6 +114,19 @@ def test_a_step_does_not_wait_for_the_device(model):
         loss.backward()
     finally:
         torch.cuda.set_sync_debug_mode('default')
+
+
+def test_a_teacher_with_nan_stops_after_the_first_iteration(data, tmp_path):
+    teacher = write_teacher(tmp_path / 'teacher.pth')
+    checkpoint = torch.load(teacher['checkpoint'], weights_only=True)
+    checkpoint['state_dict']['cls_head.fc_cls.bias'][0] = float('nan')
+    torch.save(checkpoint, teacher['checkpoint'])
+    config = random_recipe(distiller(teacher), data, tmp_path / 'work')
+    config['default_hooks']['teacher_recording'] = dict(
+        type='TeacherRecordingHook'
+    )
+    with pytest.raises(UserError, match='NaN or infinite .* 4 of 4 clips'):
+        run(config)
 
 
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])

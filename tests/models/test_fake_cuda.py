@@ -119,11 +119,17 @@ def train_step(runner, model, iteration):
     runner.call_hook('after_train_iter', outputs=outputs, **loop)
 
 
-def test_iterations_wait_for_the_device_at_the_loggers_interval_only(tmp_path):
+@pytest.mark.parametrize('with_teacher', [False, True])
+def test_iterations_wait_for_the_device_at_the_loggers_interval_only(
+    tmp_path, with_teacher
+):
     config = recipe(
         recognizer(), write_dataset(tmp_path / 'clips'), tmp_path / 'work'
     )
     config['default_hooks']['logger'] = dict(type='LoggerHook', interval=2)
+    if with_teacher:
+        hook = dict(type='TeacherRecordingHook')
+        config['default_hooks']['teacher_recording'] = hook
     config['train_dataloader']['batch_size'] = 1
     runner = RUNNERS.build(config)
     runner._train_loop = runner.build_train_loop(runner._train_loop)
@@ -145,8 +151,12 @@ def test_iterations_wait_for_the_device_at_the_loggers_interval_only(tmp_path):
             with Waits() as step:
                 train_step(runner, model, iteration)
             waits.append(step.found)
-    # The logger reads all scalars in one copy.
-    assert waits == [[], ['copy'], [], ['copy']]
+    # The logger reads all scalars in one copy; whether the teacher's logits
+    # are finite is read just before, and after the first iteration.
+    if with_teacher:
+        assert waits == [['read'], ['read', 'copy'], [], ['read', 'copy']]
+    else:
+        assert waits == [[], ['copy'], [], ['copy']]
     history = runner.message_hub.log_scalars
     assert {len(history[f'train/{name}'].data[0]) for name in LOGGED} == {4}
 
