@@ -111,6 +111,11 @@ def is_binary(loss: nn.Module) -> bool:
     return all(isinstance(p, BinaryDivergenceLoss) for p in parts_of(loss))
 
 
+def has_warmup(loss: nn.Module) -> bool:
+    """Whether a loss, or a part of it, changes with the epoch."""
+    return any(getattr(p, 'warmup_epochs', 0) for p in parts_of(loss))
+
+
 def begin_epoch(loss: nn.Module, epoch: int):
     """Tell the losses that have a warm-up the epoch, from 0."""
     for part in parts_of(loss):

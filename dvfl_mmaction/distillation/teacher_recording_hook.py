@@ -2,9 +2,12 @@
 
 from mmaction.registry import HOOKS
 from mmengine.hooks import Hook, LoggerHook
+from mmengine.runner import BaseLoop, IterBasedTrainLoop
+from torch import nn
 
+from ..errors import UserError
 from .class_names import training_class_names
-from .combined_loss import begin_epoch
+from .combined_loss import begin_epoch, has_warmup
 from .distill_recognizer import distilling_model
 
 STATE = 'teacher_state'  # of a checkpoint
@@ -25,13 +28,15 @@ class TeacherRecordingHook(Hook):
     Raises:
         UserError: During training, if it is not repeatable (another loop or
             sampler), or the recording is of another training, or the teacher
-            has other classes or logits that are not finite.
+            has other classes or logits that are not finite, or the loss has
+            a warm-up and the loop has no epochs.
     """
 
     def before_train(self, runner):
         student = distilling_model(runner.model)
         self.teacher = None if student is None else student.teacher
         if self.teacher is not None:
+            check_epochs(student.loss_kd, runner.train_loop)
             self.teacher.match_classes(training_class_names(runner))
             self.teacher.begin_training(student, runner)
         self.first = runner.iter
@@ -78,3 +83,18 @@ class TeacherRecordingHook(Hook):
         # load_from begins a new training, and testing has no teacher.
         if student is not None and runner._resume and student.teacher.is_built:
             student.teacher.load_state_dict(checkpoint.get(STATE, {}))
+
+
+def check_epochs(loss: nn.Module, loop: BaseLoop):
+    """Reject a loss with a warm-up in a loop that has a single epoch.
+
+    Raises:
+        UserError: With the loop.
+    """
+    if has_warmup(loss) and isinstance(loop, IterBasedTrainLoop):
+        raise UserError(
+            'warmup_epochs of loss_kd counts epochs, but train_cfg is a '
+            f'{type(loop).__name__}, which has one for the whole training; '
+            "set train_cfg.type='StreamTrainLoop' with max_epochs, or "
+            'warmup_epochs=0'
+        )

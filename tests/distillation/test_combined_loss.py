@@ -161,3 +161,20 @@ def test_a_warm_up_gets_the_epoch_from_the_hook(data, teacher, tmp_path):
         for name in ('loss_kd', 'kd_KLDivergence', 'kd_DKD')
     )
     assert total.tolist() == pytest.approx((first + second).tolist())
+
+
+@pytest.mark.parametrize('several', [False, True])
+def test_a_warm_up_needs_a_loop_of_epochs(data, teacher, tmp_path, several):
+    config = distillation(data, tmp_path, teacher)
+    config['train_cfg'] = dict(
+        type='IterBasedTrainLoop', max_iters=2, val_interval=99
+    )
+    warm = dict(type='DKDLoss', warmup_epochs=20)
+    kl = dict(type='KLDivergenceLoss')
+    config['model']['loss_kd'] = [kl, warm] if several else warm
+    with pytest.raises(UserError, match='which has one for the whole') as e:
+        run(config)
+    assert "train_cfg.type='StreamTrainLoop'" in str(e.value)
+    assert '\n' not in str(e.value)
+    warm['warmup_epochs'] = 0
+    assert run(config).iter == 2
