@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import torch
 from mmengine.model import ExponentialMovingAverage
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..errors import UserError
@@ -14,8 +16,9 @@ class EMATeacher(Teacher):
     """Exponential moving average of the student (Tarvainen and Valpola,
     "Mean teachers are better role models", 2017).
 
-    It starts as the student at the first iteration. Before each further
-    iteration, average = (1 - momentum) * average + momentum * student; the
+    It starts as the student at the first iteration. Before each iteration
+    that follows an optimizer step (every one, unless gradients are
+    accumulated), average = (1 - momentum) * average + momentum * student; the
     buffers (running means of a BatchNorm) are copied. It predicts in eval
     mode. Needs ``TeacherRecordingHook``, which also keeps the average in
     the checkpoints, so that a resumed run has the same losses.
@@ -38,7 +41,7 @@ class EMATeacher(Teacher):
             )
         self.momentum = momentum
         self.average = self._student = None
-        self._updated = False
+        self._updated, self._optim_wrapper = False, None
 
     @property
     def is_built(self) -> bool:
@@ -51,9 +54,17 @@ class EMATeacher(Teacher):
         for_prediction(average.module)
         self.average, self._student = average, student
 
+    def begin_training(self, student: nn.Module, runner: Runner):
+        """Follow the steps of the runner's optimizer."""
+        if isinstance(runner.optim_wrapper, OptimWrapper):
+            self._optim_wrapper = runner.optim_wrapper
+
     def begin_iteration(self, iteration: int):
-        """Update the average."""
-        self.average.update_parameters(self._student)
+        """Update the average, unless gradients are being accumulated."""
+        wrapper = self._optim_wrapper
+        # Of the last iteration; true before the first one.
+        if wrapper is None or wrapper.should_update():
+            self.average.update_parameters(self._student)
         self._updated = True
 
     @torch.no_grad()

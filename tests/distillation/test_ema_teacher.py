@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from mmaction.registry import MODELS
-from recorded_runs import distillation, kd_losses
+from recorded_runs import HOOKS, distillation, kd_losses
 from small_recipe import distiller, recipe, recognizer, run
 
 from dvfl_mmaction import UserError
@@ -81,6 +81,54 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path):
         saved[0]['state_dict'][key],
         saved[0]['teacher_state']['state_dict'][key],
     )
+
+
+def trained_by(data, work_dir, accumulate):
+    """Weights of a run of 10 steps of 2 clips, and its teacher's state."""
+    config = recipe(distiller(EMA), data, work_dir, default_hooks=HOOKS)
+    config['train_dataloader']['batch_size'] = 2 // accumulate
+    config['optim_wrapper'].update(accumulative_counts=accumulate)
+    config['train_cfg']['val_interval'] = 99
+    run(config)
+    saved = torch.load(work_dir / 'epoch_2.pth', weights_only=True)
+    return saved['state_dict'], saved['teacher_state']
+
+
+def test_accumulated_batches_are_one_update(data, tmp_path):
+    whole, accumulated = (
+        trained_by(data, tmp_path / str(n), accumulate=n) for n in (1, 2)
+    )
+    assert whole[1]['steps'] == accumulated[1]['steps'] == 10
+    for one, two in (
+        (whole[0], accumulated[0]),
+        (whole[1]['state_dict'], accumulated[1]['state_dict']),
+    ):
+        for key, value in one.items():
+            torch.testing.assert_close(two[key], value, rtol=0, atol=1e-6)
+
+
+def test_a_resumed_run_counts_the_steps_alike(data, tmp_path):
+    """Resumed between the two accumulated batches of a step."""
+    hooks = HOOKS | dict(
+        checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1)
+    )
+    config = distillation(data, tmp_path, EMA) | dict(default_hooks=hooks)
+    config['optim_wrapper'].update(accumulative_counts=2)
+    config['train_cfg']['val_interval'] = 99
+    run(config)
+    states = [
+        torch.load(tmp_path / f'iter_{i}.pth', weights_only=True)
+        for i in (3, 4, 6)
+    ]
+    # Before iterations 0, 2 and 4.
+    assert [s['teacher_state']['steps'] for s in states] == [2, 2, 3]
+    middle = str(tmp_path / 'iter_3.pth')
+    again = dict(
+        load_from=middle, resume=True, work_dir=str(tmp_path / 'again')
+    )
+    run(config | again)
+    resumed = torch.load(tmp_path / 'again/iter_6.pth', weights_only=True)
+    assert resumed['teacher_state']['steps'] == 3
 
 
 def test_a_run_without_the_hook_is_refused(data, tmp_path):
