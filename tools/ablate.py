@@ -140,9 +140,9 @@ def main() -> int:
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
     from dvfl_mmaction.analysis.ablation.comparing import describe, find_group
     from dvfl_mmaction.analysis.ablation.figures import save_figures
+    from dvfl_mmaction.analysis.ablation.pooling import pool
     from dvfl_mmaction.analysis.ablation.results import (
         group_runs,
-        pool,
         read_results,
         table,
     )
@@ -172,15 +172,15 @@ def main() -> int:
 
 def train(args) -> list[str]:
     """Do the runs; returns the names of those that failed."""
+    from dvfl_mmaction.analysis.ablation.axes import (
+        add_teachers,
+        axes_of,
+        parse_value,
+    )
     from dvfl_mmaction.analysis.ablation.locks import hold
     from dvfl_mmaction.analysis.ablation.results import read_results
     from dvfl_mmaction.analysis.ablation.run import run_ablation
-    from dvfl_mmaction.analysis.ablation.settings import (
-        add_teachers,
-        axes_of,
-        make_settings,
-        parse_value,
-    )
+    from dvfl_mmaction.analysis.ablation.settings import make_settings
     from dvfl_mmaction.project_paths import find_config
 
     axes = axes_of(

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -110,6 +111,23 @@ def join(parts: list[ClipScores], names: list[str]) -> ClipScores:
             np.concatenate([getattr(part, name) for part in parts])
             for name in ('labels', 'scores', 'readable')
         ),
+    )
+
+
+@lru_cache(maxsize=64)
+def cached_scores(path: str) -> ClipScores:
+    """Load scores once."""
+    return load_scores(Path(path))
+
+
+def scores_of(run: dict) -> ClipScores:
+    """Scores per clip of a run, or of the runs that were pooled."""
+    if 'pooled' not in run:
+        return cached_scores(run['scores'])
+    parts = run['pooled']
+    return join(
+        [cached_scores(part['scores']) for part in parts.values()],
+        list(parts),
     )
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from dvfl_mmaction.analysis.ablation.axes import axes_of
 from dvfl_mmaction.analysis.ablation.execution import finished
 from dvfl_mmaction.analysis.ablation.plan import plan_runs
-from dvfl_mmaction.analysis.ablation.settings import axes_of, make_settings
+from dvfl_mmaction.analysis.ablation.settings import make_settings
 
 
 def plan(config, out, seeds=(0, 1), **axes):

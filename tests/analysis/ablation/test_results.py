@@ -16,10 +16,10 @@ from dvfl_mmaction.analysis.ablation.figures import (
     short_name,
     telling_axes,
 )
+from dvfl_mmaction.analysis.ablation.pooling import pool
 from dvfl_mmaction.analysis.ablation.results import (
     collect,
     group_runs,
-    pool,
     read_results,
     table,
     write_results,

@@ -4,17 +4,16 @@ import json
 
 import pytest
 
-from dvfl_mmaction.analysis.ablation.settings import (
+from dvfl_mmaction.analysis.ablation.axes import (
     CHECKPOINT,
     Axis,
     add_teachers,
     axes_of,
     grid_axes,
-    make_settings,
     parse_values,
-    resolve,
     vary_axis,
 )
+from dvfl_mmaction.analysis.ablation.settings import make_settings, resolve
 from dvfl_mmaction.errors import UserError
 
 

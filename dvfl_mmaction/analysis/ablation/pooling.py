@@ -1,0 +1,99 @@
+"""Pool the runs of an axis, such as folds: their clips as one test list."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from ...errors import UserError
+from .scores import measure, scores_of
+from .settings import setting_name
+
+
+def pool(entries: Sequence[dict], axis: str) -> list[dict]:
+    """Join the runs that differ only in an axis, such as folds.
+
+    Their clips count as one test list, also for their teachers. A setting
+    and seed that lacks a value of the axis is left out.
+
+    Args:
+        entries: Of the results.
+        axis: Name of the axis.
+
+    Raises:
+        UserError: If no run has the axis, or two runs differ in nothing
+            else.
+    """
+    joined, rest = defaultdict(dict), []
+    for entry in entries:
+        if axis not in entry['labels']:
+            rest.append(entry)
+        elif entry['status'] == 'done':
+            labels = {k: v for k, v in entry['labels'].items() if k != axis}
+            name = setting_name(entry['config'], labels)
+            parts = joined[name, entry['seed']]
+            value = str(entry['labels'][axis])
+            if value in parts:
+                raise UserError(
+                    f'--pool {axis}: two runs of {name}, seed '
+                    f'{entry["seed"]}, have the value {value}; report the '
+                    'folders, or what differs in their configs, apart'
+                )
+            parts[value] = entry
+    if not joined:
+        raise UserError(f'--pool {axis}: no finished run has this axis')
+    wanted = {value for parts in joined.values() for value in parts}
+    whole = {k: parts for k, parts in joined.items() if parts.keys() == wanted}
+    rest = pool_teachers(rest, axis, whole.values())
+    return rest + [
+        pooled_entry(name, seed, axis, parts)
+        for (name, seed), parts in whole.items()
+    ]
+
+
+def pool_teachers(
+    entries: Sequence[dict], axis: str, students: Iterable[dict[str, dict]]
+) -> list[dict]:
+    """Join the tests of the teachers that students had, one per value.
+
+    Args:
+        entries: Those without the axis.
+        axis: Name of the axis.
+        students: Runs by value of the axis, for each setting and seed.
+    """
+    tests = {
+        entry['folder']: entry
+        for entry in entries
+        if entry['kind'] == 'teacher' and entry['status'] == 'done'
+    }
+    joined = {}
+    for parts in students:
+        folders = {value: run.get('teacher') for value, run in parts.items()}
+        used = tuple(folders[value] for value in sorted(folders))
+        if len(set(used)) > 1 and tests.keys() >= set(used):
+            name = tests[used[0]]['name']
+            joined[used] = pooled_entry(
+                name, None, axis, {v: tests[f] for v, f in folders.items()}
+            )
+            joined[used]['digest'] = '+'.join(tests[f]['digest'] for f in used)
+    gone = {folder for used in joined for folder in used}
+    kept = [e for e in entries if e.get('folder') not in gone]
+    return kept + list(joined.values())
+
+
+def pooled_entry(
+    name: str, seed: int | None, axis: str, parts: dict[str, dict]
+) -> dict:
+    """One entry of the results for the clips of several."""
+    parts = dict(sorted(parts.items()))
+    entry = dict(next(iter(parts.values())))
+    entry['labels'] = {k: v for k, v in entry['labels'].items() if k != axis}
+    entry |= dict(name=name, seed=seed, digest='', pooled=parts)
+    entry |= measure(scores_of(entry))
+    shares = [part.get('agreement') for part in parts.values()]
+    clips = [part['clips'] for part in parts.values()]
+    entry['agreement'] = None
+    if None not in shares:
+        total = sum(s * n for s, n in zip(shares, clips, strict=True))
+        entry['agreement'] = total / sum(clips)
+    times = [part.get('minutes') for part in parts.values()]
+    entry['minutes'] = None if None in times else sum(times)
+    return entry
