@@ -2,13 +2,15 @@
 
 import ast
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...errors import UserError
 
+LOSS_KD = 'model.loss_kd'
 LOSS = 'model.loss_kd.type'
 TEMPERATURE = 'model.loss_kd.temperature'
 CHECKPOINT = 'model.teacher.checkpoint'
@@ -22,10 +24,19 @@ class Axis:
     Attributes:
         name: Name in tables and plots.
         choices: Options of the config by the value's label.
+        source: Files of the values; they tell axes of one name apart.
     """
 
     name: str
     choices: dict[object, dict]
+    source: str = field(default='', compare=False)
+
+    def describe(self) -> dict:
+        """What results tell about the axis, as plain values."""
+        keys = {key for options in self.choices.values() for key in options}
+        return dict(
+            keys=sorted(keys), values=list(self.choices), source=self.source
+        )
 
 
 def axes_of(
@@ -138,7 +149,7 @@ def vary_axis(path: str) -> Axis:
             'options, such as {"fold_1": {"train_dataloader.dataset.ann_file"'
             ': "train_1.txt"}}'
         )
-    return Axis(Path(path).stem, choices)
+    return Axis(Path(path).stem, choices, os.path.normpath(path))
 
 
 def add_teachers(
@@ -182,7 +193,10 @@ def add_teachers(
                 f'{axis.name} {value}; train one, with one seed'
             )
         choices[value] = options | {CHECKPOINT: checkpoints[0]}
-    return [Axis(a.name, choices) if a is axis else a for a in axes]
+    given = replace(
+        axis, choices=choices, source=f'{axis.source} with {where}'
+    )
+    return [given if a is axis else a for a in axes]
 
 
 def check_axes(axes: Sequence[Axis]):

@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pprint import pformat
 
@@ -18,6 +18,7 @@ from ...errors import UserError
 from ...files import write_whole
 from ...project_paths import find_file
 from ..complexity import build_model
+from .axes import LOSS, LOSS_KD
 from .settings import Setting, is_distillation, resolve
 
 # What does not change the clips that a teacher sees.
@@ -61,6 +62,8 @@ class Run:
         digest: Hash of the setting's config, without the seed.
         folder: Folder of the run; it holds ``config.py``.
         parameters: Of the tested model.
+        axes: Keys, values and source of each axis, and ``rest``, a hash of
+            the config without the keys.
         checkpoint: Weights to test instead of a training.
         teacher: Folder of the teacher's test.
         recording: Folder of the teacher's recording, if shared.
@@ -76,6 +79,7 @@ class Run:
     digest: str
     folder: str
     parameters: int
+    axes: dict = field(default_factory=dict)
     checkpoint: str | None = None
     teacher: str | None = None
     recording: str | None = None
@@ -104,6 +108,24 @@ def digest_of(values: dict) -> str:
             del values['randomness']
     text = json.dumps(plain(values), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def without(values: dict, keys: Sequence[str]) -> dict:
+    """The values of a config without those of some keys."""
+    values = copy.deepcopy(values)
+    for key in keys:
+        # A loss of another type has other arguments.
+        *parts, last = (LOSS_KD if key == LOSS else key).split('.')
+        part = values
+        for name in parts:
+            if isinstance(part, list | tuple):
+                part = {str(i): item for i, item in enumerate(part)}
+            part = part.get(name) if isinstance(part, dict) else None
+        if isinstance(part, dict):
+            part.pop(last, None)
+        elif isinstance(part, list) and last.isdigit():
+            part[int(last)] = None
+    return values
 
 
 def plain(values):
@@ -144,12 +166,17 @@ def plan_runs(
     parameters = {}
     planned = set()
     for setting in settings:
-        digest = digest_of(resolve(setting).to_dict())
+        values = resolve(setting).to_dict()
+        digest = digest_of(values)
         if digest in planned:
             continue
         planned.add(digest)
         default = out / 'runs' / folder_name(setting.name, digest)
         folder = known.get(digest, default)
+        axes = {
+            name: about | dict(rest=digest_of(without(values, about['keys'])))
+            for name, about in setting.axes.items()
+        }
         for seed in seeds:
             cfg = resolve(setting, seed)
             parts = [cfg.model.get(part) for part in TESTED]
@@ -163,6 +190,7 @@ def plan_runs(
                 kind='distilled' if distils else 'alone',
                 labels=setting.labels,
                 options=setting.options,
+                axes=axes,
                 seed=seed,
                 digest=digest,
                 folder=str(folder / f'seed_{seed}'),

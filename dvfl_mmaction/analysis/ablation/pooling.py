@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from ...errors import UserError
+from .plan import digest_of
 from .scores import measure, scores_of
-from .settings import setting_name
+from .settings import setting_name, value_text
 
 
 def pool(entries: Sequence[dict], axis: str) -> list[dict]:
@@ -20,23 +21,17 @@ def pool(entries: Sequence[dict], axis: str) -> list[dict]:
 
     Raises:
         UserError: If no run has the axis, or two runs differ in nothing
-            else.
+            else that the results tell.
     """
     joined, rest = defaultdict(dict), []
     for entry in entries:
         if axis not in entry['labels']:
             rest.append(entry)
         elif entry['status'] == 'done':
-            labels = {k: v for k, v in entry['labels'].items() if k != axis}
-            name = setting_name(entry['config'], labels)
-            parts = joined[name, entry['seed']]
-            value = str(entry['labels'][axis])
+            parts = joined[family(entry, axis)]
+            value = value_text(entry['labels'][axis])
             if value in parts:
-                raise UserError(
-                    f'--pool {axis}: two runs of {name}, seed '
-                    f'{entry["seed"]}, have the value {value}; report the '
-                    'folders, or what differs in their configs, apart'
-                )
+                raise same_value(axis, value, entry, parts[value])
             parts[value] = entry
     if not joined:
         raise UserError(f'--pool {axis}: no finished run has this axis')
@@ -45,8 +40,39 @@ def pool(entries: Sequence[dict], axis: str) -> list[dict]:
     rest = pool_teachers(rest, axis, whole.values())
     return rest + [
         pooled_entry(name, seed, axis, parts)
-        for (name, seed), parts in whole.items()
+        for (name, seed, *_), parts in whole.items()
     ]
+
+
+def family(entry: dict, axis: str) -> tuple:
+    """What the runs of one pool have in common.
+
+    Returns:
+        Their name without the axis, the seed, the files of the axis, and a
+        hash of the rest of their configs; None for what the results of an
+        older version do not tell.
+    """
+    labels = {k: v for k, v in entry['labels'].items() if k != axis}
+    about = entry.get('axes', {}).get(axis, {})
+    name = setting_name(entry['config'], labels)
+    return name, entry['seed'], about.get('source'), about.get('rest')
+
+
+def same_value(axis: str, value: str, first: dict, second: dict) -> UserError:
+    """The error of two runs that would take one place in a pool."""
+    options = [entry.get('options', {}) for entry in (first, second)]
+    differing = [
+        key
+        for key in sorted(options[0].keys() | options[1].keys())
+        if options[0].get(key) != options[1].get(key)
+    ]
+    name, seed, *_ = family(first, axis)
+    return UserError(
+        f'--pool {axis}: two runs of {name}, seed {seed}, have the value '
+        f'{value}; they differ in '
+        f'{", ".join(differing) or "their config files"}; train them '
+        'with an --out each, and report each'
+    )
 
 
 def pool_teachers(
@@ -73,7 +99,6 @@ def pool_teachers(
             joined[used] = pooled_entry(
                 name, None, axis, {v: tests[f] for v, f in folders.items()}
             )
-            joined[used]['digest'] = '+'.join(tests[f]['digest'] for f in used)
     gone = {folder for used in joined for folder in used}
     kept = [e for e in entries if e.get('folder') not in gone]
     return kept + list(joined.values())
@@ -82,11 +107,17 @@ def pool_teachers(
 def pooled_entry(
     name: str, seed: int | None, axis: str, parts: dict[str, dict]
 ) -> dict:
-    """One entry of the results for the clips of several."""
+    """One entry of the results for the clips of several.
+
+    Its digest is that of the digests of all parts: pools of equal names but
+    other options, lists or configs stay apart.
+    """
     parts = dict(sorted(parts.items()))
     entry = dict(next(iter(parts.values())))
     entry['labels'] = {k: v for k, v in entry['labels'].items() if k != axis}
-    entry |= dict(name=name, seed=seed, digest='', pooled=parts)
+    entry |= dict(name=name, seed=seed, pooled=parts)
+    digests = {value: part['digest'] for value, part in parts.items()}
+    entry['digest'] = digest_of(dict(pooled=digests))
     entry |= measure(scores_of(entry))
     shares = [part.get('agreement') for part in parts.values()]
     clips = [part['clips'] for part in parts.values()]

@@ -24,11 +24,13 @@ class Setting:
         config: Path of the config.
         labels: Value of each axis, for names, tables and plots.
         options: Values by config key, as ``--cfg-options``.
+        axes: Keys, values and source of each axis in ``labels``.
     """
 
     config: str
     labels: dict = field(default_factory=dict)
     options: dict = field(default_factory=dict)
+    axes: dict = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -78,7 +80,8 @@ def make_settings(
         if not is_distillation(cfg):
             options = fitting_options(cfg, options, {})
         check_keys(cfg.to_dict(), options, config)
-        setting = Setting(config, labels, options)
+        about = {a.name: a.describe() for a in axes if a.name in labels}
+        setting = Setting(config, labels, options, about)
         settings.setdefault(repr(sorted(options.items(), key=str)), setting)
     return list(settings.values())
 

@@ -16,9 +16,7 @@ from dvfl_mmaction.analysis.ablation.figures import (
     short_name,
     telling_axes,
 )
-from dvfl_mmaction.analysis.ablation.pooling import pool
 from dvfl_mmaction.analysis.ablation.results import (
-    collect,
     group_runs,
     read_results,
     table,
@@ -57,50 +55,6 @@ def test_the_table_has_mean_and_spread_over_the_seeds(add_run, tmp_path):
     assert (tmp_path / 'out' / 'table.md').read_text() == (
         table(groups) + '\n'
     )
-
-
-def test_pooled_folds_are_one_test_list(add_run, tmp_path):
-    for fold, predicted in ((1, GOOD), (2, BAD)):
-        for seed in (0, 1)[: 3 - fold]:
-            add_run(f'kd_{fold}{seed}', seed, predicted, [('fold', fold)])
-    add_run('whole', 0, GOOD)
-    entries = write_results(tmp_path / 'out')
-    for entry in entries:
-        entry['config'] = entry['config'].partition('_')[0]
-    pooled = {g.name: g for g in group_runs(pool(entries, 'fold'))}
-    assert pooled.keys() == {'kd', 'whole'}
-    (run,) = pooled['kd'].runs  # seed 1 lacks fold 2
-    assert (run['seed'], run['clips'], run['top1']) == (0, 8, 0.5)
-    assert run['minutes'] == 3 and run['labels'] == {}
-    assert len(pooled['kd'].scores[0].clips) == 8
-    with pytest.raises(UserError, match='--pool speed'):
-        pool(entries, 'speed')
-
-
-def test_the_teachers_of_pooled_folds_are_joined(add_run, tmp_path):
-    first = add_run('t1', None, GOOD, kind='teacher', config='teacher')
-    second = add_run('t2', None, HALF, kind='teacher', config='teacher')
-    other = add_run('t3', None, BAD, kind='teacher', config='teacher')
-    for fold, folder in ((1, first), (2, second)):
-        add_run(f'kd_{fold}', 0, HALF, [('fold', fold)], teacher=folder)
-    entries = collect(tmp_path / 'out')
-    for entry in entries:
-        entry['config'] = entry['config'].partition('_')[0]
-        entry['name'] = entry['name'].replace('t1', 't')
-    groups = {g.name: g for g in group_runs(pool(entries, 'fold'))}
-    assert groups.keys() == {'t', 't3', 'kd'}
-    (joined,) = groups['t'].runs
-    assert (joined['clips'], joined['top1']) == (8, 0.75)
-    assert groups['t3'].runs[0]['folder'] == other
-    assert compare(groups['t'], groups['kd']).difference == 25
-    assert groups['kd'].runs[0]['agreement'] == 0.75
-
-
-def test_runs_that_pool_into_one_are_refused(add_run, tmp_path):
-    add_run('kd_a', 0, GOOD, [('fold', 1)], config='kd')
-    add_run('kd_b', 0, BAD, [('fold', 1)], config='kd')
-    with pytest.raises(UserError, match='two runs of kd, seed 0, have the'):
-        pool(write_results(tmp_path / 'out'), 'fold')
 
 
 def test_unreadable_clips_are_wrong(add_run, tmp_path):
