@@ -1,7 +1,7 @@
 """Pool the runs of an axis, such as folds: their clips as one test list."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ...errors import UserError
 from .plan import digest_of
@@ -9,7 +9,9 @@ from .scores import measure, scores_of
 from .settings import setting_name, value_text
 
 
-def pool(entries: Sequence[dict], axis: str) -> list[dict]:
+def pool(
+    entries: Sequence[dict], axis: str, report: Callable[[str], None] = print
+) -> list[dict]:
     """Join the runs that differ only in an axis, such as folds.
 
     Their clips count as one test list, also for their teachers. A setting
@@ -18,30 +20,61 @@ def pool(entries: Sequence[dict], axis: str) -> list[dict]:
     Args:
         entries: Of the results.
         axis: Name of the axis.
+        report: Called with a line per setting and seed that is left out or
+            has no such axis.
 
     Raises:
-        UserError: If no run has the axis, or two runs differ in nothing
-            else that the results tell.
+        UserError: If no run has the axis, no setting has all its values, or
+            two runs differ in nothing else that the results tell.
     """
-    joined, rest = defaultdict(dict), []
+    joined, rest = {}, []
     for entry in entries:
         if axis not in entry['labels']:
             rest.append(entry)
-        elif entry['status'] == 'done':
-            parts = joined[family(entry, axis)]
+            continue
+        parts = joined.setdefault(family(entry, axis), {})
+        if entry['status'] == 'done':
             value = value_text(entry['labels'][axis])
             if value in parts:
                 raise same_value(axis, value, entry, parts[value])
             parts[value] = entry
-    if not joined:
+    if not any(joined.values()):
         raise UserError(f'--pool {axis}: no finished run has this axis')
-    wanted = {value for parts in joined.values() for value in parts}
-    whole = {k: parts for k, parts in joined.items() if parts.keys() == wanted}
+    wanted, whole = wanted_values(entries, axis), {}
+    for key, parts in joined.items():
+        name, seed, source, _ = key
+        missing = sorted(wanted[source] - parts.keys())
+        if missing:
+            report(
+                f'--pool {axis} leaves out {name}, seed {seed}: no finished '
+                f'run of {axis} {", ".join(missing)}'
+            )
+        else:
+            whole[key] = parts
+    apart = [e for e in rest if e['kind'] != 'teacher']
+    for name in sorted({e['name'] for e in apart if e['status'] == 'done'}):
+        report(f'--pool {axis}: {name} has no {axis}; its row is not pooled')
+    if not whole:
+        raise UserError(
+            f'--pool {axis}: no setting has finished runs of all {axis}; '
+            'train the missing ones, or leave out --pool'
+        )
     rest = pool_teachers(rest, axis, whole.values())
     return rest + [
         pooled_entry(name, seed, axis, parts)
         for (name, seed, *_), parts in whole.items()
     ]
+
+
+def wanted_values(entries: Sequence[dict], axis: str) -> dict[str, set]:
+    """Values of an axis by source, also of runs that are not finished."""
+    wanted = defaultdict(set)
+    for entry in entries:
+        if axis in entry['labels']:
+            about = entry.get('axes', {}).get(axis, {})
+            values = [entry['labels'][axis], *about.get('values', ())]
+            wanted[about.get('source')] |= {value_text(v) for v in values}
+    return wanted
 
 
 def family(entry: dict, axis: str) -> tuple:

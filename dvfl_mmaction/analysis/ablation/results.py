@@ -135,8 +135,12 @@ def group_runs(entries: Sequence[dict]) -> list[Group]:
 
 
 def table(groups: Sequence[Group]) -> str:
-    """A Markdown table of the settings: mean ± spread over the seeds."""
-    rows = [HEADER]
+    """A Markdown table of the settings: mean ± spread over the seeds.
+
+    After ``--pool`` it has the clips that were tested.
+    """
+    pooled = any('pooled' in run for group in groups for run in group.runs)
+    rows = [(*HEADER[:3], 'clips', *HEADER[3:]) if pooled else HEADER]
     for number, group in enumerate(groups, 1):
         parameters = group.mean('parameters')
         memory = group.mean('memory_mb')
@@ -146,6 +150,7 @@ def table(groups: Sequence[Group]) -> str:
                 str(number),
                 group.name,
                 str(len(group.runs)),
+                *([f'{group.mean("clips"):.0f}'] if pooled else []),
                 *(percent(group, k) for k in ('top1', 'top5', 'ece')),
                 percent(group, 'agreement'),
                 '-' if minutes is None else f'{minutes:.1f}',

@@ -11,6 +11,7 @@ from dvfl_mmaction.analysis.ablation.pooling import pool
 from dvfl_mmaction.analysis.ablation.results import (
     collect,
     group_runs,
+    table,
     write_results,
 )
 from dvfl_mmaction.analysis.ablation.settings import make_settings
@@ -116,6 +117,45 @@ def test_folds_share_all_but_what_the_axis_sets(config, folds, tmp_path):
     assert first.axes == second.axes
     assert first.axes['folds']['values'] == ['1', '2']
     assert first.axes['folds']['rest'] != other.axes['folds']['rest']
+
+
+def test_what_is_left_out_is_reported(add_fold, pooled_rows, capsys):
+    for fold in ('1', '2', '3'):
+        add_fold(fold, 0, 'kd')
+    add_fold('1', 1, 'kd')
+    add_fold('2', 1, 'kd', status='failed', error='no')
+    add_fold('3', 2, 'kd', status='failed', error='no')
+    assert pooled_rows() == {'kd': [0]}
+    assert capsys.readouterr().out.splitlines() == [
+        '--pool folds leaves out kd, seed 1: no finished run of folds 2, 3',
+        '--pool folds leaves out kd, seed 2: no finished run of folds 1, 2, 3',
+    ]
+
+
+def test_a_part_of_the_folds_is_not_shown_as_the_whole(
+    add_fold, add_run, pooled_rows, capsys
+):
+    """Also where no setting has them all, and the rest is not trained."""
+    about = dict(keys=[], values=['1', '2', '3'], source='', rest='')
+    for fold in ('1', '2'):
+        add_fold(fold, 0, 'kd', axes=dict(folds=about))
+    add_run('other', 0, GOOD)
+    with pytest.raises(UserError, match='no setting has finished runs of all'):
+        pooled_rows()
+    assert capsys.readouterr().out.splitlines() == [
+        '--pool folds leaves out kd, seed 0: no finished run of folds 3',
+        '--pool folds: other has no folds; its row is not pooled',
+    ]
+
+
+def test_the_table_of_pools_has_the_clips(add_fold, add_run, tmp_path):
+    add_fold('1', 0, 'kd'), add_fold('2', 0, 'kd'), add_run('other', 0, BAD)
+    entries = write_results(tmp_path / 'out')
+    assert '| clips |' not in table(group_runs(entries))
+    lines = table(group_runs(pool(entries, 'folds'))).splitlines()
+    rows = [[c.strip() for c in line.split('|')[2:5]] for line in lines]
+    assert rows[0] == ['setting', 'seeds', 'clips']
+    assert rows[2:] == [['kd', '1', '8'], ['other', '1', '4']]
 
 
 def test_pooled_folds_are_one_test_list(add_run, tmp_path):
