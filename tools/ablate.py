@@ -141,11 +141,8 @@ def main() -> int:
     from dvfl_mmaction.analysis.ablation.comparing import describe, find_group
     from dvfl_mmaction.analysis.ablation.figures import save_figures
     from dvfl_mmaction.analysis.ablation.pooling import pool
-    from dvfl_mmaction.analysis.ablation.results import (
-        group_runs,
-        read_results,
-        table,
-    )
+    from dvfl_mmaction.analysis.ablation.reading import read_results
+    from dvfl_mmaction.analysis.ablation.results import group_runs, table
 
     failed = [] if args.report else train(args)
     if args.dry_run:
@@ -178,7 +175,7 @@ def train(args) -> list[str]:
         parse_value,
     )
     from dvfl_mmaction.analysis.ablation.locks import hold
-    from dvfl_mmaction.analysis.ablation.results import read_results
+    from dvfl_mmaction.analysis.ablation.reading import read_results
     from dvfl_mmaction.analysis.ablation.run import run_ablation
     from dvfl_mmaction.analysis.ablation.settings import make_settings
     from dvfl_mmaction.project_paths import find_config

@@ -1,6 +1,5 @@
 """Results of an ablation: one file, and a table."""
 
-import json
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ...errors import UserError
 from ...files import write_json, write_whole
 from ..tables import align
 from .execution import read_result
@@ -95,25 +93,6 @@ def write_results(out: Path) -> list[dict]:
     entries = collect(out)
     write_json(out / RESULTS, dict(runs=entries))
     write_whole(out / 'table.md', table(group_runs(entries)) + '\n')
-    return entries
-
-
-def read_results(folders: Sequence[Path]) -> list[dict]:
-    """Read the results of several ablations.
-
-    Raises:
-        UserError: If a folder has none.
-    """
-    entries = []
-    for folder in folders:
-        path = folder / RESULTS if folder.is_dir() else folder
-        try:
-            entries += json.loads(path.read_text('utf-8'))['runs']
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f'no results of an ablation in {path} ({error!r}); give the '
-                '--out of tools/ablate.py'
-            ) from None
     return entries
 
 

@@ -16,9 +16,9 @@ from dvfl_mmaction.analysis.ablation.figures import (
     short_name,
     telling_axes,
 )
+from dvfl_mmaction.analysis.ablation.reading import read_results
 from dvfl_mmaction.analysis.ablation.results import (
     group_runs,
-    read_results,
     table,
     write_results,
 )
@@ -109,11 +109,6 @@ def test_damaged_scores_name_the_remedy(add_run, tmp_path):
     (group,) = groups_of(tmp_path)
     with pytest.raises(UserError, match='run.json and rerun'):
         group.scores  # noqa: B018
-
-
-def test_a_folder_without_results_is_refused(tmp_path):
-    with pytest.raises(UserError, match='no results of an ablation'):
-        read_results([tmp_path])
 
 
 def test_there_is_a_figure_per_axis_and_one_of_each_kind(add_run, tmp_path):

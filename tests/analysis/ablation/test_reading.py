@@ -1,0 +1,88 @@
+"""Results read from several folders."""
+
+import json
+
+import pytest
+
+from dvfl_mmaction.analysis.ablation.pooling import pool
+from dvfl_mmaction.analysis.ablation.reading import read_results
+from dvfl_mmaction.analysis.ablation.results import group_runs, write_results
+from dvfl_mmaction.errors import UserError
+
+GOOD, HALF, BAD = [0, 1, 2, 3], [0, 1, 3, 2], [3, 2, 1, 0]
+
+
+@pytest.fixture
+def write_copy(tmp_path):
+    """Write results to a folder, with other values."""
+
+    def write(entries, name, **values):
+        path = tmp_path / name / 'results.json'
+        path.parent.mkdir()
+        runs = [entry | values for entry in entries]
+        path.write_text(json.dumps(dict(runs=runs)))
+        return path.parent
+
+    return write
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(UserError, match='no results of an ablation'):
+        read_results([tmp_path])
+
+
+def test_a_run_in_two_folders_is_one_run(
+    add_run, write_copy, tmp_path, capsys
+):
+    add_run('big', None, GOOD, kind='teacher')
+    add_run('kd', 0, HALF)
+    entries = write_results(tmp_path / 'out')
+    folders = [tmp_path / 'out', write_copy(entries, 'copy')]
+    assert read_results(folders) == entries
+    assert capsys.readouterr().out == ''
+    assert [len(g.runs) for g in group_runs(read_results(folders))] == [1, 1]
+
+
+def test_copies_that_differ_are_reported(
+    add_run, write_copy, tmp_path, capsys
+):
+    add_run('kd', 0, HALF)
+    entries = write_results(tmp_path / 'out')
+    copy = write_copy(entries, 'copy', top1=0.75)
+    (kept,) = read_results([tmp_path / 'out', copy])
+    assert kept['top1'] == 0.5
+    assert capsys.readouterr().out == (
+        'kd, seed 0, is there twice, with 50.0 and 75.0 % top-1; the first '
+        'one counts\n'
+    )
+
+
+def test_a_finished_run_replaces_a_failed_copy(add_run, write_copy, tmp_path):
+    add_run('kd', 0, HALF)
+    entries = write_results(tmp_path / 'out')
+    copy = write_copy(entries, 'copy', status='failed', error='no')
+    for folders in ([copy, tmp_path / 'out'], [tmp_path / 'out', copy]):
+        assert [e['status'] for e in read_results(folders)] == ['done']
+
+
+def test_students_of_a_dropped_teacher_keep_its_test(
+    add_run, write_copy, tmp_path
+):
+    """The folds of two ablations were tested with the same teachers."""
+    teachers = [
+        add_run(f't{fold}', None, GOOD, kind='teacher', config='teacher')
+        for fold in (1, 2)
+    ]
+    for fold, folder in enumerate(teachers, 1):
+        add_run(f'kd_{fold}', 0, HALF, [('fold', fold)], teacher=folder)
+    entries = write_results(tmp_path / 'out')
+    for entry in entries:
+        entry['config'] = entry['config'].partition('_')[0]
+    first = write_copy([e for e in entries if e['seed'] is None], 'first')
+    for entry in entries:
+        for key in ('folder', 'teacher'):
+            if entry.get(key):
+                entry[key] = entry[key].replace('out', 'moved')
+    second = write_copy(entries, 'second')
+    groups = group_runs(pool(read_results([first, second]), 'fold'))
+    assert [group.runs[0]['clips'] for group in groups] == [8, 8]
