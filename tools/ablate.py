@@ -136,17 +136,36 @@ def parse_args():
 
 def main() -> int:
     args = parse_args()
-    # Slow; --help does not need them.
+    # Slow; --help does not need it.
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
+
+    failed = [] if args.report else train(args)
+    if args.dry_run:
+        return 0
+    problem = failed and UserError(
+        f'{len(failed)} runs failed: {"; ".join(failed)}; their logs are '
+        'log.txt in their folders; rerun the command to try them again'
+    )
+    try:
+        report(args)
+    except UserError:
+        # It may follow from the failures, so they come first.
+        if problem:
+            print(f'error: {problem}', file=sys.stderr, flush=True)
+        raise
+    if problem:
+        raise problem
+    return 0
+
+
+def report(args):
+    """Print the table and the comparisons, and draw the figures."""
     from dvfl_mmaction.analysis.ablation.comparing import describe, find_group
     from dvfl_mmaction.analysis.ablation.figures import save_figures
     from dvfl_mmaction.analysis.ablation.pooling import pool
     from dvfl_mmaction.analysis.ablation.reading import read_results
     from dvfl_mmaction.analysis.ablation.results import group_runs, table
 
-    failed = [] if args.report else train(args)
-    if args.dry_run:
-        return 0
     entries = read_results(args.report or [args.out])
     if args.pool:
         entries = pool(entries, args.pool)
@@ -159,12 +178,6 @@ def main() -> int:
             print(f'wrote {path}')
     for names in args.compare:
         print(describe(*(find_group(groups, name) for name in names)))
-    if failed:
-        raise UserError(
-            f'{len(failed)} runs failed: {"; ".join(failed)}; their logs are '
-            'log.txt in their folders; rerun the command to try them again'
-        )
-    return 0
 
 
 def train(args) -> list[str]:

@@ -99,6 +99,20 @@ def test_the_rerun_prints_table_and_comparison(folder, resumed):
     assert list((folder / 'out' / 'submitit').iterdir())
 
 
+def test_failed_runs_are_reported_before_what_follows_from_them(folder):
+    words = ['--cfg-options', 'optim_wrapper.optimizer.lr=-1']
+    words += ['--out', 'failing', '--compare', 'kd', 'kd']
+    done = run_script(TOOL, 'kd.py', *words, cwd=folder, timeout=600)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    first, second = [line for line in lines if line.startswith('error: ')]
+    assert first == (
+        'error: 1 runs failed: kd seed 0; their logs are log.txt in their '
+        'folders; rerun the command to try them again'
+    )
+    assert second.startswith("error: 'kd' is no setting with a finished run")
+
+
 def test_finished_runs_are_skipped(folder, resumed):
     done = run_script(TOOL, 'kd.py', *GRID, '--dry-run', cwd=folder)
     assert done.returncode == 0, done.stderr
