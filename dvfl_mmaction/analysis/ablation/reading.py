@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import UserError
-from .results import RESULTS
+from .results import OF_SETTING, RESULTS
 
 
 def read_results(
@@ -30,7 +30,7 @@ def read_results(
                 f'no results of an ablation in {path} ({error!r}); give the '
                 '--out of tools/ablate.py'
             ) from None
-    return drop_copies(entries, report)
+    return share_labels(drop_copies(entries, report))
 
 
 def drop_copies(
@@ -67,3 +67,21 @@ def drop_copies(
         else entry
         for entry in kept.values()
     ]
+
+
+def share_labels(entries: Sequence[dict]) -> list[dict]:
+    """Give the runs of one config the labels of the one that has the most.
+
+    One ablation may have set what another left at its default.
+    """
+    fullest = {}
+    for entry in entries:
+        best = fullest.setdefault(entry.get('digest'), entry)
+        if len(entry['labels']) > len(best['labels']):
+            fullest[entry.get('digest')] = entry
+    shared = []
+    for entry in entries:
+        best = fullest[entry['digest']] if 'digest' in entry else entry
+        about = {key: best[key] for key in OF_SETTING if key in best}
+        shared.append(entry | about)
+    return shared

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from ...files import write_json, write_whole
 from ..tables import align
-from .execution import read_result
+from .execution import RESULT, read_result
+from .plan import Run
 from .scores import ClipScores, agreement, cached_scores, scores_of
 
 RESULTS = 'results.json'
+OF_SETTING = ('name', 'config', 'labels', 'options', 'axes')
 HEADER = (
     '#',
     'setting',
@@ -72,11 +74,28 @@ class Group:
         return {run['seed']: scores_of(run) for run in self.runs}
 
 
-def collect(out: Path) -> list[dict]:
-    """Read the results of all runs in a folder, and add the agreement."""
+def collect(out: Path, runs: Sequence[Run] = ()) -> list[dict]:
+    """Read the results of all runs in a folder, and add the agreement.
+
+    A run of an earlier command gets the name and labels that the present one
+    has for its config, also in its ``run.json``: the value that one command
+    left at its default may be one of the other's.
+
+    Args:
+        out: Folder of the ablation.
+        runs: Of the present command.
+    """
     folders = [p.parent for p in sorted(out.glob('runs/*/*/run.json'))]
     folders += [p.parent for p in sorted(out.glob('teachers/*/run.json'))]
-    entries = [read_result(folder) for folder in folders]
+    planned = {run.digest: run.describe() for run in runs}
+    entries = []
+    for folder in folders:
+        entry = read_result(folder)
+        about = planned.get(entry['digest'], {})
+        present = entry | {key: about[key] for key in OF_SETTING if about}
+        if present != entry:
+            write_json(folder / RESULT, present)
+        entries.append(present)
     for entry in entries:
         teacher = entry.get('teacher') and read_result(Path(entry['teacher']))
         if not (teacher and {entry['status'], teacher['status']} == {'done'}):
@@ -88,9 +107,14 @@ def collect(out: Path) -> list[dict]:
     return entries
 
 
-def write_results(out: Path) -> list[dict]:
-    """Write ``results.json`` and ``table.md``; returns the entries."""
-    entries = collect(out)
+def write_results(out: Path, runs: Sequence[Run] = ()) -> list[dict]:
+    """Write ``results.json`` and ``table.md``; returns the entries.
+
+    Args:
+        out: Folder of the ablation.
+        runs: Of the present command.
+    """
+    entries = collect(out, runs)
     write_json(out / RESULTS, dict(runs=entries))
     write_whole(out / 'table.md', table(group_runs(entries)) + '\n')
     return entries

@@ -60,8 +60,8 @@ def run_ablation(
         todo,
         launch,
         slot_environments(jobs),
-        lambda: write_results(out),
+        lambda: write_results(out, runs),
         print_line,
     )
-    write_results(out)
+    write_results(out, runs)
     return [run.title for run in failed]

@@ -8,7 +8,9 @@ from mmengine.config import Config
 from dvfl_mmaction.analysis.ablation.axes import axes_of
 from dvfl_mmaction.analysis.ablation.execution import finished
 from dvfl_mmaction.analysis.ablation.plan import plan_runs
+from dvfl_mmaction.analysis.ablation.results import collect
 from dvfl_mmaction.analysis.ablation.settings import make_settings
+from dvfl_mmaction.files import write_json
 
 
 def plan(config, out, seeds=(0, 1), **axes):
@@ -96,6 +98,29 @@ def test_only_finished_runs_are_skipped(config, tmp_path):
     for run, status in zip(runs, ('done', 'failed'), strict=False):
         Path(run.folder, 'run.json').write_text(json.dumps({'status': status}))
     assert [bool(finished(run)) for run in runs] == [True, False, False]
+
+
+def test_a_finished_default_has_the_labels_of_the_present_grid(
+    config, tmp_path
+):
+    """Alpha 0.3 and temperature 10 are the values of the config."""
+    out = tmp_path / 'out'
+    before, _ = plan(config, out)
+    for run in before[1:]:
+        done = run.describe() | dict(status='done', top1=0.5)
+        write_json(Path(run.folder, 'run.json'), done)
+    grid = dict(alpha=[0.3, 0.5], temperature=[10])
+    runs, _ = plan(config, out, seeds=(0,), **grid)
+    assert runs[1].folder == before[1].folder and finished(runs[1])
+    labels = {'alpha': 0.3, 'temperature': 10}
+    for entries in (collect(out, runs), collect(out)):  # it is kept
+        assert [entry['seed'] for entry in entries] == [0, 1]
+        for entry in entries:
+            assert entry['labels'] == labels
+            assert entry['name'] == 'kd alpha=0.3 temperature=10'
+            assert entry['options'] == runs[1].options
+    other, _ = plan(config, out, alpha=[0.7])
+    assert collect(out, other) == entries
 
 
 def test_a_student_alone_has_neither_teacher_nor_recording(plain, tmp_path):

@@ -16,8 +16,8 @@ GOOD, HALF, BAD = [0, 1, 2, 3], [0, 1, 3, 2], [3, 2, 1, 0]
 def write_copy(tmp_path):
     """Write results to a folder, with other values."""
 
-    def write(entries, name, **values):
-        path = tmp_path / name / 'results.json'
+    def write(entries, to, **values):
+        path = tmp_path / to / 'results.json'
         path.parent.mkdir()
         runs = [entry | values for entry in entries]
         path.write_text(json.dumps(dict(runs=runs)))
@@ -63,6 +63,16 @@ def test_a_finished_run_replaces_a_failed_copy(add_run, write_copy, tmp_path):
     copy = write_copy(entries, 'copy', status='failed', error='no')
     for folders in ([copy, tmp_path / 'out'], [tmp_path / 'out', copy]):
         assert [e['status'] for e in read_results(folders)] == ['done']
+
+
+def test_seeds_of_one_config_share_their_labels(add_run, write_copy, tmp_path):
+    add_run('kd', 0, HALF)
+    entries = write_results(tmp_path / 'out')
+    about = dict(seed=1, name='kd alpha=0.3', labels={'alpha': 0.3})
+    copy = write_copy(entries, 'copy', **about)
+    (group,) = group_runs(read_results([tmp_path / 'out', copy]))
+    assert (group.name, group.labels) == ('kd alpha=0.3', {'alpha': 0.3})
+    assert [run['name'] for run in group.runs] == ['kd alpha=0.3'] * 2
 
 
 def test_students_of_a_dropped_teacher_keep_its_test(
