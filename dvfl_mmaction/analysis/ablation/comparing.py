@@ -1,12 +1,15 @@
 """Compare two settings of an ablation on the clips that both tested."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...errors import UserError, suggestion
 from ..paired_comparison import PairedComparison, compare_paired
 from .results import Group
+from .scores import cached_scores, has_scores, outcomes
 
 
 def find_group(groups: Sequence[Group], name: str) -> Group:
@@ -35,11 +38,21 @@ def compare(candidate: Group, baseline: Group) -> PairedComparison:
     """Compare two settings over the seeds that both have.
 
     A teacher, which has no seed, is compared with each seed of the other.
+    Clips are paired by name, or by their place in the test list if a file of
+    scores is missing.
 
     Raises:
         UserError: If they share no seed, or tested other clips.
     """
-    first, second = candidate.scores, baseline.scores
+    runs = [*candidate.runs, *baseline.runs]
+    if all(has_scores(run) for run in runs):
+        first, second = candidate.scores, baseline.scores
+    else:
+        hashed = all('test_list' in p for run in runs for p in parts_of(run))
+        first, second = (
+            {run['seed']: listed_outcomes(run, hashed) for run in group.runs}
+            for group in (candidate, baseline)
+        )
     if None in first:
         first = dict.fromkeys(second, first[None])
     if None in second:
@@ -50,8 +63,12 @@ def compare(candidate: Group, baseline: Group) -> PairedComparison:
             f'{candidate.name} and {baseline.name} have no seed in common; '
             'train both with the same --seeds'
         )
+    clips = first[seeds[0]].clips
     for seed in seeds:
-        if not np.array_equal(first[seed].clips, second[seed].clips):
+        if not (
+            np.array_equal(first[seed].clips, clips)
+            and np.array_equal(second[seed].clips, clips)
+        ):
             raise UserError(
                 f'{candidate.name} and {baseline.name} were tested on '
                 'different clips; give settings with one test list, or '
@@ -61,6 +78,60 @@ def compare(candidate: Group, baseline: Group) -> PairedComparison:
         np.stack([first[seed].correct for seed in seeds]),
         np.stack([second[seed].correct for seed in seeds]),
     )
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The outcomes of a test without its scores.
+
+    Attributes:
+        clips: (N,) test list and place in it of each clip.
+        correct: (N,) of bool.
+    """
+
+    clips: np.ndarray
+    correct: np.ndarray
+
+
+def parts_of(run: dict) -> list[dict]:
+    """The run, or those that were pooled, by value of the axis."""
+    return list(run.get('pooled', {'': run}).values())
+
+
+def listed_outcomes(run: dict, hashed: bool) -> Outcomes:
+    """Read the outcomes of a run from the results themselves.
+
+    Args:
+        run: Entry of the results, or a pooled one.
+        hashed: Whether the list is told by its hash; else by the options
+            that set it.
+
+    Raises:
+        UserError: If neither the results nor scores have them.
+    """
+    clips, right = [], ''
+    for part in parts_of(run):
+        if 'right' not in part:
+            part = part | outcomes(cached_scores(part['scores']))
+        if len(part['right']) != part['clips']:
+            raise UserError(
+                f'the results of {part["name"]} have {len(part["right"])} '
+                f'outcomes (right) of {part["clips"]} clips; give the file '
+                'that tools/ablate.py wrote'
+            )
+        name = part['test_list'] if hashed else test_options(part)
+        clips += [f'{name} {place}' for place in range(part['clips'])]
+        right += part['right']
+    return Outcomes(np.array(clips), np.array(list(right)) == '1')
+
+
+def test_options(run: dict) -> str:
+    """What the options of a run tell about its test list."""
+    prefix = 'test_dataloader.dataset'
+    options = {k: v for k, v in run['options'].items() if k.startswith(prefix)}
+    # Without a list of its own it has that of its config.
+    config = None if f'{prefix}.ann_file' in options else run['config']
+    return json.dumps([config, options], sort_keys=True)
 
 
 def describe(candidate: Group, baseline: Group) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ...errors import UserError
 from .plan import digest_of
-from .scores import measure, scores_of
+from .scores import has_scores, measure, scores_of
 from .settings import setting_name, value_text
 
 
@@ -103,8 +103,8 @@ def same_value(axis: str, value: str, first: dict, second: dict) -> UserError:
     return UserError(
         f'--pool {axis}: two runs of {name}, seed {seed}, have the value '
         f'{value}; they differ in '
-        f'{", ".join(differing) or "their config files"}; train them '
-        'with an --out each, and report each'
+        f'{", ".join(differing) or "their config files"}; report them '
+        'in two commands, from an --out each'
     )
 
 
@@ -147,17 +147,29 @@ def pooled_entry(
     """
     parts = dict(sorted(parts.items()))
     entry = dict(next(iter(parts.values())))
+    for key in ('right', 'test_list'):
+        entry.pop(key, None)
     entry['labels'] = {k: v for k, v in entry['labels'].items() if k != axis}
     entry |= dict(name=name, seed=seed, pooled=parts)
     digests = {value: part['digest'] for value, part in parts.items()}
     entry['digest'] = digest_of(dict(pooled=digests))
-    entry |= measure(scores_of(entry))
-    shares = [part.get('agreement') for part in parts.values()]
-    clips = [part['clips'] for part in parts.values()]
-    entry['agreement'] = None
-    if None not in shares:
-        total = sum(s * n for s, n in zip(shares, clips, strict=True))
-        entry['agreement'] = total / sum(clips)
+    if has_scores(entry):
+        entry |= measure(scores_of(entry))
+    else:
+        clips = sum(part['clips'] for part in parts.values())
+        entry |= dict(clips=clips, ece=None)  # not the mean of theirs
+        entry |= {k: mean_over_clips(parts, k) for k in ('top1', 'top5')}
+    entry['agreement'] = mean_over_clips(parts, 'agreement')
     times = [part.get('minutes') for part in parts.values()]
     entry['minutes'] = None if None in times else sum(times)
     return entry
+
+
+def mean_over_clips(parts: dict[str, dict], key: str) -> float | None:
+    """Mean of a share, weighted by the clips; None if a part lacks it."""
+    shares = [part.get(key) for part in parts.values()]
+    if None in shares:
+        return None
+    clips = [part['clips'] for part in parts.values()]
+    total = sum(s * n for s, n in zip(shares, clips, strict=True))
+    return total / sum(clips)

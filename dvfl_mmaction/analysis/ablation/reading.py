@@ -5,13 +5,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import UserError
-from .results import OF_SETTING, RESULTS
+from .results import OF_SETTING, RESULTS, located
 
 
 def read_results(
     folders: Sequence[Path], report: Callable[[str], None] = print
 ) -> list[dict]:
     """Read the results of several ablations; each run occurs once.
+
+    The paths of a run are those beside its ``results.json``, if it lies
+    there; else they are as stored.
 
     Args:
         folders: Each an ``--out``, or its ``results.json``.
@@ -24,12 +27,14 @@ def read_results(
     for folder in folders:
         path = folder / RESULTS if folder.is_dir() else folder
         try:
-            entries += json.loads(path.read_text('utf-8'))['runs']
+            runs = json.loads(path.read_text('utf-8'))['runs']
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
                 f'no results of an ablation in {path} ({error!r}); give the '
                 '--out of tools/ablate.py'
             ) from None
+        for run in runs:
+            entries.append(run | located(run, path.parent))
     return share_labels(drop_copies(entries, report))
 
 

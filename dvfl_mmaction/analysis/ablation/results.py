@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ...errors import UserError
 from ...files import write_json, write_whole
 from ..tables import align
 from .execution import RESULT, read_result
 from .plan import Run
-from .scores import ClipScores, agreement, cached_scores, scores_of
+from .scores import (
+    ClipScores,
+    agreement,
+    cached_scores,
+    outcomes,
+    scores_of,
+)
 
 RESULTS = 'results.json'
 OF_SETTING = ('name', 'config', 'labels', 'options', 'axes')
@@ -79,7 +86,8 @@ def collect(out: Path, runs: Sequence[Run] = ()) -> list[dict]:
 
     A run of an earlier command gets the name and labels that the present one
     has for its config, also in its ``run.json``: the value that one command
-    left at its default may be one of the other's.
+    left at its default may be one of the other's. Its paths are those of the
+    folder, which may have been moved.
 
     Args:
         out: Folder of the ablation.
@@ -93,18 +101,62 @@ def collect(out: Path, runs: Sequence[Run] = ()) -> list[dict]:
         entry = read_result(folder)
         about = planned.get(entry['digest'], {})
         present = entry | {key: about[key] for key in OF_SETTING if about}
+        if entry['status'] == 'done':
+            present |= located(entry, out)
+            if 'scores' in entry and 'right' not in entry:
+                present |= outcomes_of(present)
         if present != entry:
             write_json(folder / RESULT, present)
         entries.append(present)
     for entry in entries:
         teacher = entry.get('teacher') and read_result(Path(entry['teacher']))
-        if not (teacher and {entry['status'], teacher['status']} == {'done'}):
-            continue
-        entry['agreement'] = agreement(
-            cached_scores(entry['scores']), cached_scores(teacher['scores'])
-        )
+        if teacher and {entry['status'], teacher['status']} == {'done'}:
+            teacher |= located(teacher, out)
+            entry['agreement'] = agreement_of(entry, teacher)
     entries.sort(key=lambda e: (e['name'], e['digest'], e['seed'] or 0))
     return entries
+
+
+def located(entry: dict, out: Path) -> dict:
+    """Paths of a finished run in the folder of its ablation, if there.
+
+    Args:
+        entry: Of the results.
+        out: Folder of the ablation; it may have been moved.
+    """
+    path = Path(entry.get('scores', ''))
+    # teachers/NAME/scores.npz or runs/SETTING/seed_N/scores.npz
+    depth = 3 if entry['kind'] == 'teacher' else 4
+    present = out.joinpath(*path.parts[-depth:])
+    if not path.name or not present.is_file():
+        return {}
+    paths = dict(folder=present.parent, scores=present)
+    paths['log'] = present.parent / 'log.txt'
+    if entry.get('teacher'):
+        paths['teacher'] = out / 'teachers' / Path(entry['teacher']).name
+    checkpoint = Path(entry.get('checkpoint') or '')
+    moved = present.parent / checkpoint.name
+    if moved.is_file() and not checkpoint.is_file():
+        paths['checkpoint'] = moved
+    return {key: str(value) for key, value in paths.items()}
+
+
+def outcomes_of(entry: dict) -> dict:
+    """The outcomes of a run's clips; empty if its scores are damaged."""
+    try:
+        return outcomes(cached_scores(entry['scores']))
+    except UserError:
+        return {}  # a comparison reports it
+
+
+def agreement_of(entry: dict, teacher: dict) -> float | None:
+    """Share of equal classes; None if the scores are damaged."""
+    try:
+        return agreement(
+            cached_scores(entry['scores']), cached_scores(teacher['scores'])
+        )
+    except UserError:
+        return None
 
 
 def write_results(out: Path, runs: Sequence[Run] = ()) -> list[dict]:

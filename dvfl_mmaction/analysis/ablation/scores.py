@@ -1,5 +1,6 @@
 """Scores per clip of a test: the file, and what is measured from it."""
 
+import hashlib
 import pickle
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,12 +25,14 @@ class ClipScores:
         labels: (N,).
         scores: (N, K) probabilities.
         readable: (N,) of bool; unreadable clips count as wrong.
+        places: (N,) places in the test list.
     """
 
     clips: np.ndarray
     labels: np.ndarray
     scores: np.ndarray
     readable: np.ndarray
+    places: np.ndarray
 
     @property
     def correct(self) -> np.ndarray:
@@ -80,8 +83,10 @@ def convert_dump(dump: Path, path: Path):
 def load_scores(path: Path) -> ClipScores:
     """Load an npz file of :func:`convert_dump`, sorted by clip.
 
+    The file has the order of the test list.
+
     Raises:
-        UserError: If it cannot be read.
+        UserError: If it does not exist or cannot be read.
     """
     try:
         with np.load(path) as file:
@@ -90,12 +95,19 @@ def load_scores(path: Path) -> ClipScores:
                 *(
                     file[name][order]
                     for name in ('clips', 'labels', 'scores', 'readable')
-                )
+                ),
+                places=order,
             )
+    except FileNotFoundError:
+        raise UserError(
+            f'the scores {path} were not found; give --report the folder '
+            'that holds the runs, or results that have right per run'
+        ) from None
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise UserError(
-            f'the scores {path} cannot be read ({error}); remove '
-            f'{path.parent / "run.json"} and rerun the ablation'
+            f'the scores {path} cannot be read ({error}); restore the '
+            f'file, or remove {path.parent / "run.json"} and rerun the '
+            'ablation, which only repeats the test'
         ) from None
 
 
@@ -105,11 +117,15 @@ def join(parts: list[ClipScores], names: list[str]) -> ClipScores:
         np.char.add(f'{name}:', part.clips)
         for name, part in zip(names, parts, strict=True)
     ]
+    before = np.cumsum([0, *(len(part.clips) for part in parts[:-1])])
     return ClipScores(
         np.concatenate(clips),
         *(
             np.concatenate([getattr(part, name) for part in parts])
             for name in ('labels', 'scores', 'readable')
+        ),
+        places=np.concatenate(
+            [part.places + n for part, n in zip(parts, before, strict=True)]
         ),
     )
 
@@ -118,6 +134,12 @@ def join(parts: list[ClipScores], names: list[str]) -> ClipScores:
 def cached_scores(path: str) -> ClipScores:
     """Load scores once."""
     return load_scores(Path(path))
+
+
+def has_scores(run: dict) -> bool:
+    """Whether the scores per clip of a run, or of all that it joins, exist."""
+    parts = run.get('pooled', {'': run}).values()
+    return all(Path(part['scores']).is_file() for part in parts)
 
 
 def scores_of(run: dict) -> ClipScores:
@@ -132,7 +154,11 @@ def scores_of(run: dict) -> ClipScores:
 
 
 def measure(scores: ClipScores) -> dict:
-    """Top-1, top-5 and calibration error, in [0, 1], and the clips."""
+    """Clips, top-1, top-5, calibration error and the outcome of each clip.
+
+    Shares are in [0, 1]. ``right`` has 1 or 0 per clip, in the order of the
+    test list, and ``test_list`` is a hash of its clips and labels.
+    """
     good = scores.readable
     ranks = rank_of_label(scores.scores, scores.labels)
     bins = calibration(scores.scores[good], ranks[good], NUM_BINS)
@@ -141,7 +167,18 @@ def measure(scores: ClipScores) -> dict:
         top1=float(scores.within(1).mean()),
         top5=float(scores.within(5).mean()),
         ece=bins and bins['ece'],
+        **outcomes(scores),
     )
+
+
+def outcomes(scores: ClipScores) -> dict:
+    """The outcome of each clip, and which clips they are."""
+    listed = np.argsort(scores.places)
+    right = ''.join('01'[int(c)] for c in scores.correct[listed])
+    clips = zip(scores.clips[listed], scores.labels[listed], strict=True)
+    text = '\n'.join(f'{clip} {label}' for clip, label in clips)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return dict(right=right, test_list=digest)
 
 
 def agreement(student: ClipScores, teacher: ClipScores) -> float | None:

@@ -1,14 +1,23 @@
 """Results read from several folders."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
+from dvfl_mmaction.analysis.ablation.comparing import compare, find_group
 from dvfl_mmaction.analysis.ablation.pooling import pool
 from dvfl_mmaction.analysis.ablation.reading import read_results
-from dvfl_mmaction.analysis.ablation.results import group_runs, write_results
+from dvfl_mmaction.analysis.ablation.results import (
+    group_runs,
+    table,
+    write_results,
+)
+from dvfl_mmaction.analysis.ablation.scores import cached_scores
 from dvfl_mmaction.errors import UserError
 
+RESULTS = Path(__file__).parents[3] / 'docs' / 'results'
 GOOD, HALF, BAD = [0, 1, 2, 3], [0, 1, 3, 2], [3, 2, 1, 0]
 
 
@@ -55,6 +64,73 @@ def test_copies_that_differ_are_reported(
         'kd, seed 0, is there twice, with 50.0 and 75.0 % top-1; the first '
         'one counts\n'
     )
+
+
+def test_a_moved_folder_still_reports(add_run, tmp_path, monkeypatch):
+    teacher = add_run('big', None, GOOD, kind='teacher')
+    folder = add_run('kd', 0, HALF, teacher=teacher, checkpoint='kd/last.pth')
+    Path(folder, 'last.pth').touch()
+    write_results(tmp_path / 'out')
+    moved = tmp_path / 'elsewhere' / 'moved'
+    moved.parent.mkdir()
+    (tmp_path / 'out').rename(moved)
+    cached_scores.cache_clear()
+    monkeypatch.chdir(tmp_path / 'elsewhere')
+    best, second = group_runs(read_results([Path('moved')]))
+    assert compare(best, second).difference == 50
+    run = second.runs[0]
+    assert run['teacher'] == best.runs[0]['folder'] == 'moved/teachers/big'
+    assert Path(run['checkpoint']).is_file() and Path(run['folder']).is_dir()
+    assert write_results(moved)[1]['agreement'] == 0.5
+
+
+def test_results_without_scores_are_compared_by_their_outcomes(
+    add_run, write_copy, tmp_path
+):
+    names = ['d', 'a', 'c', 'b']
+    add_run('kd', 0, GOOD, clips=names), add_run('alone', 0, HALF, clips=names)
+    add_run('other', 0, BAD, clips=['w', 'x', 'y', 'z'])
+    entries = write_results(tmp_path / 'out')
+    shutil.rmtree(tmp_path / 'out')
+    published = write_copy(entries, 'published')
+    groups = group_runs(read_results([published]))
+    assert compare(groups[0], groups[1]).difference == 50
+    with pytest.raises(UserError, match='different clips'):
+        compare(groups[0], groups[2])
+    for entry in entries:  # what older results lack
+        del entry['test_list']
+        entry['options'] = {'test_dataloader.dataset.ann_file': 'test.txt'}
+    groups = group_runs(entries)
+    assert compare(groups[0], groups[1]).difference == 50
+    entries[0]['options'] = {}
+    with pytest.raises(UserError, match='different clips'):
+        compare(*group_runs(entries)[:2])
+    del entries[0]['right']
+    cached_scores.cache_clear()
+    with pytest.raises(UserError, match='were not found; give --report'):
+        compare(*group_runs(entries)[:2])
+    entries[0]['right'] = '1'
+    with pytest.raises(UserError, match='have 1 outcomes'):
+        compare(*group_runs(entries)[:2])
+
+
+def test_the_published_results_give_the_published_comparison():
+    """The numbers of docs/results_real_clips.md."""
+    entries = read_results([RESULTS / 'one_label_losses.json'])
+    groups = {g.name: g for g in group_runs(pool(entries, 'folds'))}
+    dist, kl = (
+        find_group(list(groups.values()), name)
+        for name in ('DISTLoss', 'KLDivergenceLoss')
+    )
+    rows = [row.split('|') for row in table([dist, kl]).splitlines()[2:]]
+    assert [[c.strip() for c in row[4:9]] for row in rows] == [
+        ['180', '78.3', '99.4', '-', '81.7'],
+        ['180', '71.7', '100.0', '-', '75.0'],
+    ]
+    result = compare(dist, kl)
+    numbers = (result.difference, result.low, result.high)
+    assert [round(number, 1) for number in numbers] == [6.7, 0.7, 13.0]
+    assert (result.gained, result.lost) == (21, 9)
 
 
 def test_a_finished_run_replaces_a_failed_copy(add_run, write_copy, tmp_path):

@@ -22,6 +22,7 @@ from dvfl_mmaction.analysis.ablation.results import (
     table,
     write_results,
 )
+from dvfl_mmaction.analysis.ablation.scores import cached_scores
 from dvfl_mmaction.analysis.paired_comparison import score_interval
 from dvfl_mmaction.errors import UserError
 
@@ -109,6 +110,10 @@ def test_damaged_scores_name_the_remedy(add_run, tmp_path):
     (group,) = groups_of(tmp_path)
     with pytest.raises(UserError, match='run.json and rerun'):
         group.scores  # noqa: B018
+    Path(folder, 'scores.npz').unlink()
+    cached_scores.cache_clear()
+    with pytest.raises(UserError, match='were not found; give --report'):
+        group.scores  # noqa: B018
 
 
 def test_there_is_a_figure_per_axis_and_one_of_each_kind(add_run, tmp_path):
@@ -151,4 +156,17 @@ def test_results_are_plain_json(add_run, tmp_path):
     text = (tmp_path / 'out' / 'results.json').read_text()
     (run,) = json.loads(text)['runs']
     assert run['top1'] == 1 and run['status'] == 'done'
+
+
+def test_results_have_the_outcomes_in_the_order_of_the_list(add_run, tmp_path):
+    add_run('kd', 0, HALF, clips=['d', 'a', 'c', 'b'])
+    add_run('kd', 1, HALF, clips=['d', 'a', 'c', 'b'])
+    add_run('alone', 0, HALF, clips=['d', 'a', 'b', 'c'])
+    runs = write_results(tmp_path / 'out')
+    assert [run['right'] for run in runs] == ['1100'] * 3
+    assert len({run['test_list'] for run in runs}) == 2
+    assert runs[1]['test_list'] == runs[2]['test_list']
+    assert [r['right'] for r in write_results(tmp_path / 'out')] == [
+        '1100'
+    ] * 3
     assert not list((tmp_path / 'out').glob('*.part'))
