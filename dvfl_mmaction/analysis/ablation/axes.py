@@ -208,7 +208,11 @@ def check_axes(axes: Sequence[Axis]):
             [
                 k
                 for a in axes
-                for k in {k for o in a.choices.values() for k in o}
+                for k in {
+                    LOSS_KD if k == LOSS else k
+                    for o in a.choices.values()
+                    for k in o
+                }
             ],
         ),
     ):

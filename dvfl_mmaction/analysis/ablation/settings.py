@@ -1,5 +1,6 @@
 """The settings of an ablation: the product of its axes."""
 
+import copy
 import inspect
 import itertools
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 
 from ...errors import UserError, suggestion
-from .axes import LOSS, TEMPERATURE, Axis, check_axes
+from .axes import LOSS, LOSS_KD, TEMPERATURE, Axis, check_axes
 
 # What a student without a teacher has no place for.
 OF_TEACHER = ('model.teacher', 'model.loss_kd', 'model.alpha')
@@ -72,8 +73,11 @@ def make_settings(
     settings = {}
     for choice in itertools.product(*(axis.choices.items() for axis in axes)):
         labels, options = {}, dict(common or {})
+        chosen = dict(options)
+        for _, changes in choice:
+            chosen |= changes
         for axis, (name, changes) in zip(axes, choice, strict=True):
-            kept = fitting_options(cfg, changes, options)
+            kept = fitting_options(cfg, changes, chosen)
             if kept or not changes:
                 labels[axis.name] = name
             options |= kept
@@ -97,21 +101,39 @@ def fitting_options(cfg: dict, options: dict, chosen: dict) -> dict:
     Args:
         cfg: The config.
         options: The options.
-        chosen: Options that were chosen before; of them the loss is read.
+        chosen: Options of all axes; of them the loss is read.
     """
     if not is_distillation(cfg):
         return {k: v for k, v in options.items() if not of_teacher(k)}
     if TEMPERATURE in options:
         loss = cfg.model.get('loss_kd') or {}
-        if isinstance(loss, list | tuple) and LOSS not in chosen:
+        if is_whole_loss(chosen.get(LOSS_KD)):
+            loss = chosen[LOSS_KD]
+        several = isinstance(loss, list | tuple)
+        if several and LOSS_KD not in chosen and LOSS not in chosen:
             raise UserError(
                 '--temperature needs one loss_kd, but the config has '
                 f'{len(loss)}; vary model.loss_kd with --vary'
             )
-        kind = chosen.get(LOSS) or loss.get('type', 'KLDivergenceLoss')
-        if 'temperature' not in loss_parameters(kind):
+        kind = chosen.get(LOSS) or (
+            not several and loss.get('type', 'KLDivergenceLoss')
+        )
+        if not kind or 'temperature' not in loss_parameters(kind):
             return {k: v for k, v in options.items() if k != TEMPERATURE}
     return options
+
+
+def is_whole_loss(value) -> bool:
+    """Whether a value is a loss with its type, or a list of losses."""
+    return isinstance(value, list | tuple) or (
+        isinstance(value, dict) and 'type' in value
+    )
+
+
+def losses_of(cfg: Config) -> list[dict]:
+    """The losses of a config that has a list of them; else none."""
+    losses = cfg.get('model', {}).get('loss_kd')
+    return losses if isinstance(losses, list | tuple) else []
 
 
 def of_teacher(key: str) -> bool:
@@ -161,17 +183,42 @@ def check_keys(cfg: dict, options: dict, config: str):
 def resolve(setting: Setting, seed: int | None = None) -> Config:
     """Load a setting's config with its options and a seed.
 
-    A loss of another type than the config's replaces it, so that no
-    argument of the old one is passed to the new one.
+    A loss that is given with its type replaces that of the config, and so
+    does another type: no argument of the old one is passed to the new one.
+
+    Raises:
+        UserError: If an option does not fit the config.
     """
     cfg = Config.fromfile(setting.config)
-    options = dict(setting.options)
+    options = copy.deepcopy(setting.options)
+    if is_whole_loss(options.get(LOSS_KD)):
+        cfg.model.loss_kd = options.pop(LOSS_KD)
+    for i, loss in enumerate(losses_of(cfg)):
+        # MMEngine merges also where another type is given.
+        if is_whole_loss(options.get(f'{LOSS_KD}.{i}')):
+            loss.clear()
     kind = options.pop(LOSS, None)
     if kind is not None:
         loss = cfg.model.get('loss_kd') or {}
         if isinstance(loss, list | tuple) or loss.get('type') != kind:
             cfg.model.loss_kd = dict(type=kind)
-    cfg.merge_from_dict(options)
+    merge(cfg, options, setting)
     if seed is not None:
         cfg.merge_from_dict({'randomness.seed': seed})
     return cfg
+
+
+def merge(cfg: Config, options: dict, setting: Setting):
+    """Set options of a config.
+
+    Raises:
+        UserError: If the config has something else in the place of one.
+    """
+    for key, value in options.items():
+        try:
+            cfg.merge_from_dict({key: value})
+        except (TypeError, KeyError) as error:
+            raise UserError(
+                f'{setting.config} has no place for {key} ({error}); set the '
+                'whole list or dict that should have it'
+            ) from None

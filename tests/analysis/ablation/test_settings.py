@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from mmengine.config import Config
 
 from dvfl_mmaction.analysis.ablation.axes import (
     CHECKPOINT,
+    LOSS_KD,
     Axis,
     add_teachers,
     axes_of,
@@ -13,7 +15,11 @@ from dvfl_mmaction.analysis.ablation.axes import (
     parse_values,
     vary_axis,
 )
-from dvfl_mmaction.analysis.ablation.settings import make_settings, resolve
+from dvfl_mmaction.analysis.ablation.settings import (
+    Setting,
+    make_settings,
+    resolve,
+)
 from dvfl_mmaction.errors import UserError
 
 
@@ -70,6 +76,67 @@ def test_another_loss_replaces_the_arguments_of_the_old_one(config):
         dict(type='WTTMLoss'),
         dict(type='KLDivergenceLoss', temperature=10.0),
     ]
+
+
+@pytest.fixture
+def several(config, tmp_path):
+    """The config of a distillation with a list of two losses."""
+    cfg = Config.fromfile(config)
+    cfg.model.loss_kd = [dict(type='DISTLoss'), dict(type='WTTMLoss', gamma=2)]
+    cfg.dump(str(tmp_path / 'several.py'))
+    return str(tmp_path / 'several.py')
+
+
+def test_a_loss_with_its_type_replaces_the_old_one(config, several):
+    dist, kl = dict(type='DISTLoss'), dict(type='KLDivergenceLoss')
+    values = {'dist': dist, 'kl': kl, 'both': [dist, kl]}
+    axis = Axis('losses', {k: {LOSS_KD: v} for k, v in values.items()})
+    for path in (config, several):
+        made = make_settings(path, [axis])
+        losses = [resolve(s).to_dict()['model']['loss_kd'] for s in made]
+        assert losses == [dist, kl, [dist, kl]]
+    first = Axis('first', {'kl': {f'{LOSS_KD}.0': kl}})
+    (setting,) = make_settings(several, [first])
+    assert resolve(setting).model.loss_kd == [
+        kl,
+        dict(type='WTTMLoss', gamma=2),
+    ]
+    part = Axis('part', {'warm': {LOSS_KD: dict(temperature=4)}})
+    (setting,) = make_settings(config, [part])
+    assert resolve(setting).model.loss_kd == dict(kl, temperature=4)
+
+
+def test_the_temperature_is_that_of_a_loss_that_has_one(config):
+    wttm, kl = dict(type='WTTMLoss'), dict(type='KLDivergenceLoss')
+    values = {'wttm': wttm, 'kl': kl, 'both': [wttm, kl]}
+    axis = Axis('losses', {k: {LOSS_KD: v} for k, v in values.items()})
+    made = make_settings(config, [*axes_of(None, [2, 4]), axis])
+    assert [s.name for s in made] == [
+        'kd losses=wttm',
+        'kd losses=kl temperature=2',
+        'kd losses=both',
+        'kd losses=kl temperature=4',
+    ]
+    losses = [resolve(s).to_dict()['model']['loss_kd'] for s in made]
+    warm = [dict(kl, temperature=t) for t in (2, 4)]
+    assert losses == [wttm, warm[0], [wttm, kl], warm[1]]
+    with pytest.raises(UserError, match='the key model.loss_kd'):
+        make_settings(config, [*axes_of(None, None, ['DISTLoss']), axis])
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('model.loss_kd', {'temperature': 4}),
+        ('model.loss_kd.temperature', 4),
+        ('model.loss_kd.5.gamma', 4),
+        ('model.alpha.x.y', 4),
+    ],
+)
+def test_an_option_without_a_place_is_reported(several, key, value):
+    setting = Setting(several, {}, {key: value})
+    with pytest.raises(UserError, match=f'has no place for {key} '):
+        resolve(setting)
 
 
 def test_the_seed_is_that_of_the_run(config):
