@@ -60,7 +60,8 @@ def compare_paired(
         confidence: Coverage of the interval, in (0, 1).
 
     Raises:
-        UserError: If the shapes differ or hold no clip.
+        UserError: If the shapes differ or hold no clip, or one clip and
+            several seeds.
     """
     first, second = (
         np.atleast_2d(np.asarray(correct, dtype=bool))
@@ -73,6 +74,7 @@ def compare_paired(
             'clips)'
         )
     seeds, clips = first.shape
+    check_clips(seeds, clips)
     gained = (first & ~second).sum(1)
     lost = (second & ~first).sum(1)
     differences = first.astype(float) - second
@@ -91,6 +93,19 @@ def compare_paired(
         low=100 * ends[0],
         high=100 * ends[1],
     )
+
+
+def check_clips(seeds: int, clips: int):
+    """Reject one clip of several seeds, whose spread it cannot measure.
+
+    Raises:
+        UserError: If so.
+    """
+    if seeds > 1 and clips < 2:
+        raise UserError(
+            f'{seeds} seeds on {clips} clip have no interval; give a test '
+            'list of 2 clips or more, or one seed'
+        )
 
 
 def score_interval(
@@ -174,9 +189,13 @@ def seed_and_clip_interval(
 
     Returns:
         The ends, as fractions of 1, cut to [-1, 1].
+
+    Raises:
+        UserError: If there is one clip.
     """
     values = np.asarray(differences, dtype=float)
     seeds, clips = values.shape
+    check_clips(seeds, clips)
     mean = values.mean()
     by_seed = values.mean(1, keepdims=True) - mean
     by_clip = values.mean(0, keepdims=True) - mean

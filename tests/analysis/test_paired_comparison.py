@@ -160,6 +160,14 @@ def test_equal_models_keep_an_interval_over_seeds():
     assert result.high == pytest.approx(100 * score_interval(0, 0, 30)[1])
 
 
+def test_one_clip_of_several_seeds_is_refused():
+    with pytest.raises(UserError, match='2 seeds on 1 clip have no interval'):
+        compare_paired([[1], [0]], [[0], [0]])
+    with pytest.raises(UserError, match='2 seeds on 1 clip have no interval'):
+        seed_and_clip_interval([[1], [0]])
+    assert compare_paired([1], [0]).low < compare_paired([1], [0]).high == 100
+
+
 def test_clips_or_seeds_that_differ_are_refused():
     with pytest.raises(UserError, match=r'\(1, 3\) and \(1, 2\)'):
         compare_paired([1, 0, 1], [1, 0])
