@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -89,8 +90,28 @@ def kind_of_special_file(path: str | Path) -> str:
 
 def write_json(path: Path, content):
     """Write plain dicts, lists, strings and numbers as readable JSON."""
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    write_whole(path, text + '\n')
+    write_whole(path, format_json(content) + '\n')
+
+
+def format_json(content) -> str:
+    """Plain values as readable JSON, which has null for NaN and infinity."""
+    try:
+        return json.dumps(
+            content, indent=1, ensure_ascii=False, allow_nan=False
+        )
+    except ValueError:
+        return format_json(without_nan(content))
+
+
+def without_nan(content):
+    """Plain values with None for NaN and infinity."""
+    if isinstance(content, dict):
+        return {key: without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [without_nan(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
 
 
 def hash_file(

@@ -1,5 +1,6 @@
 """Files are written whole, hashed exactly, and need free space."""
 
+import json
 import os
 import shutil
 from types import SimpleNamespace
@@ -37,6 +38,14 @@ def test_json_is_readable_text(tmp_path):
     write_json(tmp_path / 'file.json', dict(name='größer', values=[1]))
     assert (tmp_path / 'file.json').read_text(encoding='utf-8') == (
         '{\n "name": "größer",\n "values": [\n  1\n ]\n}\n'
+    )
+
+
+def test_json_has_null_for_what_is_no_number(tmp_path):
+    values = dict(loss=float('nan'), best=[float('inf'), 1.5], name='nan')
+    write_json(tmp_path / 'file.json', values)
+    assert json.loads((tmp_path / 'file.json').read_text()) == dict(
+        loss=None, best=[None, 1.5], name='nan'
     )
 
 

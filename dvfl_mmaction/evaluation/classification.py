@@ -12,10 +12,20 @@ def rank_of_label(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Returns:
         (N,) ranks in [0, K): 0 if only the label has the highest score. NaN
-        ranks last.
+        ranks last; a model that gives it is not right in any top-k, see
+        :func:`are_numbers`.
     """
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     return np.sum(~(scores < own), axis=1) - 1
+
+
+def are_numbers(scores: np.ndarray) -> np.ndarray:
+    """(N,) of bool: whether a clip's scores (N, K) are free of NaN.
+
+    Without that a clip has no prediction. With K classes its rank would be
+    within the best K.
+    """
+    return ~np.isnan(scores).any(1)
 
 
 def confusion_matrix(
@@ -52,10 +62,11 @@ def calibration(
 
     Returns:
         ``ece`` in [0, 1] and ``bins``; None if the scores are empty or not
-        probabilities.
+        probabilities, such as NaN.
     """
     sums = scores.sum(1, dtype=np.float64)
-    if not len(scores) or (scores < 0).any() or (abs(sums - 1) > 1e-2).any():
+    valid = (scores >= 0).all() and (abs(sums - 1) <= 1e-2).all()
+    if not len(scores) or not valid:
         return None
     confidence = scores.max(1).astype(np.float64)
     correct = ranks < 1

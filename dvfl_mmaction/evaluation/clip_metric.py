@@ -9,7 +9,12 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from ..errors import UserError
-from .classification import calibration, confusion_matrix, rank_of_label
+from .classification import (
+    are_numbers,
+    calibration,
+    confusion_matrix,
+    rank_of_label,
+)
 
 NUM_HARDEST = 10
 
@@ -25,10 +30,11 @@ class ClipMetric(BaseMetric):
     It logs ``acc/top1`` and the other top-k, ``acc/mean1`` (MMAction2's name
     of the mean of the accuracies per class) and ``acc/ece``. The rest is in
     :attr:`report`, which ``ResultsHook`` writes. An unreadable clip counts
-    as wrong. Among equal scores the label ranks last, so a model with
-    constant scores is never right. With several labels, an unreadable clip
-    ranks last in each class. With the scores of an ``EveryFrameHead`` the
-    report has ``frames_seen``, the top-1 accuracy after each frame.
+    as wrong, and so does one with NaN scores. Among equal scores the label
+    ranks last, so a model with constant scores is never right. With several
+    labels, an unreadable clip ranks last in each class. With the scores of an
+    ``EveryFrameHead`` the report has ``frames_seen``, the top-1 accuracy
+    after each frame.
 
     Args:
         top_k: The values of k; each 1 or more.
@@ -130,10 +136,12 @@ class ClipMetric(BaseMetric):
             labels: (N,).
             readable: (N,) of bool.
         """
-        # Unreadable clips are wrong even if k is the number of classes.
+        # Unreadable clips are wrong even if k is the number of classes, and
+        # so are those of a model that diverged.
         never = max(*self.top_k, scores.shape[1])
-        ranks = np.where(readable, rank_of_label(scores, labels), never)
-        predicted = np.where(readable, scores.argmax(1), -1)
+        scored = readable & are_numbers(scores)
+        ranks = np.where(scored, rank_of_label(scores, labels), never)
+        predicted = np.where(scored, scores.argmax(1), -1)
         confusion = confusion_matrix(labels, predicted, scores.shape[1])
         per_class = accuracy_by_class(ranks, labels, scores.shape[1])
         known = [c['top1'] for c in per_class if c['top1'] is not None]

@@ -10,7 +10,7 @@ from mmaction.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from ..files import hash_file, write_whole
+from ..files import format_json, hash_file, write_whole
 from .clip_metric import ClipMetric
 
 PACKAGES = (
@@ -86,11 +86,7 @@ class ResultsHook(Hook):
 def format_results(results: dict) -> str:
     """Results as readable JSON, a row of the confusion matrix per line."""
     rows = results.get('confusion_matrix')
-    text = json.dumps(
-        results | (dict(confusion_matrix=[]) if rows else {}),
-        indent=1,
-        ensure_ascii=False,
-    )
+    text = format_json(results | (dict(confusion_matrix=[]) if rows else {}))
     if rows:
         lines = ',\n'.join(f'  {json.dumps(row)}' for row in rows)
         key = '\n "confusion_matrix": ['

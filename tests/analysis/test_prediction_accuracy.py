@@ -19,6 +19,8 @@ def test_a_broken_clip_counts_as_wrong_in_the_accuracy(tmp_path):
         Result(Clip(tmp_path, 'd', 0), error='empty'),
         Result(Clip(tmp_path, 'e'), scores),
     ]
+    diverged = Result(Clip(tmp_path, 'f', 0), np.full(4, np.nan, np.float32))
+    assert accuracy([diverged]) == dict(clips=1, broken=0, top1=0.0, top5=0.0)
     assert accuracy(results) == dict(clips=4, broken=1, top1=0.25, top5=0.5)
     assert accuracy_line(results) == (
         'top-1 25.0 %, top-5 50.0 % of 4 labelled clips; 1 broken, counted '

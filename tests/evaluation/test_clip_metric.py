@@ -117,6 +117,15 @@ def test_a_model_with_constant_scores_is_never_right():
     assert rank_of_label(nan, np.array([0])) == 2
 
 
+def test_a_clip_with_nan_scores_is_wrong_in_every_top_k():
+    """Also where k is not below the number of classes."""
+    scores = [[np.nan] * 4, [0.7, 0.1, 0.1, 0.1]]
+    metrics, report = evaluate(scores, [0, 0], top_k=(1, 4, 5))
+    assert [metrics[f'acc/top{k}'] for k in (1, 4, 5)] == [0.5] * 3
+    assert report['confusion_matrix'][0] == [1, 0, 0, 0]
+    assert 'acc/ece' not in metrics and report['calibration'] is None
+
+
 def test_scores_that_are_not_probabilities_have_no_calibration():
     metrics, report = evaluate([[3.0, -1.0], [0.0, 2.0]], [0, 1])
     assert 'acc/ece' not in metrics and report['calibration'] is None

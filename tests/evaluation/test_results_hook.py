@@ -14,6 +14,11 @@ from dvfl_mmaction.datasets.annotations import Annotations, write_annotations
 from dvfl_mmaction.evaluation.results_hook import format_results
 
 
+def test_results_have_null_for_what_is_no_number():
+    text = format_results(dict(mean1=float('nan'), confusion_matrix=[[1]]))
+    assert json.loads(text) == dict(mean1=None, confusion_matrix=[[1]])
+
+
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     return write_faulty_dataset(tmp_path_factory.mktemp('data'))

@@ -10,7 +10,11 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ...errors import UserError
-from ...evaluation.classification import calibration, rank_of_label
+from ...evaluation.classification import (
+    are_numbers,
+    calibration,
+    rank_of_label,
+)
 from ...files import whole_file
 
 NUM_BINS = 15  # of the calibration error, as in ClipMetric
@@ -42,7 +46,7 @@ class ClipScores:
     def within(self, k: int) -> np.ndarray:
         """(N,) of bool: whether the label is among the k highest scores."""
         ranks = rank_of_label(self.scores, self.labels)
-        return (ranks < k) & self.readable
+        return (ranks < k) & self.readable & are_numbers(self.scores)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -187,4 +191,5 @@ def agreement(student: ClipScores, teacher: ClipScores) -> float | None:
         return None
     both = student.readable & teacher.readable
     same = student.predicted == teacher.predicted
+    same &= are_numbers(student.scores) & are_numbers(teacher.scores)
     return float(same[both].mean()) if both.any() else None

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from ...evaluation.classification import rank_of_label
+from ...evaluation.classification import are_numbers, rank_of_label
 from ...files import write_json, write_whole
 from ..text import printable, shorten
 from .bars import RIGHT, WRONG, top_classes
@@ -43,8 +43,8 @@ def broken_of(results: Sequence[Result]) -> list[Result]:
 def accuracy(results: Sequence[Result]) -> dict | None:
     """Top-1 and top-5 accuracy of the labelled clips; None without labels.
 
-    As in ``ClipMetric``, a broken clip counts as wrong, and among equal
-    scores the label ranks last.
+    As in ``ClipMetric``, a broken clip counts as wrong, one with NaN scores
+    too, and among equal scores the label ranks last.
 
     Returns:
         ``clips``, ``broken``, and ``top1`` and ``top5`` in [0, 1].
@@ -55,10 +55,9 @@ def accuracy(results: Sequence[Result]) -> dict | None:
     read = [r for r in labelled if r.scores is not None]
     ranks = np.zeros(0)
     if read:
-        ranks = rank_of_label(
-            np.stack([r.scores for r in read]),
-            np.array([r.clip.label for r in read]),
-        )
+        scores = np.stack([r.scores for r in read])
+        labels = np.array([r.clip.label for r in read])
+        ranks = rank_of_label(scores, labels)[are_numbers(scores)]
     return dict(
         clips=len(labelled),
         broken=len(labelled) - len(read),

@@ -39,6 +39,8 @@ def add_run(tmp_path):
         folder.mkdir(parents=True)
         scores = np.full((4, 4), 0.1)
         scores[range(4), predicted] = 0.7
+        if values.pop('diverged', False):
+            scores[:] = np.nan
         np.savez(
             folder / 'scores.npz',
             clips=np.array(values.pop('clips', ['d', 'c', 'b', 'a'])),

@@ -22,7 +22,7 @@ from dvfl_mmaction.analysis.ablation.results import (
     table,
     write_results,
 )
-from dvfl_mmaction.analysis.ablation.scores import cached_scores
+from dvfl_mmaction.analysis.ablation.scores import cached_scores, measure
 from dvfl_mmaction.analysis.paired_comparison import score_interval
 from dvfl_mmaction.errors import UserError
 
@@ -62,6 +62,16 @@ def test_unreadable_clips_are_wrong(add_run, tmp_path):
     add_run('kd', 0, GOOD, readable=[True, True, False, False])
     (group,) = groups_of(tmp_path)
     assert group.scores[0].correct.sum() == 2
+
+
+def test_a_diverged_run_is_wrong_in_each_clip(add_run, tmp_path):
+    """There are four classes, all within the best five."""
+    teacher = add_run('big', None, GOOD, kind='teacher')
+    add_run('kd', 0, GOOD, diverged=True, teacher=teacher)
+    _, entry = write_results(tmp_path / 'out')
+    assert entry['right'] == '0000' and entry['agreement'] == 0
+    found = measure(cached_scores(entry['scores']))
+    assert (found['top1'], found['top5'], found['ece']) == (0, 0, None)
 
 
 def test_a_comparison_is_over_the_common_seeds(add_run, tmp_path):
