@@ -144,7 +144,23 @@ def describe(candidate: Group, baseline: Group) -> str:
         f'  {result.difference:+.1f} points of top-1, 95 % interval '
         f'[{result.low:+.1f}, {result.high:+.1f}] over {over}, which '
         f'{verdict}\n'
-        f'  {result.clips} clips, {result.seeds} seeds; per seed '
+        f'  {result.clips} clips, {result.seeds} '
+        f'seed{"s" if result.seeds > 1 else ""}; per seed '
         f'{result.gained:.1f} clips right only in the first, '
-        f'{result.lost:.1f} only in the second'
+        f'{result.lost:.1f} only in the second' + limits_of_few(result.seeds)
     )
+
+
+def limits_of_few(seeds: int) -> str:
+    """A line on what the interval of few seeds leaves out; or none."""
+    if seeds == 1:
+        return (
+            '\n  one seed: the interval is over the clips only, not over '
+            'other trainings'
+        )
+    if seeds == 2:
+        return (
+            '\n  2 seeds measure the spread between trainings badly: the '
+            'interval may be too narrow'
+        )
+    return ''

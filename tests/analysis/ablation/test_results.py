@@ -85,6 +85,17 @@ def test_a_comparison_is_over_the_common_seeds(add_run, tmp_path):
     assert '+50.0 points' in text and 'over clips, which' in text
 
 
+def test_the_limits_of_few_seeds_are_printed(add_run, tmp_path):
+    texts = []
+    for seed in range(3):
+        add_run('a', seed, GOOD), add_run('b', seed, HALF)
+        texts.append(describe(*groups_of(tmp_path)))
+    assert 'interval is over the clips only' in texts[0].splitlines()[-1]
+    assert '4 clips, 1 seed; per' in texts[0]
+    assert texts[1].splitlines()[-1].endswith('interval may be too narrow')
+    assert texts[2].splitlines()[-1].endswith('only in the second')
+
+
 def test_a_teacher_is_compared_with_every_seed(add_run, tmp_path):
     add_run('big', None, GOOD, kind='teacher')
     add_run('kd', 0, HALF), add_run('kd', 1, BAD)
