@@ -120,6 +120,13 @@ def parse_args():
         'of the table',
     )
     read.add_argument(
+        '--clip-groups',
+        metavar='REGEX',
+        help='with --compare, also the interval for clips that are right or '
+        'wrong together; what REGEX matches in the names tells the groups, '
+        "such as '_g[0-9]+' (UCF101)",
+    )
+    read.add_argument(
         '--pool',
         metavar='AXIS',
         help='join the test clips of all values of an axis, such as folds',
@@ -172,12 +179,14 @@ def report(args):
     groups = group_runs(entries)
     if groups:
         print(table(groups))
-        out = args.out or args.report[0]
-        folder = out if out.is_dir() else out.parent
+        folder = args.out or args.report[0]
+        if not args.out and not folder.is_dir():
+            folder = folder.parent
         for path in save_figures(groups, folder / 'figures'):
             print(f'wrote {path}')
     for names in args.compare:
-        print(describe(*(find_group(groups, name) for name in names)))
+        chosen = (find_group(groups, name) for name in names)
+        print(describe(*chosen, args.clip_groups))
 
 
 def train(args) -> list[str]:

@@ -1,6 +1,7 @@
 """Paired comparison of two models on the same clips."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,47 @@ def compare_paired(
         low=100 * ends[0],
         high=100 * ends[1],
     )
+
+
+def clustered_interval(
+    differences: ArrayLike, groups: Sequence, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of a mean over clips that resemble each other within groups.
+
+    Such as those cut from one recording: they are right or wrong together,
+    so they tell less than as many independent ones. The interval is a t
+    interval with the cluster-robust variance of the mean,
+
+        variance = G / (G - 1) sum_g (sum_(n in g) (d_n - mean))^2 / N^2
+
+    and G - 1 degrees of freedom (Liang and Zeger, Biometrika 73, 1986, with
+    the usual correction for G groups). It is for other groups, not for other
+    seeds.
+
+    Args:
+        differences: Candidate minus baseline per seed and clip, (S, N) or
+            (N,); the seeds are averaged.
+        groups: Group of each clip, N values.
+        confidence: Coverage, in (0, 1).
+
+    Returns:
+        The ends, as fractions of 1, cut to [-1, 1].
+
+    Raises:
+        UserError: If there are fewer than 2 groups.
+    """
+    values = np.atleast_2d(np.asarray(differences, dtype=float)).mean(0)
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2:
+        raise UserError(
+            f'{len(values)} clips are in {len(names)} group; an interval '
+            'needs 2 groups or more'
+        )
+    mean, count = values.mean(), len(names)
+    sums = np.bincount(index, values - mean)
+    error = math.sqrt(count / (count - 1) * (sums**2).sum()) / len(values)
+    half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    return max(mean - half, -1.0), min(mean + half, 1.0)
 
 
 def check_clips(seeds: int, clips: int):

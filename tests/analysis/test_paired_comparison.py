@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from dvfl_mmaction.analysis.paired_comparison import (
+    clustered_interval,
     compare_paired,
     score_interval,
     seed_and_clip_interval,
@@ -173,3 +174,37 @@ def test_clips_or_seeds_that_differ_are_refused():
         compare_paired([1, 0, 1], [1, 0])
     with pytest.raises(UserError, match='at least one clip'):
         compare_paired([], [])
+
+
+def test_groups_of_one_clip_give_the_t_interval():
+    values = np.array([1, 0, 0, -1, 1, 1, 0, 0, 1, 0.5])
+    wanted = stats.t.interval(
+        0.9, len(values) - 1, values.mean(), stats.sem(values)
+    )
+    found = clustered_interval(values, range(len(values)), 0.9)
+    assert found == pytest.approx(wanted)
+
+
+def test_copies_of_a_clip_in_its_group_tell_nothing_new():
+    values = np.array([1, 0, 0, -1, 1, 1, 0, 0])
+    groups = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    once = clustered_interval(values, groups)
+    assert once != pytest.approx(clustered_interval(values, range(8)))
+    found = clustered_interval(np.repeat(values, 5), np.repeat(groups, 5))
+    assert found == pytest.approx(once)
+
+
+def test_the_interval_of_groups_by_hand():
+    # Mean 1/4; sums 3/2, -1/2, -1/2, -1/2; variance 4/3 * 3 / 64 = 1/16.
+    values, groups = [1, 1, 0, 0, 0, 0, 0, 0], list('aabbccdd')
+    half = stats.t.ppf(0.975, 3) / 4
+    found = clustered_interval(values, groups)
+    assert found == pytest.approx((0.25 - half, min(0.25 + half, 1)))
+    # Seeds are averaged.
+    found = clustered_interval([values, values], groups)
+    assert found == pytest.approx((0.25 - half, min(0.25 + half, 1)))
+
+
+def test_one_group_has_no_interval():
+    with pytest.raises(UserError, match='8 clips are in 1 group'):
+        clustered_interval(np.ones(8), ['a'] * 8)

@@ -1,13 +1,18 @@
 """Compare two settings of an ablation on the clips that both tested."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...errors import UserError, suggestion
-from ..paired_comparison import PairedComparison, compare_paired
+from ..paired_comparison import (
+    PairedComparison,
+    clustered_interval,
+    compare_paired,
+)
 from .results import Group
 from .scores import cached_scores, has_scores, outcomes
 
@@ -35,7 +40,35 @@ def find_group(groups: Sequence[Group], name: str) -> Group:
 
 
 def compare(candidate: Group, baseline: Group) -> PairedComparison:
-    """Compare two settings over the seeds that both have.
+    """Compare two settings; errors as :func:`pair`."""
+    pairs = pair(candidate, baseline)
+    return compare_paired(pairs.first, pairs.second)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Outcomes of two settings on the same clips, with the same seeds.
+
+    Attributes:
+        clips: (N,) names, or lists and places in them.
+        first: (S, N) of bool.
+        second: (S, N) of bool.
+        are_named: Whether ``clips`` are names.
+    """
+
+    clips: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    are_named: bool
+
+    @property
+    def differences(self) -> np.ndarray:
+        """First minus second, (S, N)."""
+        return self.first.astype(float) - self.second
+
+
+def pair(candidate: Group, baseline: Group) -> Pairs:
+    """The outcomes of two settings for the seeds that both have.
 
     A teacher, which has no seed, is compared with each seed of the other.
     Clips are paired by name, or by their place in the test list if a file of
@@ -45,7 +78,8 @@ def compare(candidate: Group, baseline: Group) -> PairedComparison:
         UserError: If they share no seed, or tested other clips.
     """
     runs = [*candidate.runs, *baseline.runs]
-    if all(has_scores(run) for run in runs):
+    are_named = all(has_scores(run) for run in runs)
+    if are_named:
         first, second = candidate.scores, baseline.scores
     else:
         hashed = all('test_list' in p for run in runs for p in parts_of(run))
@@ -74,10 +108,47 @@ def compare(candidate: Group, baseline: Group) -> PairedComparison:
                 'different clips; give settings with one test list, or '
                 '--pool the axis of the folds'
             )
-    return compare_paired(
+    return Pairs(
+        clips,
         np.stack([first[seed].correct for seed in seeds]),
         np.stack([second[seed].correct for seed in seeds]),
+        are_named,
     )
+
+
+def groups_of(pairs: Pairs, pattern: str) -> list[str]:
+    """Group of each clip: what a regular expression finds in its name.
+
+    Args:
+        pairs: The clips.
+        pattern: If it has a group in parentheses, that part of the name.
+
+    Raises:
+        UserError: If it is no regular expression or does not match a clip,
+            or the names are not known.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f'--clip-groups {pattern!r} is no regular expression: {error}; '
+            "give, for example, '_g[0-9]+' for the groups of UCF101"
+        ) from None
+    if not pairs.are_named:
+        raise UserError(
+            '--clip-groups needs the names of the clips, which the files of '
+            'scores have; give --report the folder that holds the runs'
+        )
+    groups = []
+    for clip in pairs.clips:
+        found = expression.search(clip)
+        if not found:
+            raise UserError(
+                f'--clip-groups {pattern!r} matches nothing in {clip}; give '
+                'an expression that every name matches'
+            )
+        groups.append(found[min(expression.groups, 1)])
+    return groups
 
 
 @dataclass(frozen=True)
@@ -134,10 +205,19 @@ def test_options(run: dict) -> str:
     return json.dumps([config, options], sort_keys=True)
 
 
-def describe(candidate: Group, baseline: Group) -> str:
-    """Report a comparison in some lines."""
-    result = compare(candidate, baseline)
-    verdict = 'excludes 0' if result.excludes_zero else 'contains 0'
+def describe(
+    candidate: Group, baseline: Group, clip_groups: str | None = None
+) -> str:
+    """Report a comparison in some lines.
+
+    Args:
+        candidate: A setting.
+        baseline: Another one.
+        clip_groups: Expression of :func:`groups_of`, for a second interval.
+    """
+    pairs = pair(candidate, baseline)
+    result = compare_paired(pairs.first, pairs.second)
+    verdict = verdict_of(result.low, result.high)
     over = 'clips and seeds' if result.seeds > 1 else 'clips'
     return (
         f'{candidate.name}\n  minus {baseline.name}:\n'
@@ -147,7 +227,28 @@ def describe(candidate: Group, baseline: Group) -> str:
         f'  {result.clips} clips, {result.seeds} '
         f'seed{"s" if result.seeds > 1 else ""}; per seed '
         f'{result.gained:.1f} clips right only in the first, '
-        f'{result.lost:.1f} only in the second' + limits_of_few(result.seeds)
+        f'{result.lost:.1f} only in the second'
+        + limits_of_few(result.seeds)
+        + by_group(pairs, clip_groups)
+    )
+
+
+def verdict_of(low: float, high: float) -> str:
+    """Whether an interval shows a difference, in words."""
+    return 'excludes 0' if low > 0 or high < 0 else 'contains 0'
+
+
+def by_group(pairs: Pairs, pattern: str | None) -> str:
+    """A line with the interval over groups of clips; none without them."""
+    if pattern is None:
+        return ''
+    groups = groups_of(pairs, pattern)
+    low, high = (
+        100 * end for end in clustered_interval(pairs.differences, groups)
+    )
+    return (
+        f'\n  clips in {len(set(groups))} groups that are right or wrong '
+        f'together: [{low:+.1f}, {high:+.1f}], which {verdict_of(low, high)}'
     )
 
 

@@ -1,6 +1,7 @@
 """Results of made-up runs: measures, groups, pools, tables, comparisons."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,10 @@ from dvfl_mmaction.analysis.ablation.results import (
     write_results,
 )
 from dvfl_mmaction.analysis.ablation.scores import cached_scores, measure
-from dvfl_mmaction.analysis.paired_comparison import score_interval
+from dvfl_mmaction.analysis.paired_comparison import (
+    clustered_interval,
+    score_interval,
+)
 from dvfl_mmaction.errors import UserError
 
 GOOD, HALF, BAD = [0, 1, 2, 3], [0, 1, 3, 2], [3, 2, 1, 0]
@@ -94,6 +98,41 @@ def test_the_limits_of_few_seeds_are_printed(add_run, tmp_path):
     assert '4 clips, 1 seed; per' in texts[0]
     assert texts[1].splitlines()[-1].endswith('interval may be too narrow')
     assert texts[2].splitlines()[-1].endswith('only in the second')
+
+
+def test_an_interval_over_groups_of_clips_is_printed(add_run, tmp_path):
+    names = ['x_g02_d', 'x_g02_c', 'y_g01_b', 'y_g01_a']
+    add_run('kd', 0, [0, 1, 2, 3], clips=names)
+    add_run('alone', 0, [1, 2, 2, 3], clips=names)
+    groups = group_runs(write_results(tmp_path / 'out'))
+    text = describe(*groups, '_g[0-9]+')
+    assert text.endswith(
+        'clips in 2 groups that are right or wrong together: '
+        '[-100.0, +100.0], which contains 0'
+    )
+    # The part in parentheses names the group.
+    text = describe(*groups, '_g[0-9]+_(.)')
+    assert 'clips in 4 groups' in text
+    low, high = (100 * e for e in clustered_interval([0, 0, 1, 1], range(4)))
+    assert f'[{low:+.1f}, {high:+.1f}]' in text
+    assert 'groups' not in describe(*groups)
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'message'),
+    [
+        ('_g[0-9', "--clip-groups '_g[0-9' is no regular expression"),
+        ('jack', "--clip-groups 'jack' matches nothing in a; give"),
+        ('.*', '4 clips are in 1 group'),
+    ],
+)
+def test_groups_that_are_none_are_refused(add_run, tmp_path, pattern, message):
+    names = ['d', 'c', 'b', 'a'] if pattern == 'jack' else ['a'] * 4
+    for name in ('kd', 'alone'):
+        add_run(name, 0, [0, 1, 2, 3], clips=names)
+    groups = group_runs(write_results(tmp_path / 'out'))
+    with pytest.raises(UserError, match=re.escape(message)):
+        describe(*groups, pattern)
 
 
 def test_a_teacher_is_compared_with_every_seed(add_run, tmp_path):
