@@ -2,8 +2,9 @@
 
 A network may answer correctly and be far too unsure or too sure, as students
 of DISTLoss are. All logits are divided by one temperature, the best one for
-labelled clips. OUT is a checkpoint for the same config with the same answers;
-everything that uses it has the new probabilities.
+labelled clips. OUT is a checkpoint for the same config; everything that uses
+it has the new probabilities. Answers stay the same, unless a test averages
+the probabilities of several views.
 
 Examples:
     python tools/calibrate.py configs/vflnet_kd_ucf101.py CHECKPOINT \\

@@ -49,6 +49,7 @@ class Calibration:
         temperature: That the logits are divided by, > 0.
         clips: Number of clips that determine it.
         broken: Clips of the list that could not be read.
+        changed: Clips whose answer changes, as averages over views can.
         before: Measures with the weights as they are.
         after: Those at temperatures found on the other half of the clips.
     """
@@ -56,6 +57,7 @@ class Calibration:
     temperature: float
     clips: int
     broken: int
+    changed: int
     before: 'Measures'
     after: 'Measures'
 
@@ -68,6 +70,13 @@ class Calibration:
             f'{100 * after.mean:.1f} % where {100 * before.top1:.1f} % are '
             f'right; ECE {100 * before.ece:.1f} -> {100 * after.ece:.1f} %; '
             f'negative log-likelihood {before.loss:.3f} -> {after.loss:.3f}'
+            + (
+                f'; {self.changed} answers change, since the probabilities of '
+                f'several views are averaged: top-1 {100 * before.top1:.1f} '
+                f'-> {100 * after.top1:.1f} %'
+                if self.changed
+                else ''
+            )
         )
 
 
@@ -103,7 +112,8 @@ def calibrate_checkpoint(
 
     The weight and the bias of the last layer are divided by the temperature
     of :func:`.temperature.fit_temperature`, so every use of the checkpoint
-    has the new probabilities, and no answer changes.
+    has the new probabilities. No answer changes with one view, nor where the
+    logits of views are averaged; averages of probabilities may change some.
 
     Args:
         config: Config of a recognizer, or of a distillation.
@@ -139,11 +149,14 @@ def calibrate_checkpoint(
     clips = choose_clips(loaded, words, root, limit)
     logits, labels = compute_logits(loaded, clips, device, workers)
     temperature = fit_temperature(logits, labels)
+    before = log_probabilities(logits, 1.0)
+    scaled = log_probabilities(logits, temperature)
     result = Calibration(
         temperature,
         len(labels),
         len(clips) - len(labels),
-        measure(log_probabilities(logits, 1.0), labels),
+        int((scaled.argmax(1) != before.argmax(1)).sum()),
+        measure(before, labels),
         measure(cross_fitted(logits, labels), labels),
     )
     meta = load_checkpoint_file(checkpoint).get('meta') or {}
@@ -189,13 +202,17 @@ def compute_logits(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (N, V, K) of V views and labels (N,) of the readable clips.
 
+    V is 1 where the head averages logits, not probabilities.
+
     Raises:
         UserError: If there are fewer than 20.
     """
     predictor = make_predictor(
         loaded.model, loaded.cfg, loaded.pipeline, None, '', device
     )
-    loaded.model.cls_head.average_clips = None
+    head = loaded.model.cls_head
+    are_averaged = head.average_clips == 'score'
+    head.average_clips = None
     predictor.score = partial(predicted_scores, loaded.model)
     logits, labels = [], []
     found = predict_clips(clips, predictor, workers=workers)
@@ -215,7 +232,10 @@ def compute_logits(
             'the clips have different numbers of views; give a config whose '
             'test pipeline has the same number for all'
         )
-    return np.stack(logits), np.array(labels)
+    logits = np.stack(logits)
+    if are_averaged:
+        logits = logits.mean(1, keepdims=True)
+    return logits, np.array(labels)
 
 
 def measure(log_probabilities: np.ndarray, labels: np.ndarray) -> Measures:

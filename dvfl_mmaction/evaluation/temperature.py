@@ -2,7 +2,7 @@
 
 Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section
 4.2: the logits z become z / T, where T has the least negative log-likelihood
-on labelled clips. The order of the classes does not change.
+on labelled clips. The order of the classes in a view does not change.
 """
 
 import math

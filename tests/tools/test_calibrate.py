@@ -23,7 +23,8 @@ def run(folder, tool, *words):
 
 def probabilities(folder, checkpoint, *words):
     """Probabilities of all classes, (N, 4), by the tool for prediction."""
-    name = f'{Path(checkpoint).stem}{len(words)}.json'
+    average = words[1].rpartition('=')[2] if words else ''
+    name = f'{Path(checkpoint).stem}_{average}.json'
     done = run(
         folder,
         'predict.py',
@@ -104,6 +105,36 @@ def test_the_default_is_the_validation_list_and_safetensors_works(folder):
     new = load_checkpoint_file(folder / 'new.safetensors')
     assert new['meta']['calibration']['file'] == 'model.pth'
     assert f'{HEAD}.bias' in new['state_dict']
+
+
+@pytest.mark.parametrize('average', ['prob', 'score'])
+def test_several_views_are_averaged_as_the_head_does(folder, average):
+    head = f'model.cls_head.average_clips={average}'
+    options = ['--cfg-options', head]
+    for key in ('val_dataloader.dataset', 'test_dataloader.dataset'):
+        options.append(f'{key}.pipeline.1.num_clips=3')
+    words = ['config.py', 'model.pth', f'{average}.pth', *LIST, *options]
+    done = run(folder, 'calibrate.py', *words)
+    assert done.returncode == 0, done.stderr
+    # At the temperature that was found, a second one is 1.
+    words[1:3] = [f'{average}.pth', 'again.pth']
+    again = run(folder, 'calibrate.py', *words)
+    assert again.stdout.startswith('temperature 1.000 from 24 clips'), again
+    old, new = (
+        probabilities(folder, name, *options)
+        for name in ('model.pth', f'{average}.pth')
+    )
+    changed = int((old.argmax(1) != new.argmax(1)).sum())
+    assert changed == 0 or average == 'prob'
+    told = f'; {changed} answers change, since' if changed else '; ECE '
+    assert told in done.stdout
+    # The logarithm of the odds is divided by T where logits are averaged.
+    temperature = load_checkpoint_file(folder / f'{average}.pth')['meta'][
+        'calibration'
+    ]['temperature']
+    scaled = old ** (1 / temperature)
+    scaled /= scaled.sum(1, keepdims=True)
+    assert np.allclose(new, scaled, atol=1e-4) == (average == 'score')
 
 
 @pytest.mark.parametrize(
