@@ -4,10 +4,14 @@ import dataclasses
 import hashlib
 
 import pytest
+from hostile_clips import write_video
 from miniature_datasets import make_k400, make_ucf50, write_stand_in
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.preparation import catalogue, checksums, fetching, prepare
+from dvfl_mmaction.preparation.clips.check import check_clips
+from dvfl_mmaction.preparation.clips.folds import make_folds
+from dvfl_mmaction.preparation.clips.pack import pack_clips
 
 SHA256 = hashlib.sha256(b'another file').hexdigest()
 
@@ -57,6 +61,34 @@ def test_a_data_set_is_downloaded_unpacked_and_recorded(
     server.requests.clear()
     prepare(name, root, download=True)
     assert all(path.endswith('list.txt') for path, *_ in server.requests)
+
+
+@pytest.mark.parametrize(
+    ('name', 'maker', 'options'),
+    [('ucf50', make_ucf50, dict(groups=(1, 2))), ('k400', make_k400, {})],
+)
+def test_a_downloaded_data_set_is_checked_divided_and_packed(
+    server, tmp_path, monkeypatch, name, maker, options
+):
+    def write_clip(path):
+        write_video(path, 10, codec='mpeg4')
+
+    maker(tmp_path / 'source', write_clip, **options)
+    serve(monkeypatch, server, name, tmp_path / 'source')
+    root, packed = tmp_path / 'root', tmp_path / 'packed'
+    lists = prepare(name, root, download=True).lists.values()
+    assert (root / checksums.RECORD).is_file()
+    checked = check_clips(root, workers=1)
+    assert set(checked.lists) == {
+        path.with_stem(f'{path.stem}_checked') for path in lists
+    }
+    assert not any(checked.lists.values())
+    assert make_folds(root, 2).clips == len(checked.facts)
+    pack_clips(root, packed, workers=1)
+    assert {path.name for path in lists} <= {
+        path.name for path in packed.glob('*.txt')
+    }
+    assert not (packed / checksums.RECORD).exists()
 
 
 def test_a_file_with_a_wrong_hash_is_refused_and_renamed(

@@ -10,10 +10,11 @@ from ...datasets.annotations import (
     write_annotations,
 )
 from ...errors import UserError
+from ..checksums import RECORD
 
 CHECKED = '_checked'  # ends the stem of a list that check_clips wrote
 BROKEN = r'([0-9]+) broken'  # in the header of a checked list
-NO_LISTS = ('classes.txt',)
+NO_LISTS = ('classes.txt', RECORD)
 VIDEOS = 'videos'
 
 
@@ -21,7 +22,8 @@ def read_lists(root: Path, checked: bool = False) -> dict[Path, Annotations]:
     """The lists ``*.txt`` of a data set's root, by path, sorted.
 
     Args:
-        root: Holds the lists, ``classes.txt`` and ``videos/``.
+        root: Holds the lists and ``videos/``, maybe ``classes.txt`` and
+            ``checksums.txt``.
         checked: Whether to include ``X_checked.txt``.
 
     Raises:
