@@ -23,9 +23,10 @@ WEIGHTS = ('state_dict', 'ema_state_dict')  # tensors only
 def make_plain(checkpoint: dict):
     """Replace everything in a checkpoint that is not plain, in place."""
     separate_history(checkpoint)
+    known = {}
     for key, value in checkpoint.items():
         if key not in WEIGHTS:
-            checkpoint[key] = plain(value)
+            checkpoint[key] = plain(value, known)
 
 
 def separate_history(checkpoint: dict):
@@ -94,23 +95,39 @@ def without(entries: Mapping, names) -> dict:
     return {name: v for name, v in entries.items() if name not in names}
 
 
-def plain(value):
+def plain(value, known: dict | None = None):
     """Replace NumPy's values, paths and unusual containers.
 
-    Numeric arrays become tensors. What is neither known nor plain stays.
+    Numeric arrays become tensors. What is neither known nor plain stays. A
+    container that occurs several times, or in itself, is copied once.
+
+    Args:
+        value: The value.
+        known: The containers so far and their copies, by ``id``.
     """
+    known = {} if known is None else known
+    if id(value) in known:
+        return known[id(value)][1]
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
         numeric = value.dtype.kind in 'biufc' and value.dtype.isnative
-        return torch.tensor(value) if numeric else plain(value.tolist())
+        return torch.tensor(value) if numeric else plain(value.tolist(), known)
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, Mapping):
-        kind = OrderedDict if isinstance(value, OrderedDict) else dict
-        return kind((plain(key), plain(item)) for key, item in value.items())
+        copied = OrderedDict() if isinstance(value, OrderedDict) else {}
+        known[id(value)] = value, copied  # the value keeps its id in use
+        for key, item in value.items():
+            copied[plain(key, known)] = plain(item, known)
+        return copied
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        copied = []
+        known[id(value)] = value, copied
+        copied += [plain(item, known) for item in value]
+        return copied
     if type(value) is not torch.Size and isinstance(value, tuple):
-        return tuple(plain(item) for item in value)
+        copied = tuple(plain(item, known) for item in value)
+        known[id(value)] = value, copied
+        return copied
     return value

@@ -39,6 +39,9 @@ class NumericDType:
     """
 
     def __init__(self, spec, align=False, copy=False):
+        if not isinstance(spec, str):
+            # A list of fields, which may be nested without end.
+            refuse('numpy.dtype')
         try:
             self.dtype = np.dtype(spec)
         except (TypeError, ValueError):

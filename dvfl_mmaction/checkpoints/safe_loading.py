@@ -242,11 +242,16 @@ def declared_bytes(path: Path) -> int:
 def _check_tensors(path, checkpoint):
     """Reject tensors that would fill more memory than the file has bytes.
 
-    A view may repeat a value without end; a copy of it takes the memory.
+    A view may repeat a value without end; a copy of it takes the memory. A
+    container is visited once: it may contain itself, or be an item of many.
     """
-    values = [('', checkpoint)]
+    values, visited = [('', checkpoint)], set()
     while values:
         name, value = values.pop()
+        if isinstance(value, (Mapping, list, tuple)):
+            if id(value) in visited:
+                continue
+            visited.add(id(value))
         if isinstance(value, Mapping):
             values += [(str(key), item) for key, item in value.items()]
         elif isinstance(value, (list, tuple)):

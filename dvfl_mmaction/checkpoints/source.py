@@ -56,10 +56,10 @@ class Source:
     @property
     def title(self) -> str:
         """Short description of the file."""
-        converted = self.meta.get('dvfl_mmaction_version')
-        return self.layout.title + (
-            f', converted by dvfl_mmaction {converted}' if converted else ''
-        )
+        version = self.meta.get('dvfl_mmaction_version')
+        if not isinstance(version, str):
+            return self.layout.title
+        return f'{self.layout.title}, converted by dvfl_mmaction {version}'
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes by a recognizer's names, without the dropped weights."""

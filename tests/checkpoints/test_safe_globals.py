@@ -110,6 +110,13 @@ def test_types_that_are_not_plain_numbers_are_refused(spec):
         NumericDType(spec)
 
 
+def test_a_dtype_is_read_from_text_only(tmp_path):
+    # NumPy would take 2^n steps for n nested pairs of fields.
+    path = tmp_path / 'hostile.pth'
+    torch.save({'a': Call(np.dtype, [('a', 'f8'), ('b', 'f8')])}, path)
+    assert_refused(path, '(numpy.dtype)')
+
+
 def test_the_flags_of_a_pickled_dtype_are_ignored(tmp_path):
     # The last entry of a dtype's state says whether its items are pointers;
     # NumPy itself trusts the file.

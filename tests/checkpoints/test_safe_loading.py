@@ -11,7 +11,12 @@ from http.server import HTTPServer, SimpleHTTPRequestHandler
 import numpy as np
 import pytest
 import torch
-from hostile_checkpoints import Call, assert_refused
+from hostile_checkpoints import (
+    Call,
+    assert_refused,
+    endless_values,
+    time_limit,
+)
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import Runner, load_checkpoint
@@ -135,6 +140,25 @@ def test_a_faulty_checkpoint_is_reported_in_one_line(
     assert 'weights_only' not in str(caught.value)
     assert 'mmap' not in str(caught.value)
     assert not isinstance(caught.value, UnsafeCheckpointError)
+
+
+@pytest.mark.parametrize('kind', endless_values())
+@pytest.mark.parametrize('mmap', [False, True])
+def test_values_within_themselves_are_visited_once(tmp_path, kind, mmap):
+    path = tmp_path / 'small.pth'
+    value = endless_values()[kind]
+    torch.save({'state_dict': WEIGHTS, 'extra': value}, path)
+    assert path.stat().st_size < 5000
+    with time_limit():
+        loaded = load_checkpoint_file(path, mmap=mmap)
+    assert torch.equal(loaded['state_dict']['a.weight'], WEIGHTS['a.weight'])
+    extra = [value, {'w': torch.zeros(1).expand(1 << 40)}]
+    torch.save({'state_dict': WEIGHTS, 'extra': extra}, path)
+    with (
+        time_limit(),
+        pytest.raises(CheckpointError, match='w, of shape .* would take'),
+    ):
+        load_checkpoint_file(path, mmap=mmap)
 
 
 def test_a_sound_file_for_an_absent_device_is_not_called_damaged(tmp_path):

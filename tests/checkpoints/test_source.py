@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from hostile_checkpoints import endless_values, time_limit
 from small_recognizers import as_released, assert_same, narrow, weights_of
 
 from dvfl_mmaction.checkpoints.convert_file import convert_file
+from dvfl_mmaction.checkpoints.source import read_source
 
 
 @pytest.mark.parametrize('prefix', ['', 'module.', 'module._orig_mod.'])
@@ -39,3 +41,13 @@ def test_averaged_weights_are_used_and_reported(tmp_path, saver):
     lines = convert_file(str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth'))
     assert_same(weights_of(tmp_path / 'dst.pth'), average)
     assert 'averaged over training (EMA)' in lines[1]
+
+
+@pytest.mark.parametrize('kind', endless_values())
+def test_a_version_that_is_no_text_is_ignored(tmp_path, kind):
+    meta = dict(dvfl_mmaction_version=endless_values()[kind])
+    saved = dict(state_dict=narrow().state_dict(), meta=meta)
+    torch.save(saved, tmp_path / 'src.pth')
+    with time_limit():
+        source = read_source(tmp_path / 'src.pth')
+        assert source.title == 'an MMAction2 recognizer'

@@ -1,7 +1,9 @@
-"""Pickles that would run code, and the check that they are refused."""
+"""Pickles that would run code or never end, and checks of how they load."""
 
+import contextlib
 import functools
 import os
+import signal
 
 import pytest
 from mmengine.logging import HistoryBuffer
@@ -32,6 +34,32 @@ class WithState:
 
     def __reduce__(self):
         return self.parts
+
+
+def endless_values():
+    """Values of a few bytes that a walk without a memory never leaves."""
+    own_item, own_value, shared, wide = [], {}, [0], ()
+    own_item.append((own_item,))
+    own_value['own'] = own_value
+    for _ in range(40):
+        shared, wide = [shared, shared], {'a': wide, 'b': wide}
+    return dict(list=own_item, dict=own_value, shared=shared, wide=wide)
+
+
+@contextlib.contextmanager
+def time_limit(seconds=20):
+    """Raise TimeoutError in a block that takes longer."""
+
+    def stop(*_):
+        raise TimeoutError(f'longer than {seconds} s')
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def hostile_calls(canary):
