@@ -182,6 +182,77 @@ def test_a_videos_folder_of_the_user_is_used(tmp_path):
     assert not (root / 'videos').is_symlink()
 
 
+COPIES = {
+    'ucf50': {
+        'Billiards/copy/v_Billards_g02_c01.avi': (
+            'Billiards/v_Billards_g02_c01.avi'
+        ),
+        'BaseballPitch/zz/v_BaseballPitch_g01_c01.avi': (
+            'BaseballPitch/v_BaseballPitch_g01_c01.avi'
+        ),
+        'Basketball/v_BaseballPitch_g02_c01.avi': (
+            'BaseballPitch/v_BaseballPitch_g02_c01.avi'
+        ),
+    },
+    'ucf101': {
+        'ApplyEyeMakeup/v_Archery_g01_c01.avi': (
+            'Archery/v_Archery_g01_c01.avi'
+        ),
+        'Archery/a/v_Archery_g01_c02.avi': 'Archery/v_Archery_g01_c02.avi',
+    },
+    'hmdb51': {
+        f'kick/{HMDB51_FILES["kick_ball"][1]}': (
+            f'kick_ball/{HMDB51_FILES["kick_ball"][1]}'
+        ),
+        f'kick/#/{HMDB51_FILES["kick"][1]}': f'kick/{HMDB51_FILES["kick"][1]}',
+        'sword/Film_draw_sword_f_cm_np1_ri_med_0.avi': (
+            'draw_sword/Film_draw_sword_f_cm_np1_ri_med_0.avi'
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize('name', COPIES)
+@pytest.mark.parametrize('split', ['official', 'paper'])
+def test_of_clips_with_one_name_that_of_the_fitting_class_is_used(
+    tmp_path, name, split
+):
+    root = make(name, tmp_path, archives=False)
+    folder = root / CATALOGUE[name].archives[0].folder
+    for path in [*COPIES[name], *COPIES[name].values()]:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    prepared = prepare(name, root, split=split)
+    used = {
+        clip
+        for path in prepared.lists.values()
+        for clip, _ in read_annotations(path).clips
+    }
+    assert not used & COPIES[name].keys()
+    if split == 'paper' or name == 'ucf50':
+        assert used >= set(COPIES[name].values())
+    (line,) = (x for x in prepared.lines if x.startswith('duplicate clips'))
+    number = len(COPIES[name])
+    assert line.startswith(f'duplicate clips: {number} (')
+    for copy, original in COPIES[name].items():
+        assert f'{original} = {copy}' in line
+    for line in prepared.lines:
+        if line.startswith('files on disk and not listed'):
+            names = line.partition('(')[2].removesuffix(')').split(', ')
+            assert not COPIES[name].keys() & set(names)
+
+
+def test_a_copy_that_an_official_list_names_stays_in_its_split(tmp_path):
+    root = make('ucf101', tmp_path, archives=False)
+    path = 'ApplyEyeMakeup/v_Archery_g01_c01.avi'
+    (root / 'UCF-101' / path).touch()
+    with (root / 'ucfTrainTestlist/testlist01.txt').open('a') as file:
+        file.write(f'{path}\n')
+    prepared = prepare('ucf101', root)
+    assert (path, 0) in clips(prepared, '1', 'val')
+    assert not [x for x in prepared.lines if 'not on disk' in x]
+
+
 def remove(root, pattern):
     for path in sorted(root.glob(pattern)):
         path.unlink()

@@ -1,6 +1,7 @@
 """Data sets with one folder per class: UCF50, UCF101 and HMDB51."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import UserError
@@ -22,7 +23,8 @@ def read_ucf50(root: Path, dataset: Dataset) -> Reading:
     """
     folder, links = find_folder(root, dataset)
     findings = Findings()
-    clips = list_clips(folder, dataset.class_names, findings, ucf_group)
+    stored = list_clips(folder, dataset.class_names, findings, ucf_group)
+    clips = once_each(stored, dataset.class_names, findings, ucf_name_fits)
     numbers = {}
     for clip in clips:
         match = GROUP.search(clip.name)
@@ -57,8 +59,9 @@ def read_ucf101(root: Path, dataset: Dataset) -> Reading:
             'unpack its archive again'
         )
     findings = Findings()
-    clips = list_clips(folder, classes, findings, ucf_group)
-    by_name = {clip.name: clip for clip in clips}
+    stored = list_clips(folder, classes, findings, ucf_group)
+    clips = once_each(stored, classes, findings, ucf_name_fits)
+    by_name = {clip.name: clip for clip in stored}
     listed, splits = set(), {}
     for split in OFFICIAL_SPLITS:
         parts = []
@@ -92,8 +95,9 @@ def read_hmdb51(root: Path, dataset: Dataset) -> Reading:
     lists = find_lists(root, dataset)
     findings = Findings()
     classes = list(dataset.class_names)
-    clips = list_clips(folder, classes, findings, hmdb51_group)
-    by_name = {clip.name: clip for clip in clips}
+    stored = list_clips(folder, classes, findings, hmdb51_group)
+    clips = once_each(stored, classes, findings, hmdb51_name_fits)
+    by_name = {clip.name: clip for clip in stored}
     listed, splits = set(), {}
     for split in OFFICIAL_SPLITS:
         parts = {'1': [], '2': []}
@@ -160,8 +164,48 @@ def list_clips(folder: Path, classes, findings: Findings, group) -> list[Clip]:
             clips.append(Clip(name, label, group(class_name, name)))
         else:
             findings.add(Fault.UNKNOWN_LABEL, name)
-    index_names(names, findings, 'name')
     return clips
+
+
+def once_each(
+    clips: list[Clip],
+    classes,
+    findings: Findings,
+    fits: Callable[[str, str], bool],
+) -> list[Clip]:
+    """One clip per file name, and the others as findings.
+
+    The file is kept whose class folder fits its name, and of several such
+    files the one that lies directly in the folder.
+
+    Args:
+        clips: All clips on disk, sorted by name.
+        classes: Names by label.
+        findings: Gets the clips that are left out.
+        fits: Whether a file name is that of a clip of a class.
+    """
+
+    def preference(clip):
+        *folders, file = clip.name.split('/')
+        class_name = classes[clip.label]
+        # The longest: of sword and draw_sword, the latter.
+        fit = len(class_name) if fits(class_name, file) else 0
+        return -fit, len(folders)
+
+    names = [clip.name for clip in sorted(clips, key=preference)]
+    kept = set(index_names(names, findings, 'name').values())
+    return [clip for clip in clips if clip.name in kept]
+
+
+def ucf_name_fits(class_name: str, file: str) -> bool:
+    """HandstandPushups fits v_HandStandPushups_g01_c01.avi."""
+    return file.lower().startswith(f'v_{class_name}_g'.lower())
+
+
+def hmdb51_name_fits(class_name: str, file: str) -> bool:
+    """Whether the class stands before the body part and the camera."""
+    pattern = rf'_{re.escape(class_name)}_[fhlu]_[cn]m_np\d'
+    return re.search(pattern, file) is not None
 
 
 def ucf_group(class_name: str, name: str) -> str:
