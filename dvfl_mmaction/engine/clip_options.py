@@ -82,7 +82,8 @@ def apply_test_views(cfg: dict):
     stays.
 
     Raises:
-        UserError: If the value is malformed, or the pipeline lacks a step.
+        UserError: If the value is malformed, or the pipeline lacks a step
+            or a square crop.
     """
     views = cfg.get('test_views')
     if views is None:
@@ -104,11 +105,12 @@ def apply_test_views(cfg: dict):
             if not resize:
                 raise fail('Resize and CenterCrop')
             crop['type'] = 'ThreeCrop'
-            resize['scale'] = (-1, crop['crop_size'])
+            resize['scale'] = (-1, square_side(crop['crop_size'], fail))
         elif crop and step_name(crop) == 'ThreeCrop':
             crop['type'] = 'CenterCrop'
             resize = last_step(steps, ('Resize',), before=crop)
-            scale = validation_scale(cfg, crop['crop_size'])
+            side = square_side(crop['crop_size'], fail)
+            scale = validation_scale(cfg, views, side)
             if resize and scale:
                 resize['scale'] = scale
         dataset['pipeline'] = steps
@@ -156,14 +158,19 @@ def set_clip_size(steps: list[dict], size: int, fail: Callable):
     last = next((s for s in reversed(sized) if fixes_size(s)), None)
     if last is None:
         raise fail('a crop, or a Resize with keep_ratio=False')
-    old = last[SIZES[step_name(last)]]
-    if isinstance(old, list | tuple):
-        if len(set(old)) > 1:
-            raise fail(f'a square output (it is {tuple(old)})')
-        old = old[0]
+    old = square_side(last[SIZES[step_name(last)]], fail, 'output')
     for step in sized:
         key = SIZES[step_name(step)]
         step[key] = scaled(step[key], size, old)
+
+
+def square_side(size, fail: Callable, what: str = 'crop') -> int:
+    """Return the side of a size, which is a number or a pair."""
+    if not isinstance(size, list | tuple):
+        return size
+    if len(set(size)) > 1:
+        raise fail(f'a square {what} (it is {tuple(size)})')
+    return size[0]
 
 
 def fixes_size(step: dict) -> bool:
@@ -245,14 +252,16 @@ def last_step(
     return found[-1] if found else None
 
 
-def validation_scale(cfg: dict, crop_size: int):
+def validation_scale(cfg: dict, views, crop_size: int):
     """Return the scale of the validation's Resize for a crop size."""
+    fail = partial(lacks_step, 'test_views', views, 'val_dataloader')
     for dataset in piped_datasets(cfg.get('val_dataloader')):
         steps = dataset['pipeline']
         crop = last_step(steps, ('CenterCrop',))
         resize = crop and last_step(steps, ('Resize',), before=crop)
         if resize:
-            return scaled(resize['scale'], crop_size, crop['crop_size'])
+            old = square_side(crop['crop_size'], fail)
+            return scaled(resize['scale'], crop_size, old)
     return None
 
 

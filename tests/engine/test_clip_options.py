@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+from mmaction.registry import TRANSFORMS
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.engine import clip_options
@@ -222,6 +223,37 @@ def test_a_config_with_three_crops_can_be_tested_with_one():
         dict(type='Resize', scale=(float('inf'), 128)),
         dict(type='CenterCrop', crop_size=112),
     ]
+
+
+@pytest.mark.parametrize('pair', [(224, 224), [224, 224]])
+def test_views_take_a_square_crop_as_a_pair(pair):
+    steps = [*TEST[:3], TEST[3] | dict(crop_size=pair)]
+    cfg = config(val=steps, test=steps, test_views='4x3')
+    apply_pipeline_options(cfg)
+    resize, crop = steps_of(cfg, 'test')[2:]
+    assert resize['scale'] == (-1, 224)
+    assert crop == dict(type='ThreeCrop', crop_size=pair)
+    assert [TRANSFORMS.build(step) for step in (resize, crop)]
+    cfg['test_views'] = '1x1'
+    apply_pipeline_options(cfg)
+    assert steps_of(cfg, 'test') == [TEST[0] | dict(num_clips=1), *steps[1:]]
+
+
+def test_views_need_a_square_crop():
+    wide = [*TEST[:3], TEST[3] | dict(crop_size=(224, 320))]
+    three = [*TEST[:3], dict(type='ThreeCrop', crop_size=224)]
+    for cfg, loader in (
+        (config(test=wide, test_views='1x3'), 'test'),
+        (config(val=wide, test=three, test_views='1x1'), 'val'),
+    ):
+        with pytest.raises(
+            UserError,
+            match=rf'of {loader}_dataloader lacks a square crop \(it is',
+        ):
+            apply_test_views(cfg)
+    cfg = config(test=wide, test_views='4x1')
+    apply_test_views(cfg)
+    assert steps_of(cfg, 'test')[2:] == wide[2:]
 
 
 def test_pipeline_variables_are_those_of_the_loaders():
