@@ -83,9 +83,7 @@ def set_epochs(cfg: dict, epochs: int):
             loop[key] = epochs
     for parts in scheduler_lists(cfg):
         for part in parts:
-            for key in COUNTS:
-                if key in part:
-                    part[key] = scale_count(part, key, epochs, old)
+            scale_part(part, epochs, old)
 
 
 def schedule_end(cfg: dict) -> int | float | None:
@@ -110,6 +108,25 @@ def cut_schedule(cfg: dict) -> str | None:
         f'{end}: the schedule is cut off; to shorten it as well, set '
         f'epochs={last} instead'
     )
+
+
+def scale_part(part: dict, epochs: int, old: int):
+    """Scale all counts of a part by epochs / old.
+
+    A cosine that ends with its part still does, so that the rate does not
+    rise again: rounded by itself, ``T_max`` may be less than the part.
+    """
+    fills = 'T_max' in part and math.isclose(part['T_max'], length_of(part))
+    for key in COUNTS:
+        if key in part:
+            part[key] = scale_count(part, key, epochs, old)
+    if fills and length_of(part) > 0:
+        part['T_max'] = length_of(part)
+
+
+def length_of(part: dict) -> int | float:
+    """Return the epochs or iterations of a part; infinite without an end."""
+    return part.get('end', math.inf) - part.get('begin', 0)
 
 
 def scale_count(part: dict, key: str, epochs: int, old: int):

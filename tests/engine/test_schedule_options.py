@@ -61,14 +61,41 @@ def test_warm_up_and_cosine_follow(options, expected):
     assert spans(cfg) == expected
     assert cfg['train_cfg']['max_epochs'] == options.get('epochs', 120)
     begin, end = expected[-1]
-    assert cfg['param_scheduler'][-1]['T_max'] == pytest.approx(
-        end - begin, abs=0.5
-    )
+    assert cfg['param_scheduler'][-1]['T_max'] == end - begin
     before = copy.deepcopy(cfg)
     apply_schedule(cfg)
     assert cfg == before
     check_schedule(cfg)
     assert cut_schedule(cfg) is None
+
+
+@pytest.mark.parametrize(
+    ('begin', 'converted'), [(20, True), (34, True), (34, False)]
+)
+def test_a_cosine_ends_with_its_part(begin, converted):
+    parts = copy.deepcopy(BY_EPOCH)
+    parts[0].update(end=begin, convert_to_iter_based=converted)
+    parts[1].update(
+        begin=begin, T_max=120 - begin, convert_to_iter_based=converted
+    )
+    for epochs in range(1, 130):
+        cfg = config(parts, epochs=epochs)
+        apply_schedule(cfg)
+        cosine = cfg['param_scheduler'][1]
+        assert cosine['T_max'] == cosine['end'] - cosine['begin'] > 0
+
+
+def test_a_cosine_of_another_length_is_scaled_by_itself():
+    parts = copy.deepcopy(BY_EPOCH)
+    for length, scaled in ((52, 13), (200, 50)):
+        parts[1]['T_max'] = length
+        cfg = config(parts, epochs=30)
+        apply_schedule(cfg)
+        assert cfg['param_scheduler'][1]['T_max'] == scaled
+    del parts[1]['end'], parts[1]['T_max']
+    cfg = config(parts, epochs=30, epochs_before=20)
+    apply_schedule(cfg)
+    assert 'T_max' not in cfg['param_scheduler'][1]
 
 
 @pytest.mark.parametrize(
