@@ -3,6 +3,7 @@
 import errno
 import gzip
 import io
+import lzma
 import os
 import re
 import shutil
@@ -27,9 +28,11 @@ MAX_PATH = 1024
 BAD_NAME = (errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG)
 ILLEGAL = re.compile('^[A-Za-z]:|\0')
 PIECE = re.compile(r'-(\d\d)(\.zip)?$')
+ENCRYPTED = 1  # in the flags of an entry of a zip
 BROKEN = (
     EOFError,
     gzip.BadGzipFile,
+    lzma.LZMAError,
     rarfile.Error,
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -78,6 +81,10 @@ def broken_archive_error(path: Path):
         raise UserError(
             f'{path} is broken or ends early ({error}); download it again'
         ) from None
+    except NotImplementedError as error:  # of zipfile
+        raise UserError(
+            f'{path} cannot be unpacked by Python ({error}); unpack it by hand'
+        ) from None
 
 
 def check_entry(archive: Path, name: str, is_file_or_folder: bool):
@@ -104,12 +111,19 @@ def check_entry(archive: Path, name: str, is_file_or_folder: bool):
     )
 
 
+def check_encryption(archive: Path, is_encrypted: bool | int):
+    """Refuse an encrypted entry."""
+    if is_encrypted:
+        raise UserError(f'{archive} is encrypted; unpack it by hand')
+
+
 def unpack_zip(path: Path, folder: Path, progress: Progress | Share):
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             known = kind in (0, stat.S_IFREG, stat.S_IFDIR)
             check_entry(path, entry.filename, known)
+            check_encryption(path, entry.flag_bits & ENCRYPTED)
         for entry in archive.infolist():
             if not entry.is_dir():
                 with archive.open(entry) as source:
@@ -214,6 +228,7 @@ def piece_opener(path: Path) -> Callable[[], io.IOBase]:
                 f'{path} holds {len(entries)} files, but one piece of a '
                 'tar.gz was expected; unpack it by hand'
             )
+        check_encryption(path, entries[0].flag_bits & ENCRYPTED)
         return archive.open(entries[0])
 
     return open_piece
@@ -280,8 +295,7 @@ def list_rar_files(path: Path, archive: rarfile.RarFile) -> list:
     for entry in archive.infolist():
         known = entry.is_dir() or entry.is_file()
         check_entry(path, entry.filename, known and not entry.file_redir)
-        if entry.needs_password():
-            raise UserError(f'{path} is encrypted; unpack it by hand')
+        check_encryption(path, entry.needs_password())
     files = [entry for entry in archive.infolist() if entry.is_file()]
     if not files:
         raise UserError(f'{path} holds no files; download it again')

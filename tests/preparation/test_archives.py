@@ -179,6 +179,42 @@ def test_an_archive_that_ends_early_is_reported(tmp_path, name, keep):
         unpack_in(tmp_path, tmp_path / name)
 
 
+def alter_zip(path, **values):
+    """Change the flags and the method in both headers of a zip's entry."""
+    data = bytearray(path.read_bytes())
+    central = data.index(b'PK\x01\x02')
+    for name, value in values.items():
+        offset = dict(flags=6, method=8)[name]
+        data[offset] = data[central + offset + 2] = value
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        (dict(flags=1), 'is encrypted; unpack it by hand'),
+        (dict(flags=0x40), 'by Python .strong encryption.*; unpack it by'),
+        (dict(method=99), 'by Python .*method is not supported.; unpack it'),
+        (dict(method=14), 'is broken or ends early'),  # LZMA
+    ],
+)
+def test_a_zip_that_python_cannot_unpack_is_reported(
+    tmp_path, values, message
+):
+    write_zip(tmp_path / 'a.zip', {'a.avi': b'\0\0\5\0' + b'\xff' * 95})
+    alter_zip(tmp_path / 'a.zip', **values)
+    with pytest.raises(UserError, match=message):
+        unpack_in(tmp_path, tmp_path / 'a.zip')
+
+
+def test_an_encrypted_piece_is_reported(tmp_path):
+    path = tmp_path / 'x-v2-00.zip'
+    write_zip(path, {'x-v2-00': b'piece'})
+    alter_zip(path, flags=1)
+    with pytest.raises(UserError, match='is encrypted; unpack it by hand'):
+        unpack_in(tmp_path, path)
+
+
 def test_pieces_are_sorted_without_duplicates(tmp_path):
     names = ['x-v2-10', 'x-v2-09.zip', 'x-v2-02.part', 'x-v2', 'x-v2-09']
     names += [f'x-v2-{i:02d}' for i in range(9)]

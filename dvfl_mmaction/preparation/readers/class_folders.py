@@ -50,14 +50,8 @@ def read_ucf101(root: Path, dataset: Dataset) -> Reading:
     """The three splits of ``ucfTrainTestlist``; classInd has the classes."""
     folder, links = find_folder(root, dataset)
     lists = find_lists(root, dataset)
-    pairs = [line.split() for line in read_lines(lists / 'classInd.txt')]
-    labels = {name: int(number) - 1 for number, name in pairs}
+    labels = read_class_index(lists / 'classInd.txt')
     classes = sorted(labels, key=labels.get)
-    if [labels[name] for name in classes] != list(range(len(classes))):
-        raise UserError(
-            f'{lists / "classInd.txt"} does not number its classes from 1; '
-            'unpack its archive again'
-        )
     findings = Findings()
     stored = list_clips(folder, classes, findings, ucf_group)
     clips = once_each(stored, classes, findings, ucf_name_fits)
@@ -83,6 +77,29 @@ def read_ucf101(root: Path, dataset: Dataset) -> Reading:
     note_unlisted(clips, listed, findings)
     findings.add_empty_classes(classes, clips)
     return Reading(classes, clips, splits, findings, links)
+
+
+def read_class_index(path: Path) -> dict[str, int]:
+    """Class -> label, from lines of a number, from 1, and a class.
+
+    Raises:
+        UserError: If a line is another, or the numbers have gaps.
+    """
+    labels = {}
+    for line in read_lines(path):
+        number, *names = line.split()
+        if not number.isdecimal() or len(names) != 1:
+            raise UserError(
+                f'{path} has the line {line[:80]!r}, but a number and a class '
+                'were expected; unpack its archive again'
+            )
+        labels[names[0]] = int(number) - 1
+    if sorted(labels.values()) != list(range(len(labels))):
+        raise UserError(
+            f'{path} does not number its classes from 1; unpack its archive '
+            'again'
+        )
+    return labels
 
 
 def read_hmdb51(root: Path, dataset: Dataset) -> Reading:

@@ -9,6 +9,7 @@ from ..findings import Clip, Fault, Findings, Reading
 from .disk import first_existing, index_names, list_files
 
 PLACES = ('', 'k400/', 'videos/')  # k400/ is used by CVDF's scripts
+COLUMNS = {'label', 'youtube_id', 'time_start', 'time_end'}
 REPLACEMENTS = 'replacement_for_corrupted_k400'
 
 
@@ -76,17 +77,46 @@ def find_table(root: Path, dataset: Dataset, part: str) -> Path:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of label, youtube_id, time_start, time_end."""
-    wanted = {'label', 'youtube_id', 'time_start', 'time_end'}
+    """Rows of label, youtube_id, time_start, time_end.
+
+    Raises:
+        UserError: If a column is missing, or a row is damaged.
+    """
     with path.open(encoding='utf-8', newline='') as file:
         table = csv.DictReader(file)
-        if not wanted <= set(table.fieldnames or ()):
+        try:
+            if not COLUMNS.issubset(table.fieldnames or ()):
+                raise UserError(
+                    f'{path} has the columns {table.fieldnames}, but '
+                    f'{", ".join(sorted(COLUMNS))} were expected; download '
+                    'it again'
+                )
+            return [checked_row(path, table, row) for row in table]
+        except (csv.Error, UnicodeDecodeError) as error:
             raise UserError(
-                f'{path} has the columns {table.fieldnames}, but '
-                f'{", ".join(sorted(wanted))} were expected; download it '
-                'again'
-            )
-        return list(table)
+                f'{path} is not CSV in UTF-8 ({error}); download it again'
+            ) from None
+
+
+def checked_row(path: Path, table: csv.DictReader, row: dict) -> dict:
+    """The row, if it has a value in every column, and times.
+
+    Raises:
+        UserError: If not, as in the last line of a file that was cut off.
+    """
+    try:
+        stem_of(row)
+        is_whole = None not in row.values() and row['label']
+    except (OverflowError, TypeError, ValueError):
+        is_whole = False
+    if not is_whole:
+        values = [text for text in row.values() if isinstance(text, str)]
+        raise UserError(
+            f'{path}, line {table.line_num}: {",".join(values)[:80]!r}, but '
+            f'{", ".join(table.fieldnames)} were expected; the file is '
+            'damaged, download it again'
+        )
+    return row
 
 
 def stem_of(row: dict[str, str]) -> str:

@@ -46,7 +46,7 @@ def read_ssv2(root: Path, dataset: Dataset) -> Reading:
     test = [root / name for name in label_files('test')]
     known = set(taken)
     for path in filter(Path.is_file, test):
-        known |= {str(entry['id']) for entry in read_json(path, list)}
+        known |= {str(entry['id']) for entry in read_entries(path)}
     if any(path.is_file() for path in test):
         for number in sorted(on_disk.keys() - known):
             findings.add(Fault.NOT_LISTED, on_disk[number])
@@ -68,7 +68,7 @@ def label_files(part: str) -> list[str]:
 def read_json(path: Path, kind: type):
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-    except (UnicodeDecodeError, ValueError) as error:
+    except (RecursionError, ValueError) as error:
         raise UserError(
             f'{path} is not JSON ({error}); unpack its archive again'
         ) from None
@@ -83,15 +83,31 @@ def read_json(path: Path, kind: type):
 def read_labels(path: Path) -> dict[str, int]:
     """Template without brackets -> label."""
     labels = {
-        strip_brackets(text): int(number)
+        strip_brackets(text): str(number)
         for text, number in read_json(path, dict).items()
     }
-    if sorted(labels.values()) != list(range(len(labels))):
+    if set(labels.values()) != set(map(str, range(len(labels)))):
         raise UserError(
             f'{path} does not number its classes from 0; unpack its '
             'archive again'
         )
-    return labels
+    return {text: int(number) for text, number in labels.items()}
+
+
+def read_entries(path: Path) -> list[dict]:
+    """The clips that a label file lists; each has an id.
+
+    Raises:
+        UserError: If an entry is no object, or has none.
+    """
+    entries = read_json(path, list)
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict) or 'id' not in entry:
+            raise UserError(
+                f'{path}, entry {number}: {repr(entry)[:40]}, but an object '
+                'with an id was expected; unpack its archive again'
+            )
+    return entries
 
 
 def strip_brackets(template: str) -> str:
@@ -108,8 +124,8 @@ def read_label_file(
 ) -> list[Clip]:
     """Clips of a part; ``taken`` collects the listed ids."""
     clips = []
-    for entry in read_json(path, list):
-        number = str(entry.get('id'))
+    for entry in read_entries(path):
+        number = str(entry['id'])
         label = labels.get(strip_brackets(str(entry.get('template'))))
         if number in taken:
             findings.add(Fault.DUPLICATE, f'{number}.webm')
