@@ -11,6 +11,7 @@ from ..progress import Progress, Share, in_parallel
 from . import checksums
 from .archives import find_pieces, unpack
 from .catalogue import Archive, Dataset
+from .readers.disk import SUFFIXES
 
 STAMP = '.unpacked'  # file in the folder: a line 'size name' per archive
 
@@ -121,13 +122,21 @@ def without_suffix(path: Path) -> str:
 
 
 def is_user_supplied(root: Path) -> bool:
-    """Whether ``videos`` holds clips itself, or links out of ``root``."""
+    """Whether ``videos`` holds clips itself, or links out of ``root``.
+
+    Files that are no clips do not count: file managers leave some, such as
+    ``.DS_Store``, in every folder that they show.
+    """
     videos = root / 'videos'
     if not videos.is_dir():
         return False
     if videos.is_symlink():
         return root.resolve() not in videos.resolve().parents
-    return any(not path.is_symlink() for path in videos.iterdir())
+    return any(
+        path.is_dir() or path.suffix.lower() in SUFFIXES
+        for path in videos.iterdir()
+        if not path.is_symlink() and not path.name.startswith('.')
+    )
 
 
 def verify_hashes(root: Path, job: Job, verified: set[Path]) -> list[str]:

@@ -3,6 +3,8 @@
 import pytest
 from miniature_datasets import (
     COMPRESSED,
+    K400_TRAIN,
+    make_k400,
     make_ssv2,
     make_ucf50,
     make_ucf101,
@@ -11,8 +13,10 @@ from miniature_datasets import (
 )
 
 from dvfl_mmaction import UserError, files
-from dvfl_mmaction.preparation import prepare
+from dvfl_mmaction.datasets.annotations import read_annotations
+from dvfl_mmaction.preparation import CATALOGUE, prepare
 from dvfl_mmaction.preparation.archives import RAR_TOOLS
+from dvfl_mmaction.preparation.unpacking import list_jobs
 
 
 def test_a_broken_archive_leaves_no_folder(tmp_path):
@@ -72,6 +76,32 @@ def test_too_little_disk_space_is_reported_before_unpacking(
     with pytest.raises(UserError, match='kB are needed to unpack UCF50.rar'):
         prepare('ucf50', tmp_path)
     assert not (tmp_path / 'UCF50').exists()
+
+
+@pytest.mark.parametrize(
+    'stray', ['.DS_Store', 'Thumbs.db', '._a.mp4', '.Trash/a.mp4']
+)
+def test_a_file_that_is_no_clip_does_not_stop_new_archives(tmp_path, stray):
+    make_k400(tmp_path, write_stand_in)
+    held = tmp_path / 'part_1.tar.gz'
+    (tmp_path / 'train/part_1.tar.gz').rename(held)
+    prepare('k400', tmp_path)
+    (tmp_path / 'videos' / stray).parent.mkdir(exist_ok=True)
+    (tmp_path / 'videos' / stray).touch()
+    held.rename(tmp_path / 'train/part_1.tar.gz')
+    prepared = prepare('k400', tmp_path, strict=True)
+    assert (tmp_path / 'train/part_1').is_dir()
+    clips = read_annotations(prepared.lists['official', 'train']).clips
+    assert len(clips) == len(K400_TRAIN)
+
+
+@pytest.mark.parametrize('name', ['a.MP4', 'abseiling/a.mp4'])
+def test_clips_of_the_user_are_used_instead_of_archives(tmp_path, name):
+    make_k400(tmp_path, write_stand_in)
+    (tmp_path / 'videos' / name).parent.mkdir(parents=True)
+    (tmp_path / 'videos' / name).touch()
+    jobs = list_jobs(tmp_path, CATALOGUE['k400'])
+    assert not [job for job in jobs if job.archive.clips]
 
 
 def test_the_remains_of_an_interrupted_run_are_removed(tmp_path):
