@@ -31,6 +31,10 @@ class Architecture:
         focal_levels: Focal levels per stage.
         focal_windows: Kernel size of the first level, per stage.
         tubelet_size: Frames per patch of the stem.
+        in_channels: Channels of the input.
+        norms: Norms of the outputs, one per returned stage: ``norm`` of the
+            network's last stage, ``norm{i}`` of an earlier stage i. The last
+            of them is that of the last stage of ``depths``.
         num_classes: Number of classes of the head; None without a head.
     """
 
@@ -39,6 +43,8 @@ class Architecture:
     focal_levels: tuple[int, ...]
     focal_windows: tuple[int, ...]
     tubelet_size: int
+    in_channels: int
+    norms: tuple[str, ...]
     num_classes: int | None
 
     def __str__(self):
@@ -78,8 +84,27 @@ def read_architecture(shapes: dict) -> Architecture | None:
             min(windows[i].values(), default=0) for i in stages
         ),
         tubelet_size=stem[2] if len(stem) == 5 else 1,
+        in_channels=stem[1],
+        norms=read_norms(shapes, len(stages)),
         num_classes=classes[0] if classes else None,
     )
+
+
+def read_norms(shapes: dict, stages: int) -> tuple[str, ...]:
+    """Read the norms of the outputs off the names of a backbone's weights.
+
+    Stages after the last output are not built, so the last stage in a file
+    has a norm. A file without any is taken for incomplete: ``norm`` lacks.
+    """
+    early = [
+        f'norm{i}'
+        for i in range(stages)
+        if f'backbone.norm{i}.weight' in shapes
+    ]
+    ends_early = early[-1:] == [f'norm{stages - 1}']
+    if ends_early and 'backbone.norm.weight' not in shapes:
+        return tuple(early)
+    return (*early[: len(early) - ends_early], 'norm')
 
 
 def list_differences(
@@ -91,10 +116,13 @@ def list_differences(
         found: The architecture of the file's weights.
         wanted: The architecture of the model.
         initialise: Whether the weights only initialise the model. The model
-            may then have another head, fewer blocks or stages, and a stem
-            of tubelets.
+            may then have another head, fewer blocks or stages, other input
+            channels, and a stem of tubelets.
+
+    Norms are not compared: a model may have more than the file.
     """
     compared, target = asdict(found), asdict(wanted)
+    del compared['norms']
     if found.num_classes is None or wanted.num_classes is None or initialise:
         del compared['num_classes']
     if initialise:
@@ -108,6 +136,7 @@ def list_differences(
             del compared['depths']
         if found.tubelet_size == 1:
             del compared['tubelet_size']
+        del compared['in_channels']
     return [
         f'{name} is {value} in the file, wanted: {target[name]}'
         for name, value in compared.items()

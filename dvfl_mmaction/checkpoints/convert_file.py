@@ -60,6 +60,13 @@ def convert_file(
             'layout of the released video models requires; remove --to '
             'released'
         )
+    early = [name for name in found.norms if name != 'norm']
+    if early and to == RELEASED:
+        raise UserError(
+            f'{src} has the norms {", ".join(early)} of outputs of earlier '
+            'stages, which the layout of the released video models cannot '
+            'hold: it has one of the last stage, norm; remove --to released'
+        )
     if to in (None, RELEASED):
         shapes = own_shapes(source, found)
     else:

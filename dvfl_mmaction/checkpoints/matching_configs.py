@@ -41,15 +41,22 @@ def architecture_shapes(architecture: Architecture) -> dict:
     An architecture without a head gives the backbone's weights only.
     """
     stages = len(architecture.depths)
+    # A stage after the last output is not built, but has the name norm.
+    unbuilt = (1,) if architecture.norms[-1] != 'norm' else ()
     backbone = dict(
         type='VideoFocalNet',
         arch=dict(
-            embed_dim=architecture.embed_dim, depths=architecture.depths
+            embed_dim=architecture.embed_dim,
+            depths=architecture.depths + unbuilt,
         ),
-        focal_levels=architecture.focal_levels,
-        focal_windows=architecture.focal_windows,
+        focal_levels=architecture.focal_levels + unbuilt,
+        focal_windows=architecture.focal_windows + unbuilt,
         tubelet_size=architecture.tubelet_size,
-        out_indices=(stages - 1,),
+        in_channels=architecture.in_channels,
+        out_indices=[
+            stages - 1 if name == 'norm' else int(name.removeprefix('norm'))
+            for name in architecture.norms
+        ],
     )
     head = dict(
         type='I3DHead',
@@ -103,8 +110,8 @@ def config_architecture(model: dict) -> Architecture | None:
     if isinstance(arch, str):
         arch = ARCHS[arch]
     stages = len(arch['depths'])
-    # Stages after the last requested one are not built.
-    built = max(i % stages for i in backbone['out_indices']) + 1
+    outputs = sorted({i % stages for i in backbone['out_indices']})
+    built = outputs[-1] + 1  # stages after the last output are not built
 
     def per_stage(value):
         values = (value,) * stages if isinstance(value, int) else value
@@ -116,6 +123,10 @@ def config_architecture(model: dict) -> Architecture | None:
         focal_levels=per_stage(backbone['focal_levels']),
         focal_windows=per_stage(backbone['focal_windows']),
         tubelet_size=backbone['tubelet_size'],
+        in_channels=backbone['in_channels'],
+        norms=tuple(
+            'norm' if i == stages - 1 else f'norm{i}' for i in outputs
+        ),
         num_classes=(model.get('cls_head') or {}).get('num_classes'),
     )
 
@@ -168,6 +179,7 @@ def suggest_configs(
     """Name the configs for an architecture, with the changes they need.
 
     Only the number of classes and the tubelet size of a config may change.
+    It may have outputs that the weights lack.
 
     Args:
         architecture: Architecture of the weights.
@@ -180,8 +192,10 @@ def suggest_configs(
         if candidate is None:
             continue
         wanted, is_distilled = candidate
+        outputs = set(wanted.norms) >= set(architecture.norms)
         same = replace(
             wanted,
+            norms=architecture.norms if outputs else wanted.norms,
             tubelet_size=architecture.tubelet_size,
             num_classes=architecture.num_classes,
         )

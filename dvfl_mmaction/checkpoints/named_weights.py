@@ -1,6 +1,7 @@
 """ImageNet weights by name: their addresses, and the local copy."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -151,10 +152,13 @@ def check_named(source: Source, name: str):
         focal_levels=(2,) * stages,
         focal_windows=(3,) * stages,
         tubelet_size=1,
+        in_channels=3,
+        norms=('norm',),
         num_classes=None,
     )
     found = source.architecture()
-    if not source.layout.from_image or found != wanted:
+    same = found == replace(wanted, in_channels=found.in_channels)
+    if not (source.layout.from_image and same):
         raise UserError(
             f'{source.path} is not {name} but {source.title} with {found}; '
             'delete the file, or give the right one'

@@ -39,6 +39,22 @@ LEVEL = 'layers.0.blocks.0.modulation.focal_layers.0.0.weight'
     [
         (lambda w: w | {'gamma': torch.ones(3)}, r'gamma \(3,\)'),
         (
+            lambda w: without(w, 'norm.weight'),
+            r'missing: backbone.norm.weight \(64,\)',
+        ),
+        (
+            lambda w: w | {'norm3.weight': torch.ones(64)},
+            r'not in the model: norm3.weight \(64,\)',
+        ),
+        (
+            lambda w: w | {'norm1.bias': torch.ones(16)},
+            r'not in the model: norm1.bias \(16,\)',
+        ),
+        (
+            lambda w: w | {STEM: torch.ones(8, 0, 4, 4)},
+            r'is incomplete: .* in_channels 0',
+        ),
+        (
             lambda w: w | {'layers.0.blocks.0.gamma_1': torch.ones(8)},
             r'layers.0.blocks.0.gamma_1 \(8,\)',
         ),

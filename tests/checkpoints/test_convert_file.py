@@ -95,6 +95,63 @@ def test_a_round_trip_through_released_is_exact(tmp_path, kwargs, suffix):
     assert_same(weights_of(tmp_path / 'released.pth'), as_released(weights))
 
 
+RECIPES = ('vflnet_flow_k400', 'vflnet_posec3d_ntu60')
+
+
+@pytest.mark.parametrize('recipe', RECIPES)
+def test_a_recipe_of_other_channels_is_converted_both_ways(tmp_path, recipe):
+    path = f'configs/recipes/{recipe}.py'
+    model = Config.fromfile(path).model
+    depths = model.backbone.get('arch', ARCHS['nano'])['depths']
+    model.backbone.arch = dict(embed_dim=8, depths=depths)
+    model.cls_head.in_channels = 8 * 2 ** (len(depths) - 1)
+    weights = MODELS.build(model).state_dict()
+    src, there, back, known = (
+        str(tmp_path / f'{name}.pth') for name in 'abcd'
+    )
+    torch.save(dict(state_dict=weights), src)
+    lines = convert_file(src, there, to='released')
+    assert f'in_channels {model.backbone.in_channels}' in lines[2]
+    convert_file(there, back)
+    assert_same(weights_of(back), weights)
+    options = {
+        'model.backbone.arch': model.backbone.arch,
+        'model.cls_head.in_channels': model.cls_head.in_channels,
+    }
+    convert_file(back, known, path, options)
+    assert_same(weights_of(known), weights)
+    options['model.backbone.in_channels'] = 3
+    with pytest.raises(UserError, match='in_channels is .* wanted: 3;'):
+        convert_file(back, known, path, options)
+
+
+@pytest.mark.parametrize(
+    ('out_indices', 'norms'),
+    [
+        ((0,), ['norm0']),
+        ((2,), ['norm2']),
+        ((0, 2), ['norm0', 'norm2']),
+        ((1, -1), ['norm1', 'norm']),
+    ],
+)
+def test_outputs_of_earlier_stages_are_converted(tmp_path, out_indices, norms):
+    model = narrow_config(out_indices=out_indices)
+    last = max(i % 4 for i in out_indices)
+    model['cls_head']['in_channels'] = 8 * 2**last
+    weights = MODELS.build(model).state_dict()
+    src, dst = tmp_path / 'src.pth', tmp_path / 'dst.pth'
+    torch.save(dict(state_dict=weights), src)
+    with pytest.raises(
+        UserError, match=f'norms {norms[0]}.* cannot hold'
+    ) as e:
+        convert_file(str(src), str(dst), to='released')
+    assert '\n' not in str(e.value) and not dst.exists()
+    convert_file(str(src), str(dst))
+    assert_same(weights_of(dst), weights)
+    meta = torch.load(dst, weights_only=True)['meta']
+    assert meta['architecture']['norms'] == norms
+
+
 def test_output_names_its_source(src):
     dst = str(src.with_name('dst.pth'))
     lines = convert_file(str(src), dst, list_keys=True)

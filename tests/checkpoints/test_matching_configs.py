@@ -24,6 +24,8 @@ NANO = Architecture(
     focal_levels=(2, 2, 2, 2),
     focal_windows=(3, 3, 3, 3),
     tubelet_size=1,
+    in_channels=3,
+    norms=('norm',),
     num_classes=101,
 )
 
@@ -42,6 +44,8 @@ def test_a_config_has_the_architecture_of_the_model_it_builds(path):
         dict(focal_levels=3, focal_windows=(3, 5, 3, 7)),
         dict(out_indices=(1,)),
         dict(out_indices=(0, -2)),
+        dict(out_indices=(-1, 1)),
+        dict(in_channels=10),
         dict(type='VFLNetNano', arch='nano'),
         dict(type='VFLNetNano'),
     ],
@@ -69,6 +73,20 @@ def test_configs_are_suggested_with_the_fewest_changes():
         'model.cls_head.num_classes=7'
     )
     assert suggest_configs(replace(NANO, embed_dim=7)).startswith('not found')
+
+
+def test_inputs_and_outputs_of_a_config_are_compared(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        'model = dict(cls_head=dict(num_classes=101), backbone=dict(\n'
+        "    type='VFLNetNano', in_channels=10, out_indices=(1, 3)))\n"
+    )
+    assert suggest_configs(NANO, [path]).startswith('not found')
+    flow = replace(NANO, in_channels=10)
+    assert suggest_configs(flow, [path]) == str(path)
+    for norms, is_found in ((('norm1', 'norm'), True), (('norm3',), False)):
+        found = suggest_configs(replace(flow, norms=norms), [path])
+        assert (found == str(path)) == is_found
 
 
 def test_weights_without_a_head_need_no_number_of_classes():
