@@ -88,6 +88,24 @@ def kind_of_special_file(path: str | Path) -> str:
     return next((name for kind, name in SPECIAL.items() if kind(mode)), '')
 
 
+def normal_path(path: str | Path) -> Path:
+    """Absolute path of a file without ``..``; links in it stay."""
+    normal = Path(os.path.abspath(path))
+    if '..' in Path(path).parts and file_id(normal) != file_id(path):
+        # A link precedes the '..', which leads out of what it points to.
+        return Path(path).parent.resolve() / Path(path).name
+    return normal
+
+
+def file_id(path: str | Path) -> tuple[int, int] | None:
+    """What two paths to one file have in common; None without a file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
 def write_json(path: Path, content):
     """Write plain dicts, lists, strings and numbers as readable JSON."""
     write_whole(path, format_json(content) + '\n')

@@ -219,6 +219,22 @@ def test_a_run_that_was_cut_resumes_after_the_whole_lines(
     assert predicted[2] == []
 
 
+def test_a_journal_with_other_ways_to_the_clips_resumes(
+    folder, predictor, tmp_path, predicted
+):
+    outputs = Outputs(json=tmp_path / 'p.json')
+    way = str(folder / 'clips' / '..' / 'clips' / 'clip_0_0.mp4')
+    run_prediction(predictor, find_clips([way]), outputs)
+    # Keys were not normal once.
+    key = str(folder / 'clips' / 'clip_0_0.mp4')
+    journal = outputs.journal.read_text()
+    assert json.dumps(key) in journal
+    run_prediction(predictor, find_clips([key]), outputs)
+    outputs.journal.write_text(journal.replace(key, way))
+    run_prediction(predictor, find_clips([way]), outputs)
+    assert predicted == [[way], [], []]
+
+
 def test_a_clip_that_has_changed_is_predicted_again(
     folder, predictor, tmp_path, predicted
 ):

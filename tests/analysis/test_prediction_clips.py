@@ -37,6 +37,17 @@ def test_files_folders_patterns_and_lists_are_found_once(tmp_path):
     assert [clip.path for clip in clips] == [tmp_path / 'odd', a, c, b]
     kept = find_clips([str(tmp_path)], excluded=tmp_path / 'deep')
     assert {clip.path for clip in kept} == {a, c}
+    # The same files by other ways; a link leads the '..' elsewhere.
+    (tmp_path / 'link').symlink_to(tmp_path / 'deep' / 'er')
+    touch(tmp_path / 'deep' / 'a.mp4')
+    ways = ['deep/../a.mp4', 'link/../a.mp4', 'deep/a.mp4', 'a.mp4']
+    clips = find_clips([str(tmp_path / way) for way in ways])
+    assert [clip.path for clip in clips] == [tmp_path / w for w in ways[:2]]
+    ways = [f'deep/../{way}' for way in ('deep/er/b.AVI', 'a.mp4')]
+    clips = find_clips(
+        [str(tmp_path / w) for w in ways], None, tmp_path / 'link'
+    )
+    assert [clip.path for clip in clips] == [tmp_path / ways[1]]
 
 
 def test_paths_of_a_list_are_relative_to_it_to_its_videos_or_a_root(tmp_path):

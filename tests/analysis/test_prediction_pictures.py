@@ -17,7 +17,7 @@ from dvfl_mmaction.analysis.prediction.bars import (
     overlay,
     rows_of,
 )
-from dvfl_mmaction.analysis.prediction.clips import Clip
+from dvfl_mmaction.analysis.prediction.clips import Clip, find_clips
 from dvfl_mmaction.analysis.prediction.drawn_text import (
     font_path,
     width_of,
@@ -236,3 +236,27 @@ def test_pictures_lie_as_the_clips_do_and_differ(tmp_path):
     assert names == ['a.mp4.png', 'a.avi.png', 'y/a.png', 'b.1.png']
     assert found[2][1] == tmp_path / 'y' / 'a.mp4'
     assert picture_paths(clips, Outputs()) == [()] * 4
+    clips.append(Clip(Path('/data/x/a.avi.mkv'), 'a.avi.mkv'))
+    found = {picture for picture, _ in picture_paths(clips, outputs)}
+    assert len(found) == 5 and tmp_path / 'a.avi.mkv.png' in found
+
+
+def test_pictures_stay_in_their_folder_and_replace_no_clip(tmp_path):
+    for name in ('vids/a.mp4', 'lists/b.mp4'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / 'lists' / 'l.txt').write_text('../vids/a.mp4 0\nb.mp4 1\n')
+    clips = find_clips([str(tmp_path / 'lists' / 'l.txt')])
+    outputs = Outputs(folder=tmp_path / 'pictures', video=True)
+    found = picture_paths(clips, outputs)
+    assert [video for _, video in found] == [
+        outputs.folder / 'vids' / 'a.mp4',
+        outputs.folder / 'lists' / 'b.mp4',
+    ]
+    outputs.folder.mkdir()
+    (outputs.folder / 'vids').symlink_to(tmp_path / 'vids')
+    with pytest.raises(UserError, match='a.mp4 is a clip itself and would be'):
+        picture_paths(clips, outputs)
+    outputs.video = False
+    with pytest.raises(UserError, match='a.png lies outside .*pictures, whe'):
+        picture_paths(clips, outputs)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...datasets.annotations import parse_line, read_text
 from ...errors import UserError
+from ...files import normal_path
 from ..text import printable
 
 # Of the files of a folder, these are videos. A file that is named is always
@@ -55,9 +56,8 @@ def find_clips(
     words, found = list(words), {}
     for word in words:
         for clip in expand(word, root):
-            path = clip.path.absolute()
-            if not excluded or excluded.absolute() not in path.parents:
-                found.setdefault(path, clip)
+            if not excluded or not is_inside(clip.path, excluded):
+                found.setdefault(normal_path(clip.path), clip)
     if not found:
         besides = f' outside {excluded}' if excluded else ''
         raise UserError(
@@ -65,6 +65,12 @@ def find_clips(
             'give videos, folders of videos, or lists of "path label" lines'
         )
     return list(found.values())
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder, wherever links lead."""
+    parent, folder = path.parent.resolve(), folder.resolve()
+    return parent == folder or folder in parent.parents
 
 
 def expand(word: str, root: str | None) -> Iterator[Clip]:

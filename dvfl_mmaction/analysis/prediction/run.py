@@ -14,13 +14,13 @@ import numpy as np
 from ...datasets.video_file import BrokenClipError
 from ...distillation.fingerprint import shorten as shorten_value
 from ...errors import UserError
-from ...files import cannot_write, check_writable
+from ...files import cannot_write, check_writable, file_id, normal_path
 from ...preparation.clips.journal import Journal, stamp
 from ...preparation.clips.runner import show_progress
 from ..text import printable
 from .bars import rows_of, top_classes
 from .batches import ClipReader, Prediction, predict_clips
-from .clips import Clip
+from .clips import Clip, is_inside
 from .frames import frames_of
 from .predictor import Predictor
 from .report import (
@@ -100,8 +100,8 @@ def run_prediction(
         video cannot be drawn.
 
     Raises:
-        UserError: If the journal is of another model or other options, or
-            an output cannot be written.
+        UserError: If the journal is of another model or other options, an
+            output cannot be written, or a picture would replace a clip.
         KeyboardInterrupt: With a line on how to resume.
     """
     outputs.check()
@@ -113,7 +113,7 @@ def run_prediction(
         with open_journal(predictor, outputs) as journal:
             pending = []
             for i, clip in enumerate(clips):
-                known = journal and journal.lookup(key_of(clip), stamps[i])
+                known = journal and find_result(journal, clip, stamps[i])
                 if known and all(path.exists() for path in targets[i]):
                     scores = np.array(known['scores'], np.float32)
                     results[i] = Result(clip, scores)
@@ -188,7 +188,15 @@ def open_journal(predictor: Predictor, outputs: Outputs):
 
 def key_of(clip: Clip) -> str:
     """Name of a clip in the journal."""
-    return os.fspath(clip.path.absolute())
+    return os.fspath(normal_path(clip.path))
+
+
+def find_result(journal: Journal, clip: Clip, stamped: dict) -> dict | None:
+    """A clip's result in a journal; earlier ones name it with its ``..``."""
+    earlier = os.fspath(clip.path.absolute())
+    return journal.lookup(key_of(clip), stamped) or journal.lookup(
+        earlier, stamped
+    )
 
 
 def stamp_of(clip: Clip, predictor: Predictor, outputs: Outputs) -> dict:
@@ -217,18 +225,49 @@ def picture_paths(
 def paths_in(
     folder: Path, clips: Sequence[Clip], suffixes: Sequence[str]
 ) -> list[tuple[Path, ...]]:
-    """Files of each clip in a folder, one per suffix."""
-    paths = [clip.path.absolute() for clip in clips]
+    """Files of each clip in a folder, one per suffix.
+
+    Raises:
+        UserError: If a file is a clip itself, or lies outside the folder.
+    """
+    paths = [normal_path(clip.path) for clip in clips]
     common = os.path.commonpath([path.parent for path in paths])
-    stems = Counter(path.with_suffix('') for path in paths)
+    # a.avi and a.mp4 are two clips, and a.avi.mkv is a third one.
+    taken = Counter(path.with_suffix('') for path in paths)
+    taken.update(path for path in paths if path.suffix)
     found = []
     for path in paths:
-        # a.avi and a.mp4 are two clips.
-        is_only = stems[path.with_suffix('')] == 1
+        is_only = taken[path.with_suffix('')] == 1
         name = path.stem if is_only else path.name
         place = folder / path.parent.relative_to(common)
         found.append(tuple(place / (name + suffix) for suffix in suffixes))
+    check_targets(folder, clips, found)
     return found
+
+
+def check_targets(
+    folder: Path, clips: Sequence[Clip], targets: list[tuple[Path, ...]]
+):
+    """Reject files that replace a clip or, by a link, leave their folder.
+
+    Raises:
+        UserError: With the first one.
+    """
+    sources = {file_id(clip.path) for clip in clips} - {None}
+    for path in (path for of_clip in targets for path in of_clip):
+        if file_id(path) in sources:
+            raise UserError(
+                f'{path} is a clip itself and would be overwritten; give '
+                'another --out'
+            )
+    for path in {
+        of_clip[0].parent: of_clip[0] for of_clip in targets
+    }.values():
+        if not is_inside(path, folder):
+            raise UserError(
+                f'{path} lies outside {folder}, where a link leads; remove '
+                'the link, or give another --out'
+            )
 
 
 def draw(
