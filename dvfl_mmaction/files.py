@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,6 +72,35 @@ def check_writable(path: Path):
         part.unlink()
     except OSError as error:
         raise cannot_write(path, error) from None
+
+
+def check_outputs(
+    outputs: Iterable[Path | None], inputs: Iterable[str | Path | None] = ()
+):
+    """Reject outputs that would replace an input or one another.
+
+    Args:
+        outputs: Files to write; None is skipped.
+        inputs: What is read; what names no file is skipped.
+
+    Raises:
+        UserError: With the first one.
+    """
+    files = (path for path in inputs if path and not os.path.isdir(path))
+    read = {file_id(path) for path in files} - {None}
+    written = set()
+    for path in filter(None, outputs):
+        names = {file_id(path), os.path.realpath(path)} - {None}
+        if names & read:
+            raise UserError(
+                f'{path} is an input and would be overwritten; give another '
+                'name'
+            )
+        if names & written:
+            raise UserError(
+                f'{path} is given for two outputs; give each a name of its own'
+            )
+        written |= names
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

@@ -8,7 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.files import check_space, hash_file, write_json, write_whole
+from dvfl_mmaction.files import (
+    check_outputs,
+    check_space,
+    hash_file,
+    write_json,
+    write_whole,
+)
 
 
 @pytest.mark.parametrize('content', ['größer\n', b'\x00\xff'])
@@ -71,6 +77,22 @@ def test_hashing_reports_every_byte_once(tmp_path):
     counts = []
     hash_file(tmp_path / 'file', advance=counts.append)
     assert counts == [1 << 22, 5]
+
+
+def test_outputs_that_replace_an_input_or_each_other_are_refused(tmp_path):
+    a, b, new = (tmp_path / name for name in ('a.mp4', 'b.mp4', 'new.json'))
+    a.touch()
+    b.symlink_to(a)
+    (tmp_path / 'folder').mkdir()
+    way = tmp_path / 'folder' / '..' / 'a.mp4'
+    for path in (a, b, way):
+        with pytest.raises(UserError, match='is an input and would be overw'):
+            check_outputs([None, new, path], [None, 'rtsp://host', a])
+        with pytest.raises(UserError, match='mp4 is given for two outputs'):
+            check_outputs([a, path])
+    with pytest.raises(UserError, match='new.json is given for two outputs'):
+        check_outputs([new, way.with_name('new.json')])
+    check_outputs([a, new], [tmp_path / 'absent', tmp_path])
 
 
 def test_too_little_space_is_an_error(tmp_path, monkeypatch):

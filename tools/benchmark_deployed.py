@@ -106,11 +106,15 @@ def main():
     # Slow; --help does not need them.
     from dvfl_mmaction.analysis.benchmark import describe_machine
     from dvfl_mmaction.analysis.deployed_benchmark import (
+        JOURNAL,
+        RESULTS,
         make_entries,
         run_deployed_benchmark,
     )
     from dvfl_mmaction.analysis.deployed_report import draw, markdown
     from dvfl_mmaction.analysis.prediction.clips import find_clips
+    from dvfl_mmaction.deployment.writers import files_of
+    from dvfl_mmaction.files import check_outputs
     from dvfl_mmaction.preparation.clips.runner import even_sample
 
     clips = find_clips([args.list], args.root) if args.list else []
@@ -125,6 +129,11 @@ def main():
         args.cfg_options,
         describe_machine('cpu', 1),
     )
+    written = (RESULTS, JOURNAL, 'deployed.md', 'deployed.png')
+    read = [part for peer in args.peer for part in peer.split(':')]
+    read += [f for path in args.exported for f in files_of(Path(path))]
+    read += [args.config, args.checkpoint, args.list]
+    check_outputs([args.to / name for name in written], read)
     args.to.mkdir(parents=True, exist_ok=True)
     results = run_deployed_benchmark(
         entries,

@@ -147,6 +147,7 @@ def main():
         table_of,
     )
     from dvfl_mmaction.analysis.prediction.run import Outputs, run_prediction
+    from dvfl_mmaction.deployment.writers import files_of
 
     # A name must not end the program where the terminal is not in UTF-8.
     sys.stdout.reconfigure(errors='backslashreplace')
@@ -154,7 +155,14 @@ def main():
     outputs = Outputs(
         args.json, args.csv, args.out, args.video, args.sheet, args.top
     )
-    outputs.check()
+    first = Path(args.config)
+    read = first.rglob('*') if first.is_dir() else files_of(first)
+    outputs.check(
+        [
+            *(*read, args.checkpoint, args.classes, *args.videos),
+            *(clip.path for clip in clips),
+        ]
+    )
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model, load = [args.config], load_package_predictor
     if args.checkpoint:

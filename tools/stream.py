@@ -185,6 +185,7 @@ def main():
     from dvfl_mmaction.deployment.live.segments import SegmentRule
     from dvfl_mmaction.deployment.live.source import Source
     from dvfl_mmaction.deployment.live.window import why_no_window
+    from dvfl_mmaction.deployment.writers import files_of
 
     # A name must not end the program where the terminal is not in UTF-8.
     sys.stdout.reconfigure(errors='backslashreplace')
@@ -208,7 +209,9 @@ def main():
         None if args.as_fast_as_possible else Pacer(wait=stop.wait),
         stop,
     )
-    outputs.check()
+    read = files_of(Path(args.model)) if args.model else []
+    read += [args.source, args.config, args.checkpoint, args.classes]
+    outputs.check(read)
     source.check()  # a wrong name is reported before the model is loaded
     run_stream(
         source,

@@ -108,10 +108,14 @@ def main():
         run_focus,
     )
     from dvfl_mmaction.analysis.prediction.clips import find_clips
+    from dvfl_mmaction.files import check_outputs
 
     # A name must not end the program where the terminal is not in UTF-8.
     sys.stdout.reconfigure(errors='backslashreplace')
     clips = find_clips(args.videos, args.root, excluded=args.out)
+    read = [args.config, args.checkpoint, *(args.compare or ())]
+    read += [args.classes, *args.videos, *(clip.path for clip in clips)]
+    check_outputs([args.focus], read)
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     models = [(args.config, args.checkpoint, args.cfg_options)]
     if args.compare:

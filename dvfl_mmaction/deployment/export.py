@@ -13,6 +13,7 @@ from ..analysis.prediction.predictor import find_class_names, load_classifier
 from ..analysis.sample_input import sample_batch
 from ..distillation.binary_divergence import has_several_labels
 from ..errors import UserError
+from ..files import check_outputs
 from .exported_model import ExportedModel, load_exported
 from .graph_capture import capture_graph
 from .metadata import LICENCE, make_metadata
@@ -141,7 +142,7 @@ def export_model(
             is missing, or the file differs from the recognizer by more than
             the tolerance; no file is left then.
     """
-    check_target(path, target, precision)
+    check_target(path, target, precision, source)
     metadata = describe(source, precision, dynamic, streaming)
     graph = capture_graph(
         source.recognizer, source.clip_len, source.size, dynamic, streaming
@@ -167,8 +168,8 @@ def check_agreement(path: Path, agreement: Agreement, precision: str):
         )
 
 
-def check_target(path: Path, target: str, precision: str):
-    """Reject a suffix, a folder or a precision that does not fit."""
+def check_target(path: Path, target: str, precision: str, source: Source):
+    """Reject a file, a folder or a precision that does not fit."""
     suffix = SUFFIXES[target]
     if path.suffix != suffix:
         raise UserError(
@@ -177,6 +178,7 @@ def check_target(path: Path, target: str, precision: str):
         )
     if not path.parent.is_dir():
         raise UserError(f'the folder {path.parent} was not found; create it')
+    check_outputs(files_of(path), [source.config, source.checkpoint])
     takes = {'openvino': PRECISIONS, 'onnx': ('fp32', 'int8')}
     if precision not in takes.get(target, ('fp32',)):
         raise UserError(

@@ -118,7 +118,7 @@ def export_int8(
             missing, or the loss of accuracy may exceed ``max_drop``; no
             file is left then.
     """
-    check_target(path, target, 'int8')
+    check_target(path, target, 'int8', source)
     if has_several_labels(source.recognizer.cls_head):
         raise UserError(
             'the model predicts several labels per clip, whose accuracy is '

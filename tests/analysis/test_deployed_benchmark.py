@@ -215,9 +215,16 @@ def test_bfloat16_is_measured_where_the_processor_has_it():
             1,
             'error: absent.onnx was not found',
         ),
+        (
+            ['--list', 'here/deployed.md', '--to', 'here'],
+            1,
+            'error: here/deployed.md is an input and would be overwritten',
+        ),
     ],
 )
 def test_the_tool_rejects_wrong_options(folder, options, status, message):
+    (folder / 'here').mkdir(exist_ok=True)
+    (folder / 'here' / 'deployed.md').touch()
     words = [TOOL, 'clip.py', 'clip.pth', '--to', 'out', *options]
     done = run_script(*words, cwd=folder)
     assert done.returncode == status and message in done.stderr

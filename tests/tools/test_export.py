@@ -1,5 +1,6 @@
 """The tool that exports a checkpoint, run by a user."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('user')
     write_dataset(folder / 'clips', clips_per_class=1)
     write_teacher(folder / 'model.pth', config=recognizer())
+    shutil.copy(folder / 'model.pth', folder / 'model.bin')
     config = recipe(recognizer(), folder / 'clips', folder / 'work')
     Config(config).dump(str(folder / 'config.py'))
     return folder
@@ -42,6 +44,10 @@ def test_the_tool_writes_a_file_and_compares_it(folder):
     [
         (['no.pth', 'a.onnx', '--to', 'onnx'], 'no.pth was not found'),
         (['model.pth', 'a.xml', '--to', 'onnx'], 'rename it'),
+        (
+            ['model.bin', 'model.xml', '--to', 'openvino'],
+            'model.bin is an input and would be overwritten',
+        ),
     ],
 )
 def test_mistakes_are_reported_in_one_line(folder, words, message):

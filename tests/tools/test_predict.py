@@ -74,6 +74,23 @@ def test_the_tool_prints_and_writes_what_was_asked_for(folder):
     [
         (['absent.mp4'], 1, 'error: absent.mp4 was not found'),
         (['clips', '--json', 'clips'], 1, 'error: clips cannot be written'),
+        *(
+            (
+                ['clips/list.txt', option, path],
+                1,
+                f'error: {path} is an input and would be overwritten',
+            )
+            for option, path in (
+                ('--json', 'clips/clip_0_0.mp4'),
+                ('--csv', 'clips/list.txt'),
+                ('--sheet', 'model.pth'),
+            )
+        ),
+        (
+            ['clips', '--json', 'p', '--csv', 'p'],
+            1,
+            'error: p is given for two outputs',
+        ),
         (['clips', '--top', '0'], 2, '--top 0; give 1 or more'),
         (['clips', '--video'], 2, '--video needs --out FOLDER'),
         (

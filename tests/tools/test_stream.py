@@ -77,6 +77,24 @@ def test_a_signal_ends_it_with_the_timeline_written(folder, tmp_path, ending):
             1,
             '--to a.vtt is no timeline',
         ),
+        *(
+            (
+                ['./short.mp4', *MODEL, option, path],
+                1,
+                f'error: {path} is an input and would be overwritten',
+            )
+            for option, path in (
+                ('--video', 'short.mp4'),
+                ('--jsonl', 'short.mp4'),
+                ('--jsonl', 'model.pth'),
+                ('--video', 'config.py'),
+            )
+        ),
+        (
+            ['short.mp4', *MODEL, '--jsonl', 'a.mp4', '--video', 'a.mp4'],
+            1,
+            'error: a.mp4 is given for two outputs',
+        ),
         (['short.mp4'], 2, 'give --config and --checkpoint, or --model'),
         (['short.mp4', *MODEL, '--model', 'a'], 2, '--model takes no'),
         (['short.mp4', *MODEL, '--top', '0'], 2, '--top 0; give 1 or more'),
@@ -88,6 +106,8 @@ def test_a_signal_ends_it_with_the_timeline_written(folder, tmp_path, ending):
     ],
 )
 def test_mistakes_are_reported_in_one_line(folder, words, status, message):
+    before = {path: path.read_bytes() for path in folder.glob('*.*')}
     done = stream(folder, *words)
     assert done.returncode == status and message in done.stderr
     assert 'Traceback' not in done.stderr
+    assert before == {path: path.read_bytes() for path in folder.glob('*.*')}

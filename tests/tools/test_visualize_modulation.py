@@ -85,6 +85,10 @@ def test_the_focus_is_measured_on_demo_clips(folder):
             'clip_0_0.mp4 is no clip of the demo data, whose objects are',
         ),
         (
+            ['clips/clip_0_0.mp4', '--focus', 'small.pth'],
+            'small.pth is an input and would be overwritten; give another',
+        ),
+        (
             ['clips/broken.mp4', '--out', 'none'],
             'none of 1 clips can be read; the first is clips/broken.mp4: the '
             'file is empty',

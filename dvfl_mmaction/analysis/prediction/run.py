@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,13 @@ import numpy as np
 from ...datasets.video_file import BrokenClipError
 from ...distillation.fingerprint import shorten as shorten_value
 from ...errors import UserError
-from ...files import cannot_write, check_writable, file_id, normal_path
+from ...files import (
+    cannot_write,
+    check_outputs,
+    check_writable,
+    file_id,
+    normal_path,
+)
 from ...preparation.clips.journal import Journal, stamp
 from ...preparation.clips.runner import show_progress
 from ..text import printable
@@ -65,15 +71,21 @@ class Outputs:
         file = self.json or self.csv
         return file and file.with_name(f'{file.name}.journal')
 
-    def check(self):
+    def check(self, inputs: Iterable[str | Path | None] = ()):
         """Create the folders, and try to write, before the work starts.
 
+        Args:
+            inputs: What the run reads: clips, lists, and files of the model.
+
         Raises:
-            UserError: If one cannot be written.
+            UserError: If one cannot be written, or would replace an input
+                or another output.
         """
-        for file in (self.json, self.csv, self.sheet, self.journal):
-            if file is not None:
-                check_writable(file)
+        paths = (self.json, self.csv, self.sheet, self.journal)
+        files = [file for file in paths if file is not None]
+        check_outputs(files, inputs)
+        for file in files:
+            check_writable(file)
 
 
 def run_prediction(
@@ -104,7 +116,7 @@ def run_prediction(
             output cannot be written, or a picture would replace a clip.
         KeyboardInterrupt: With a line on how to resume.
     """
-    outputs.check()
+    outputs.check(clip.path for clip in clips)
     targets = picture_paths(clips, outputs)
     stamps = [stamp_of(clip, predictor, outputs) for clip in clips]
     results = [None] * len(clips)

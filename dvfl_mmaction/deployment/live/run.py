@@ -4,12 +4,13 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import UserError
-from ...files import DISK_FAULTS, check_writable
+from ...files import DISK_FAULTS, check_outputs, check_writable
 from ...preparation.clips.runner import show_progress
 from .classifier import Classifier
 from .frames import Answer, Frame
@@ -43,17 +44,23 @@ class StreamOutputs:
     timelines: list[Path] = field(default_factory=list)
     top: int = 5
 
-    def check(self):
+    def check(self, inputs: Iterable[str | Path | None] = ()):
         """Try to write before the work starts.
 
+        Args:
+            inputs: What the run reads: the source, and files of the model.
+
         Raises:
-            UserError: If a file cannot be written.
+            UserError: If a file cannot be written, or would replace an input
+                or another output.
         """
         for path in self.timelines:
             check_format(path)
-        for path in (self.lines, self.video, *self.timelines):
-            if path is not None and path != STDOUT:
-                check_writable(path)
+        paths = (self.lines, self.video, *self.timelines)
+        files = [path for path in paths if path not in (None, STDOUT)]
+        check_outputs(files, inputs)
+        for path in files:
+            check_writable(path)
 
 
 def run_stream(
@@ -81,10 +88,11 @@ def run_stream(
 
     Raises:
         UserError: If the source cannot be opened, is lost, or is live where
-            a recording is needed, or an output cannot be written.
+            a recording is needed, or an output cannot be written or would
+            replace it.
         KeyboardInterrupt: After Ctrl-C, with the time that was reached.
     """
-    outputs.check()
+    outputs.check([source.name])
     source.check()
     if in_turn and source.is_live:
         raise UserError(
