@@ -192,7 +192,7 @@ def choose_clips(
     else:
         clips = find_listed_clips(loaded.cfg, 'val')
     check_labels(clips, loaded.num_classes)
-    clips = [c for c in clips if c.label is not None and c.label >= 0]
+    clips = [clip for clip in clips if clip.label is not None]
     random.Random(0).shuffle(clips)
     return clips[:limit]
 

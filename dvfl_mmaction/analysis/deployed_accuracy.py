@@ -96,20 +96,26 @@ def compare_answers(
 ) -> dict:
     """Accuracy of a form, and agreement with the reference.
 
+    A broken clip is wrong. One that neither can read is left out of the
+    agreement; one that only one of them reads counts against it.
+
     Args:
-        answers: Predicted classes.
+        answers: Predicted classes, -1 for broken clips.
         reference: Those of the reference.
         labels: The right classes; None where unknown.
         same_classes: Whether both have the same classes, as a peer may not.
 
     Returns:
-        ``clips``; with labels ``labelled``, ``correct``, ``top1`` and its
+        ``clips``; ``broken``, the clips that this form cannot read, if there
+        are any; with labels ``labelled``, ``correct``, ``top1`` and its
         95 % ``interval``; for the same classes ``agreement`` (a share), and
         with labels ``lost`` and ``gained``, the clips that only the
         reference, or only this form, gets right.
     """
     rows = list(zip(answers, reference, labels, strict=True))
     found = dict(clips=len(rows))
+    if broken := sum(a == BROKEN for a in answers):
+        found['broken'] = broken
     labelled = [row for row in rows if row[2] is not None]
     if labelled:
         correct = sum(a == label for a, _, label in labelled)
@@ -120,7 +126,9 @@ def compare_answers(
             interval=list(wilson_interval(correct, len(labelled))),
         )
     if same_classes:
-        found['agreement'] = sum(a == r for a, r, _ in rows) / len(rows)
+        read = [(a, r) for a, r, _ in rows if (a, r) != (BROKEN, BROKEN)]
+        if read:
+            found['agreement'] = sum(a == r for a, r in read) / len(read)
         if labelled:
             found['lost'] = sum(r == y != a for a, r, y in labelled)
             found['gained'] = sum(a == y != r for a, r, y in labelled)

@@ -54,6 +54,11 @@ def describe_run(results: dict) -> str:
             f' Accuracy and agreement are on {answers[0]["clips"]} clips; '
             'agreement is with the first row, with the clips lost and gained.'
         )
+        if broken := max(found.get('broken', 0) for found in answers):
+            text += (
+                f' Up to {broken} of them are broken: they count as wrong, '
+                'and are left out of the agreement if both forms fail.'
+            )
     return text
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..analysis.prediction.batches import predict_clips
-from ..analysis.prediction.clips import Clip, check_labels
+from ..analysis.prediction.clips import Clip, check_labels, known_label
 from ..analysis.prediction.exported import (
     exported_predictor,
     frames_of_sample,
@@ -23,8 +23,6 @@ from .exported_model import ExportedModel
 
 def find_listed_clips(cfg, part: str) -> list[Clip]:
     """Clips of a config's ``'train'`` or ``'test'`` list.
-
-    A clip without a label has the label -1.
 
     Raises:
         UserError: If the config has no such list, or it is unreadable.
@@ -41,7 +39,7 @@ def find_listed_clips(cfg, part: str) -> list[Clip]:
             )
             folder = Path(root, videos)
             return [
-                Clip(folder / name, name, label)
+                Clip(folder / name, name, known_label(label))
                 for name, label in listed.clips
             ]
     raise UserError(
@@ -78,7 +76,7 @@ def classify_correctly(
         UserError: If a label is missing, or none that the model has.
     """
     for clip in clips:
-        if clip.label is None or clip.label < 0:
+        if clip.label is None:
             raise UserError(
                 f'{clip.name} has no label; give a list with a line "path '
                 'label" per clip'

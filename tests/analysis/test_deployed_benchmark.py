@@ -105,6 +105,10 @@ def test_all_forms_are_timed_in_turns_and_agree(folder, tmp_path):
     assert 'answers' not in rows['peer'] and rows['peer']['threads']['1']
     assert results['reading']['clips'] == 4
     text = markdown(results)
+    assert 'broken' not in text
+    results['rows'][1]['answers']['broken'] = 2
+    assert 'Up to 2 of them are broken: they count as' in markdown(results)
+    del results['rows'][1]['answers']['broken']
     assert f'{25 * right}.0 % (' in text and '100.0 % (-0 +0)' in text
     assert 'Frame by frame' not in text
     draw(results, tmp_path / 'figure.png')
@@ -180,6 +184,15 @@ def test_answers_are_compared_clip_by_clip():
     assert found['agreement'] == 0.6
     assert found['lost'] == 1 and found['gained'] == 1
     assert compare_answers([1], [0], [None], False) == dict(clips=1)
+
+
+def test_a_broken_clip_is_wrong_and_agrees_with_nothing():
+    found = compare_answers([-1, 0, -1, 1], [-1, 0, 1, 1], [None, 0, 1, 1])
+    assert found['clips'] == 4 and found['broken'] == 2
+    assert found['labelled'] == 3 and found['correct'] == 2
+    assert found['agreement'] == 2 / 3
+    assert found['lost'] == 1 and found['gained'] == 0
+    assert compare_answers([-1], [-1], [None]) == dict(clips=1, broken=1)
 
 
 def test_speed_ups_are_of_processor_time_at_one_thread():

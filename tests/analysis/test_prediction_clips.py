@@ -60,6 +60,17 @@ def test_paths_of_a_list_are_relative_to_it_to_its_videos_or_a_root(tmp_path):
     assert clip.path == tmp_path / 'other' / 'x' / 'a.avi'
 
 
+def test_a_label_of_minus_1_is_none(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('a.mp4 -1\nb.mp4 0\nc d.mp4 -1\n')
+    assert [c.label for c in find_clips([str(path)])] == [None, 0, None]
+    path.write_text('a.mp4 -2\n')
+    with pytest.raises(UserError, match='line 1: .* has the label -2; labels'):
+        find_clips([str(path)])
+    with pytest.raises(UserError, match='has the label -1 but the model has'):
+        check_labels([Clip(path, 'a.mp4', -1)], 4)
+
+
 def test_what_names_no_video_is_refused(tmp_path):
     for word in ('absent.mp4', 'no*.mp4'):
         with pytest.raises(UserError, match='was not found'):

@@ -81,6 +81,9 @@ def test_the_pipeline_of_a_file_reads_a_list(models, source):
     again = classify_correctly(listed, models['onnx'])
     assert len(correct) == 12
     assert (correct == again).all()
+    listed[3] = Clip(listed[3].path, 'unknown.mp4')
+    with pytest.raises(UserError, match='unknown.mp4 has no label; give a l'):
+        classify_correctly(listed, models['onnx'])
 
 
 @pytest.mark.parametrize('target', ['onnx', 'openvino'])
@@ -112,7 +115,7 @@ def test_a_list_of_a_config_is_read_with_its_delimiter(source, tmp_path):
     root = Path(cfg.test_dataloader.dataset.get('data_root') or '')
     assert find_listed_clips(cfg, 'test') == [
         Clip(root / 'videos' / 'a b.mp4', 'a b.mp4', 2),
-        Clip(root / 'videos' / 'c.mp4', 'c.mp4', -1),
+        Clip(root / 'videos' / 'c.mp4', 'c.mp4', None),
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...datasets.annotations import parse_line, read_text
+from ...datasets.annotations import NO_LABEL, parse_line, read_text
 from ...errors import UserError
 from ...files import normal_path
 from ..text import printable
@@ -103,8 +103,8 @@ def expand(word: str, root: str | None) -> Iterator[Clip]:
 def read_list(path: Path, root: str | None) -> Iterator[Clip]:
     """Yield the clips of a list.
 
-    A line that ends with the suffix of a video has no label. Empty lines
-    and lines that start with ``#`` are skipped.
+    A line that ends with the suffix of a video, or with -1, has no label.
+    Empty lines and lines that start with ``#`` are skipped.
 
     Raises:
         UserError: If the list is not UTF-8, or a line is neither a path nor
@@ -122,7 +122,12 @@ def read_list(path: Path, root: str | None) -> Iterator[Clip]:
                 raise UserError(
                     f'{path}, line {number}: {line!r} {problem}'
                 ) from None
-        yield Clip(locate(name, path.parent, root), name, label)
+        yield Clip(locate(name, path.parent, root), name, known_label(label))
+
+
+def known_label(label: int | None) -> int | None:
+    """The label of a list; None for -1, which stands for none."""
+    return None if label == int(NO_LABEL) else label
 
 
 def locate(name: str, folder: Path, root: str | None) -> Path:
@@ -140,7 +145,7 @@ def check_labels(clips: Iterable[Clip], num_classes: int):
         UserError: With the first one.
     """
     for clip in clips:
-        if clip.label is not None and clip.label >= num_classes:
+        if clip.label is not None and not 0 <= clip.label < num_classes:
             raise UserError(
                 f'{clip.name} has the label {clip.label} but the model has '
                 f'{num_classes} classes, 0 to {num_classes - 1}; give the '
