@@ -29,6 +29,7 @@ from .deployed_models import (
 )
 from .prediction.batches import ClipReader
 from .prediction.clips import Clip
+from .prediction.exported import CLIP_OPTIONS
 from .process_memory import measure_memory
 
 WARM_UPS = 3
@@ -95,13 +96,23 @@ def make_entries(
         peers: ``CONFIG`` or ``CONFIG:CHECKPOINT`` of other models.
         bf16: Whether to measure autocast to bfloat16; None measures it if
             the processor computes bfloat16.
-        options: Changes of the config.
+        options: Changes of the config. Exported files take those of the
+            clips, and have the others from their export.
         machine: Of :func:`.benchmark.describe_machine`.
 
     Raises:
-        UserError: If an exported file is not found.
+        UserError: If an exported file is not found, or an option changes
+            clips in a way that exported files cannot follow.
     """
     options = tuple((options or {}).items())
+    of_clips = tuple(o for o in options if o[0] in CLIP_OPTIONS)
+    for name, value in options if exported else ():
+        if changes_test_clips(name, value):
+            raise UserError(
+                f'--cfg-options has {name}, which exported files cannot '
+                f'follow; give {", ".join(CLIP_OPTIONS)} instead, or leave '
+                'out --exported'
+            )
     if bf16 is None:
         sets = (machine or {}).get('instruction_sets', ())
         bf16 = any(name in sets for name in BF16_SETS)
@@ -123,13 +134,25 @@ def make_entries(
             )
         unique = names.count(path.name) == 1
         name = path.name if unique else str(path)
-        entries.append(DeployedEntry(name, EXPORTED, path=str(path)))
+        entries.append(
+            DeployedEntry(name, EXPORTED, path=str(path), options=of_clips)
+        )
     for peer in peers:
         path, _, weights = peer.partition(':')
         entries.append(
             DeployedEntry(Path(path).stem, PEER, path, weights or None)
         )
     return entries
+
+
+def changes_test_clips(name: str, value) -> bool:
+    """Whether a change of a config replaces steps of its test pipeline."""
+    part, _, rest = name.partition('.')
+    if part == 'test_dataloader':
+        return 'pipeline' in rest or (
+            rest in ('', 'dataset') and 'pipeline' in str(value)
+        )
+    return part == 'test_pipeline'
 
 
 def run_deployed_benchmark(

@@ -43,7 +43,8 @@ class DeployedEntry:
         config: Config file; of an exported form None.
         checkpoint: Its weights; None for random ones, of a peer.
         path: Exported file.
-        options: Changes of the config.
+        options: Changes of the config; of an exported file, those of
+            ``CLIP_OPTIONS``.
     """
 
     name: str
@@ -98,7 +99,7 @@ class DeployedModel:
         self.bytes = sum(
             file.stat().st_size for file in files_of(Path(self.entry.path))
         )
-        return exported_predictor(model)
+        return exported_predictor(model, dict(self.entry.options))
 
     def _load_recognizer(self) -> Predictor:
         entry, models = self.entry, []
@@ -136,7 +137,10 @@ class DeployedModel:
             cfg = load_config(self.entry.config, dict(self.entry.options))
             batch = sample_batch(cfg, 1)
             return {key: values[0] for key, values in batch.items()}
-        shape = (1, 3, self._exported.clip_len, *self._exported.size)
+        options, model = dict(self.entry.options), self._exported
+        length = options.get('clip_len', model.clip_len)
+        side = options.get('clip_size')
+        shape = (1, 3, length, *([side, side] if side else model.size))
         frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         return dict(inputs=torch.from_numpy(frames))
 

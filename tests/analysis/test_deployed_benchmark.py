@@ -1,6 +1,7 @@
 """Forms of a model side by side: what the numbers mean."""
 
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -21,12 +22,16 @@ from dvfl_mmaction.analysis.deployed_models import DeployedModel
 from dvfl_mmaction.analysis.deployed_report import draw, markdown
 from dvfl_mmaction.analysis.prediction.batches import ClipReader
 from dvfl_mmaction.analysis.prediction.clips import find_clips
-from dvfl_mmaction.analysis.prediction.exported import load_exported_predictor
+from dvfl_mmaction.analysis.prediction.exported import (
+    exported_pipeline,
+    load_exported_predictor,
+)
 from dvfl_mmaction.analysis.prediction.predictor import (
     load_checkpoint_predictor,
 )
 from dvfl_mmaction.analysis.process_memory import measure_memory
 from dvfl_mmaction.deployment.export import export_model, load_source
+from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.project_paths import PACKAGE
 
 TOOL = PACKAGE.parent / 'tools' / 'benchmark_deployed.py'
@@ -165,6 +170,74 @@ def test_an_exported_file_predicts_as_its_checkpoint(folder):
     torch.testing.assert_close(
         ours.score(samples), theirs.score(samples), rtol=0, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    'options',
+    [dict(test_views='2x1'), dict(frame_interval=2), dict(decoder='opencv')],
+)
+def test_options_of_clips_apply_to_all_forms(folder, options):
+    clips = find_clips([str(folder / 'clips' / 'list.txt')])
+    scores = []
+    for entry in entries_of(
+        folder, 'clip', bf16=False, options={**options, 'model.test_cfg': {}}
+    ):
+        predictor = DeployedModel(entry, 1).predictor
+        _, sample, _ = ClipReader(clips, predictor)[0]
+        assert len(sample['inputs']) == 1 + ('test_views' in options)
+        scores.append(predictor.score([sample]))
+        if options.get('frame_interval'):
+            assert predictor.pipeline[1]['frame_interval'] == 2
+        if options.get('decoder'):
+            assert predictor.pipeline[0]['type'] == 'OpenCVInit'
+    for found in scores[1:]:
+        torch.testing.assert_close(found, scores[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(tset_views='4x3'), 'has tset_views, but .*clip.pt2 is an exp'),
+        ({'model.cls_head.num_classes': 9}, 'has model.cls_head.num_classes'),
+        (dict(clip_size=64), 'clip_size is 64 but .* takes 32 x 32 pixels'),
+        (dict(clip_len=8), 'clip_len is 8 but .* takes 4 frames'),
+        (dict(test_views='4'), "test_views is '4'; give CLIPSxCROPS"),
+    ],
+)
+def test_options_that_no_file_can_have_are_refused(folder, options, message):
+    path = str(folder / 'clip.pt2')
+    with pytest.raises(UserError, match=message):
+        load_exported_predictor(path, options=options)
+    load_exported_predictor(path, options=dict(clip_size=32, clip_len=4))
+
+
+def test_a_file_of_three_crops_takes_no_single_one():
+    steps = [
+        dict(type='ClipInit'),
+        dict(type='UniformSample', clip_len=4),
+        dict(type='ClipDecode'),
+        dict(type='Resize', scale=(-1, 40)),
+        dict(type='CenterCrop', crop_size=32),
+    ]
+    file = SimpleNamespace(path='m.onnx', kind='clip', clip_len=4)
+    file.metadata, file.size, file.dynamic = dict(pipeline=steps), (32, 32), ()
+    changed = exported_pipeline(file, dict(test_views='2x3'))
+    assert changed[1]['num_clips'] == 2 and changed[4]['type'] == 'ThreeCrop'
+    assert changed[3]['scale'] == (-1, 32)
+    file.metadata['pipeline'] = changed
+    with pytest.raises(UserError, match='has three crops; give three, or exp'):
+        exported_pipeline(file, dict(test_views='1x1'))
+    file.dynamic = ('frames', 'size')
+    longer = exported_pipeline(file, dict(clip_len=8, clip_size=64))
+    assert longer[1]['clip_len'] == 8 and longer[4]['crop_size'] == 64
+
+
+def test_steps_that_files_cannot_follow_are_refused(folder):
+    for name in ('test_pipeline.1.clip_len', 'test_dataloader.dataset'):
+        with pytest.raises(UserError, match=f'has {name}, which exported'):
+            options = {name: dict(pipeline=[])}
+            entries_of(folder, 'clip', options=options)
+    make_entries('c', 'w', options={'test_pipeline.1.clip_len': 2})
 
 
 def test_memory_is_above_that_of_the_libraries(folder):

@@ -11,10 +11,14 @@ from torch import Tensor
 from ...deployment.exported_model import ExportedModel, load_exported
 from ...deployment.package_config import SCOPE, check_types, known_types
 from ...distillation.fingerprint import to_text
+from ...engine.clip_options import CHANGES, step_name
 from ...engine.options import apply_pipeline_options
 from ...errors import UserError
 from ...files import hash_file
 from .predictor import Predictor, find_class_names
+
+# Options that a file takes: they change how it reads clips.
+CLIP_OPTIONS = (*CHANGES, 'test_views')
 
 
 def load_exported_predictor(
@@ -28,12 +32,14 @@ def load_exported_predictor(
     Args:
         path: The file.
         device: ``'cpu'``: exported files run there.
-        options: Options that change the pipeline, such as ``test_views``.
+        options: Options by name that change the pipeline, such as
+            ``test_views``.
         classes: File with a class name per line; by default the names in
             the file.
 
     Raises:
-        UserError: If the file cannot be read, or the names do not fit.
+        UserError: If the file cannot be read, or the names or options do
+            not fit.
     """
     if device != 'cpu':
         raise UserError(
@@ -73,15 +79,54 @@ def exported_pipeline(
     """Steps that read a clip for an exported model, from its metadata.
 
     Raises:
-        UserError: If a step is not registered.
+        UserError: If a step is not registered, or an option is none of
+            ``CLIP_OPTIONS`` or does not fit the file.
     """
     steps = with_tuples(model.metadata['pipeline'])
     check_types(steps, known_types(), str(model.path))
     init_default_scope(SCOPE)
-    cfg = ConfigDict(test_pipeline=steps)
-    cfg.update(options or {})
+    options = options or {}
+    check_options(model, steps, options)
+    # The options by name change the pipelines of loaders.
+    loader = dict(dataset=dict(pipeline=steps))
+    cfg = ConfigDict(options, test_dataloader=loader)
     apply_pipeline_options(cfg)
     return [dict(step) for step in cfg.test_pipeline]
+
+
+def check_options(model: ExportedModel, steps: list[dict], options: dict):
+    """Reject options that the clips of a file cannot have.
+
+    Raises:
+        UserError: With the first one.
+    """
+    for name in options:
+        if name not in CLIP_OPTIONS:
+            raise UserError(
+                f'--cfg-options has {name}, but {model.path} is an exported '
+                f'file, which takes {", ".join(CLIP_OPTIONS)} only'
+            )
+    side, length = options.get('clip_size'), options.get('clip_len')
+    height, width = model.size
+    is_fixed = 'size' not in model.dynamic
+    if side is not None and is_fixed and (side, side) != (height, width):
+        raise UserError(
+            f'clip_size is {side} but {model.path} takes {height} x {width} '
+            'pixels; leave it out, or export with --dynamic size'
+        )
+    is_fixed = model.kind == 'clip' and 'frames' not in model.dynamic
+    if length is not None and is_fixed and length != model.clip_len:
+        raise UserError(
+            f'clip_len is {length} but {model.path} takes {model.clip_len} '
+            'frames; leave it out, or export with --dynamic frames'
+        )
+    views = str(options.get('test_views'))
+    # The scale of one crop is that of the validation, which no file has.
+    if views.endswith('x1') and 'ThreeCrop' in map(step_name, steps):
+        raise UserError(
+            f'test_views is {views} but the pipeline of {model.path} has '
+            f'three crops; give three, or export with test_views={views}'
+        )
 
 
 def with_tuples(value):
