@@ -130,6 +130,7 @@ def main():
     from dvfl_mmaction.analysis.prediction.clips import (
         check_labels,
         find_clips,
+        without_labels,
     )
     from dvfl_mmaction.analysis.prediction.exported import (
         load_exported_predictor,
@@ -176,6 +177,15 @@ def main():
         args.classes,
     )
     check_labels(clips, predictor.num_classes)
+    has_labels = any(clip.label is not None for clip in clips)
+    if predictor.several_labels and has_labels:
+        print(
+            'the model predicts several labels per clip, so that the one of '
+            'a list is not compared; mim test measures the mean average '
+            'precision',
+            file=sys.stderr,
+        )
+        clips = without_labels(clips)
     results, undrawn = run_prediction(
         predictor, clips, outputs, args.batch_size, args.workers
     )

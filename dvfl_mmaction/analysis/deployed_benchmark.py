@@ -28,7 +28,7 @@ from .deployed_models import (
     DeployedModel,
 )
 from .prediction.batches import ClipReader
-from .prediction.clips import Clip
+from .prediction.clips import Clip, without_labels
 from .prediction.exported import CLIP_OPTIONS
 from .process_memory import measure_memory
 
@@ -309,6 +309,8 @@ def measure_answers(
             models[entry.name] = model
     found, reading = predict_all(models, clips, folder / JOURNAL)
     reference = models[entries[0].name].predictor
+    if reference.several_labels:  # one label is no answer to them
+        clips = without_labels(clips)
     labels = [clip.label for clip in clips]
     for entry, row in zip(entries, rows, strict=True):
         if entry.name not in models:

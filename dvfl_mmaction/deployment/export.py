@@ -11,7 +11,10 @@ from torch import nn
 
 from ..analysis.prediction.predictor import find_class_names, load_classifier
 from ..analysis.sample_input import sample_batch
-from ..distillation.binary_divergence import has_several_labels
+from ..distillation.binary_divergence import (
+    class_probabilities,
+    has_several_labels,
+)
 from ..errors import UserError
 from ..files import check_outputs
 from .exported_model import ExportedModel, load_exported
@@ -205,6 +208,7 @@ def describe(
         ],
         temporal_window=source.recognizer.backbone.temporal_window,
         licence=source.licence,
+        several_labels=has_several_labels(source.recognizer.cls_head),
     )
 
 
@@ -266,6 +270,4 @@ def eager_probabilities(
     batch = recognizer.data_preprocessor(batch, training=False)
     features, _ = recognizer.extract_feat(batch['inputs'], test_mode=True)
     scores = recognizer.cls_head(features)
-    if has_several_labels(recognizer.cls_head):
-        return scores.sigmoid().numpy()
-    return scores.softmax(-1).numpy()
+    return class_probabilities(recognizer.cls_head, scores).numpy()

@@ -23,6 +23,8 @@ class ExportedModel:
         clip_len: Frames per clip T; of a streaming model, those of the
             clips that it was trained on.
         size: Height and width of the frames, in pixels.
+        several_labels: Whether each class has a probability of its own, so
+            that a clip may have several labels, or none.
         dynamic: Axes of any length: ``'batch'``, ``'frames'``, ``'size'``.
         metadata: All that the file says, see :mod:`.metadata`.
     """
@@ -35,6 +37,8 @@ class ExportedModel:
         self.classes = [str(name) for name in names]
         self.clip_len = metadata['clip_len']
         self.size = tuple(metadata['size'])
+        # Files of earlier versions do not say it.
+        self.several_labels = metadata.get('several_labels', False)
         self.dynamic = tuple(metadata['dynamic'])
         self._runtime = runtime
         # None takes any number of clips or streams at once.

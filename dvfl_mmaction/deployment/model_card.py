@@ -137,10 +137,10 @@ print(model.dataset_meta['classes'][int(result.pred_label)])
 def summary(facts: dict) -> str:
     """One paragraph: task, classes, data and teacher."""
     training = facts['training']
-    text = (
-        f'A {facts["backbone"]} that gives a video one of '
-        f'{facts["num_classes"]} classes'
-    )
+    task = 'gives a video one of'
+    if facts['several_labels']:
+        task = 'gives a video any number of'
+    text = f'A {facts["backbone"]} that {task} {facts["num_classes"]} classes'
     if training['data']:
         text += f', trained on {training["data"]}'
     if training['teacher']:
@@ -252,9 +252,17 @@ def describe_loss(loss: dict) -> str:
 def limits(facts: dict) -> str:
     """What the model cannot do, and what was not measured."""
     given, training = facts['preprocessing'], facts['training']
-    lines = [
+    task = (
         f'It gives every video one of its {facts["num_classes"]} classes, '
-        'also a video that shows none of them.',
+        'also a video that shows none of them.'
+    )
+    if facts['several_labels']:
+        task = (
+            f'Each of its {facts["num_classes"]} classes has a probability '
+            'of its own. They need not sum to 1, and no threshold was chosen.'
+        )
+    lines = [
+        task,
         f'It sees {given["frames"]} frames per clip; what happens between '
         'them has no effect.',
         f'It learned from {training["data"] or "one data set"} only. Its '

@@ -15,6 +15,7 @@ from ..analysis.prediction.predictor import (
 )
 from ..checkpoints.writing import write_checkpoint
 from ..compat import run_repairs
+from ..distillation.binary_divergence import has_several_labels
 from ..distillation.teacher import load_strictly
 from ..engine.config_checks import nested_datasets
 from ..errors import UserError
@@ -104,6 +105,7 @@ def package_model(
         name=name or out.resolve().name,
         licence=licence,
         num_classes=model.cls_head.num_classes,
+        several_labels=has_several_labels(model.cls_head),
         class_names=names,
         backbone=cfg.model.backbone.type,
         parameters=counts.parameters,

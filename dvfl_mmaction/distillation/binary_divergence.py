@@ -60,6 +60,17 @@ def has_several_labels(head: nn.Module) -> bool:
     )
 
 
+def class_probabilities(head: nn.Module, logits: Tensor) -> Tensor:
+    """Probabilities that the logits of a head mean, (..., K).
+
+    Those of a sigmoid per class with several labels per clip, else those of
+    a softmax.
+    """
+    if has_several_labels(head):
+        return logits.sigmoid()
+    return logits.softmax(-1)
+
+
 def binary_agreement(student_logits: Tensor, teacher_logits: Tensor) -> dict:
     """Entropies per label, 0 to log 2, and the share of equal decisions.
 

@@ -2,7 +2,7 @@
 
 import glob
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...datasets.annotations import NO_LABEL, parse_line, read_text
@@ -136,6 +136,11 @@ def locate(name: str, folder: Path, root: str | None) -> Path:
         return Path(root, name)
     places = [folder / name, folder / 'videos' / name]
     return next((p for p in places if p.exists()), places[0])
+
+
+def without_labels(clips: Iterable[Clip]) -> list[Clip]:
+    """The same clips without their labels."""
+    return [replace(clip, label=None) for clip in clips]
 
 
 def check_labels(clips: Iterable[Clip], num_classes: int):

@@ -19,6 +19,8 @@ from .predictor import Predictor, find_class_names
 
 # Options that a file takes: they change how it reads clips.
 CLIP_OPTIONS = (*CHANGES, 'test_views')
+# Probabilities in float32 whose logits are finite.
+SMALLEST, LARGEST = torch.finfo(torch.float32).tiny, 1 - 2**-25
 
 
 def load_exported_predictor(
@@ -70,6 +72,7 @@ def exported_predictor(
             model=model.path.suffix,
             pipeline=to_text(pipeline),
         ),
+        model.several_labels,
     )
 
 
@@ -141,15 +144,20 @@ def with_tuples(value):
 
 
 def exported_scores(model: ExportedModel) -> Callable[[list[dict]], Tensor]:
-    """``Predictor.score`` of an exported model; averages the views."""
+    """``Predictor.score`` of an exported model; averages the views.
+
+    With several labels per clip it averages their logits, as
+    :func:`.predictor.recognizer_scores` does.
+    """
 
     def score(samples: list[dict]) -> Tensor:
         clips = [frames_of_sample(sample) for sample in samples]
-        scores = model.predict(np.concatenate(clips))  # (B*V, K)
-        views = len(clips[0])
-        return torch.from_numpy(
-            scores.reshape(len(clips), views, -1).mean(1)
-        ).float()
+        scores = torch.from_numpy(model.predict(np.concatenate(clips)))
+        scores = scores.unflatten(0, (len(clips), -1))  # (B*V, K) -> (B, V, K)
+        if not model.several_labels:
+            return scores.mean(1).float()
+        logits = scores.double().clamp(SMALLEST, LARGEST).logit()
+        return logits.mean(1).sigmoid().float()
 
     return score
 

@@ -12,6 +12,10 @@ from torch import Tensor, nn
 
 from ...checkpoints.safe_loading import MissingCheckpointError
 from ...compat import run_repairs
+from ...distillation.binary_divergence import (
+    class_probabilities,
+    has_several_labels,
+)
 from ...distillation.class_names import (
     class_names_of,
     configured_class_names,
@@ -42,6 +46,8 @@ class Predictor:
         num_classes: K.
         class_names: K names; None if unknown.
         settings: What determines the probabilities of a clip, by name.
+        several_labels: Whether each class has a probability of its own, so
+            that a clip may have several labels, or none.
     """
 
     score: Callable[[list[dict]], Tensor]
@@ -50,6 +56,7 @@ class Predictor:
     num_classes: int
     class_names: list[str] | None
     settings: dict[str, str]
+    several_labels: bool = False
 
     def name_of(self, index: int) -> str:
         """Name of a class, or its number."""
@@ -189,6 +196,9 @@ def make_predictor(
         model=to_text({k: cfg.model.get(k) for k in MODEL_PARTS}),
         pipeline=to_text(pipeline),
     )
+    several_labels = has_several_labels(model.cls_head)
+    if several_labels:  # not the softmax of earlier journals
+        settings['probabilities'] = 'sigmoid'
     return Predictor(
         recognizer_scores(model.to(check_device(device))),
         pipeline,
@@ -196,6 +206,7 @@ def make_predictor(
         model.cls_head.num_classes,
         class_names,
         settings,
+        several_labels,
     )
 
 
@@ -272,16 +283,19 @@ def recognizer_scores(model: nn.Module) -> Callable[[list[dict]], Tensor]:
 
     The probabilities are averaged over the views as the head says. A head
     that averages nothing averages probabilities here, and averages of logits
-    become probabilities.
+    become probabilities. A head with several labels per clip averages logits
+    in any case: what it would average is a softmax.
     """
     head = model.cls_head
-    if head.average_clips is None:
+    if has_several_labels(head):
+        head.average_clips = 'score'
+    elif head.average_clips is None:
         head.average_clips = 'prob'
     are_logits = head.average_clips == 'score'
 
     def score(samples: list[dict]) -> Tensor:
         scores = predicted_scores(model, samples)
-        return scores.softmax(1) if are_logits else scores
+        return class_probabilities(head, scores) if are_logits else scores
 
     return score
 

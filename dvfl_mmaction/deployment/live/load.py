@@ -14,6 +14,7 @@ from ...analysis.prediction.predictor import (
 )
 from ...analysis.sample_input import find_modality
 from ...compat import run_repairs
+from ...distillation.binary_divergence import class_probabilities
 from ...engine.clip_options import DECODERS, STRIDES, step_name
 from ...errors import UserError
 from ..streaming import make_streaming
@@ -187,7 +188,8 @@ def causal_step(loaded: LoadedRecognizer, pack: Callable):
         # (B, views, C, T, H, W) of one view and frame -> (1, C, H, W)
         frame = clips.reshape(1, *clips.shape[-4:])[:, :, 0]
         scores, state = stream(frame, state)
-        return scores.softmax(-1)[0].float().cpu().numpy(), state
+        scores = class_probabilities(model.cls_head, scores)
+        return scores[0].float().cpu().numpy(), state
 
     def initial_state(height: int, width: int):
         return stream.initial_state(1, height, width)
