@@ -1,9 +1,11 @@
 """Compare the forms of one trained model: speed, memory and accuracy."""
 
 import importlib.metadata
+import itertools
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -125,24 +127,45 @@ def make_entries(
         DeployedEntry(name, kind, config, checkpoint, options=options)
         for name, kind in kinds.items()
     ]
-    paths = list(map(Path, exported))
-    names = [path.name for path in paths]
-    for path in paths:
+    for path in map(Path, exported):
         if not path.is_file():
             raise UserError(
                 f'{path} was not found; write it with tools/export.py'
             )
-        unique = names.count(path.name) == 1
-        name = path.name if unique else str(path)
         entries.append(
-            DeployedEntry(name, EXPORTED, path=str(path), options=of_clips)
+            DeployedEntry(
+                path.name, EXPORTED, path=str(path), options=of_clips
+            )
         )
     for peer in peers:
         path, _, weights = peer.partition(':')
         entries.append(
             DeployedEntry(Path(path).stem, PEER, path, weights or None)
         )
-    return entries
+    return with_own_names(entries)
+
+
+def with_own_names(entries: list[DeployedEntry]) -> list[DeployedEntry]:
+    """Tell forms of one name apart, which would share their answers.
+
+    An exported file gets its path, a peer the name of its checkpoint; what
+    is still the same gets a number.
+    """
+    given = Counter(entry.name for entry in entries)
+    found, taken = [], set()
+    for entry in entries:
+        name = entry.name
+        if given[name] > 1 and entry.kind == EXPORTED:
+            name = entry.path
+        elif given[name] > 1 and entry.checkpoint and entry.kind == PEER:
+            name = f'{name}, {Path(entry.checkpoint).stem}'
+        numbered = (f'{name} ({number})' for number in itertools.count(2))
+        name = next(
+            n for n in itertools.chain([name], numbered) if n not in taken
+        )
+        taken.add(name)
+        found.append(replace(entry, name=name))
+    return found
 
 
 def changes_test_clips(name: str, value) -> bool:

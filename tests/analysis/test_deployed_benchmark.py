@@ -16,11 +16,15 @@ from dvfl_mmaction.analysis.deployed_accuracy import compare_answers
 from dvfl_mmaction.analysis.deployed_benchmark import (
     Timing,
     make_entries,
+    measure_answers,
     run_deployed_benchmark,
 )
 from dvfl_mmaction.analysis.deployed_models import DeployedModel
 from dvfl_mmaction.analysis.deployed_report import draw, markdown
-from dvfl_mmaction.analysis.prediction.batches import ClipReader
+from dvfl_mmaction.analysis.prediction.batches import (
+    ClipReader,
+    predict_clips,
+)
 from dvfl_mmaction.analysis.prediction.clips import find_clips
 from dvfl_mmaction.analysis.prediction.exported import (
     exported_pipeline,
@@ -277,6 +281,39 @@ def test_speed_ups_are_of_processor_time_at_one_thread():
     assert by_wall['speed_up']['median'] == pytest.approx(3)
     assert by_wall['latency_ms'] == pytest.approx(150)
     assert 'speed_up' not in ours.summary(None, by_processor=False)
+
+
+def test_forms_of_one_name_are_told_apart(folder):
+    peers = ['a/x.py:1.pth', 'b/x.py:2.pth', 'x.py', 'x.py', 'y.py:1.pth']
+    peers += ['x.py:c/2.pth', 'b/clip.pt2.py', 'x (2).py']
+    file = str(folder / 'clip.pt2')
+    entries = make_entries('c', 'w', [file, file], peers, False)
+    assert [entry.name for entry in entries[2:]] == [
+        *(file, f'{file} (2)'),
+        *('x, 1', 'x, 2', 'x', 'x (2)', 'y', 'x, 2 (2)', 'clip.pt2'),
+        'x (2) (2)',
+    ]
+
+
+def test_peers_of_one_config_get_their_own_accuracy(folder, tmp_path):
+    config = str(folder / 'clip.py')
+    for seed, name in enumerate('ab'):
+        write_teacher(folder / f'{name}.pth', seed=seed, config=recognizer())
+    clips = find_clips([str(folder / 'clips' / 'list.txt')])
+    peers = [f'{config}:{folder / name}.pth' for name in 'ab']
+    entries = make_entries(config, str(folder / 'clip.pth'), (), peers, False)
+    rows = [dict(name=entry.name) for entry in entries]
+    measure_answers(entries, rows, clips, 1, tmp_path, lambda line: None)
+    for name, row in zip('ab', rows[2:], strict=True):
+        predictor = load_checkpoint_predictor(
+            config, str(folder / f'{name}.pth')
+        )
+        best = [
+            int(p.scores.argmax()) for p in predict_clips(clips, predictor)
+        ]
+        right = sum(b == c.label for b, c in zip(best, clips, strict=True))
+        assert row['name'] == f'clip, {name}'
+        assert row['answers']['correct'] == right
 
 
 def test_bfloat16_is_measured_where_the_processor_has_it():
