@@ -132,7 +132,7 @@ class Measures:
         ]
         if self.answered:
             parts.append('lag ' + lag_text(self.lag))
-        if self.shown:
+        if self.shown_lag.percentile(1) is not None:  # none out of real time
             parts.append('lag of the picture ' + lag_text(self.shown_lag))
         if self.slipped_s:
             parts.append(

@@ -50,6 +50,10 @@ def test_the_summary_has_the_rates_and_the_line_says_them():
         '250 frames read in 10.0 s; 240 shown (24.0/s); 5 answers (0.5/s), '
         '3 dropped; lag p50 20, p95 20, max 20 ms'
     )
+    # A recording that is read as fast as possible has none.
+    assert 'lag of the picture' not in measures.line()
+    measures.shown_lag.add(0.03)
+    assert 'lag of the picture p50 30, p95 30, max 30 ms' in measures.line()
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='reads /proc')
