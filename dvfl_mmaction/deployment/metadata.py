@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..evaluation.results_hook import package_versions
 from ..files import hash_file
 from ..version import __version__
+from .results_files import part_of, read_results
 
 KEY = 'dvfl_mmaction'
 FORMAT = 1
@@ -72,21 +73,13 @@ def plain(value):
 def find_accuracy(checkpoint: Path) -> dict | None:
     """Measures of the newest ``results.json`` of a checkpoint.
 
-    Searches the folder of the checkpoint and its subfolders, where a test
+    Searches the folder of the checkpoint and those below it, where a test
     writes it; that of another checkpoint is ignored.
     """
-    folder = checkpoint.parent
-    paths = [*folder.glob('results.json'), *folder.glob('*/results.json')]
-    if not paths:
-        return None
-    wanted = hash_file(checkpoint)
-    for path in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True):
-        try:
-            results = json.loads(path.read_text('utf-8'))
-            tested = (results.get('checkpoint') or {}).get('sha256')
-        except (ValueError, AttributeError, OSError):
-            continue
-        if tested == wanted:
+    tests = read_results(checkpoint.parent)
+    wanted = hash_file(checkpoint) if tests else None
+    for _, results in tests:
+        if part_of(results, 'checkpoint').get('sha256') == wanted:
             return {k: results[k] for k in MEASURES if k in results}
     return None
 

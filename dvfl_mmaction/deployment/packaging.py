@@ -94,7 +94,7 @@ def package_model(
         loaded = load_strictly(model, str(path), str(config))
     names = find_class_names(cfg, loaded, model.cls_head.num_classes, classes)
     sha256 = hash_file(path)
-    results, others = find_results(work_dir, sha256)
+    results, others = find_results(work_dir, sha256, report)
     report(
         f'{path}: {len(results)} tests of these weights in {work_dir}'
         + (f', {others} of other weights left out' if others else '')

@@ -1,10 +1,11 @@
 """Find what a training left in its work folder."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import UserError
-from .package_files import read_json
+from .results_files import part_of, read_results
 
 BEST, LAST = 'best', 'last'
 NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
@@ -76,23 +77,34 @@ def count_of(found: list[Path], what: str) -> str:
     return f'{len(found)} of {what}: {names}' if found else f'no {what}'
 
 
-def find_results(folder: Path, sha256: str) -> tuple[list[dict], int]:
+def find_results(
+    folder: Path, sha256: str, report: Callable[[str], None] = print
+) -> tuple[list[dict], int]:
     """The tests of a checkpoint in a work folder.
 
     Args:
-        folder: The work folder; each test has a folder in it.
+        folder: The work folder; each test has a folder in it, or in the
+            folder of its ``--work-dir``.
         sha256: Of the file of the checkpoint.
+        report: Called with a line per file that is skipped.
 
     Returns:
-        Contents of ``results.json``, the newest per list and views, in the
-        order of their folders; and the number of tests of other weights.
+        Contents of ``results.json``, the newest per list and views, the
+        oldest of them first; and the number of tests of other weights.
     """
     found, others = {}, 0
-    for path in sorted(folder.glob('*/results.json')):
-        results = read_json(path)
-        if (results.get('checkpoint') or {}).get('sha256') != sha256:
+    for path, results in read_results(folder, report):
+        if 'checkpoint' not in results:
+            continue  # a file of that name of another tool
+        if part_of(results, 'checkpoint').get('sha256') != sha256:
             others += 1
             continue
-        annotations = (results.get('annotations') or {}).get('sha256')
-        found[annotations, results['views']['form']] = results
-    return list(found.values()), others
+        key = (
+            part_of(results, 'annotations').get('sha256'),
+            part_of(results, 'views').get('form'),
+        )
+        if key[1] is None or not isinstance(results.get('clips'), int):
+            report(f'skipped {path}: it has no views or no clips')
+            continue
+        found.setdefault(key, results)
+    return list(found.values())[::-1], others

@@ -152,6 +152,20 @@ def test_the_last_checkpoint_has_no_tests(work_dir, tmp_path):
     assert 'model-index' not in card and 'license: mit' in card
 
 
+def test_tests_of_the_quickstart_are_on_the_card(work_dir, tmp_path):
+    work = shutil.copytree(work_dir, tmp_path / 'work')
+    (path,) = work.glob('*/results.json')
+    (work / 'test_1x1').mkdir()
+    path.parent.rename(work / 'test_1x1' / path.parent.name)
+    (work / 'interrupted').mkdir()
+    (work / 'interrupted' / 'results.json').write_text('[]')
+    lines = []
+    out = package_model(work, tmp_path / 'm', report=lines.append)
+    assert '1 tests of these weights' in lines[-1]
+    assert lines[-2].endswith('holds a list, not a JSON object')
+    assert 'No test of these weights' not in (out / 'README.md').read_text()
+
+
 def test_exported_files_are_added_with_what_belongs_to_them(
     work_dir, tmp_path
 ):
