@@ -20,7 +20,7 @@ from ..files import check_outputs
 from .exported_model import ExportedModel, load_exported
 from .graph_capture import capture_graph
 from .metadata import LICENCE, make_metadata
-from .writers import SUFFIXES, WRITERS, files_of
+from .writers import SUFFIXES, WRITERS, whole_export
 
 PRECISIONS = ('fp32', 'bf16', 'int8')
 # Largest difference of a probability. The exported file computes in bf16
@@ -143,21 +143,17 @@ def export_model(
     Raises:
         UserError: If the model or the options cannot be exported, a package
             is missing, or the file differs from the recognizer by more than
-            the tolerance; no file is left then.
+            the tolerance. The files of ``path`` are then as before.
     """
     check_target(path, target, precision, source)
     metadata = describe(source, precision, dynamic, streaming)
     graph = capture_graph(
         source.recognizer, source.clip_len, source.size, dynamic, streaming
     )
-    WRITERS[target](graph, path, metadata)
-    try:
-        agreement = compare(source, load_exported(path))
+    with whole_export(path) as part:
+        WRITERS[target](graph, part, metadata)
+        agreement = compare(source, load_exported(part))
         check_agreement(path, agreement, precision)
-    except BaseException:
-        for file in files_of(path):
-            file.unlink(missing_ok=True)
-        raise
     return agreement
 
 
@@ -166,7 +162,7 @@ def check_agreement(path: Path, agreement: Agreement, precision: str):
     if not agreement.difference <= TOLERANCES[precision]:
         raise UserError(
             f'{path.name} differs from the recognizer ({agreement}), more '
-            f'than {TOLERANCES[precision]}; it was removed; give another '
+            f'than {TOLERANCES[precision]}; nothing was written; give another '
             'format (--to), or report this'
         )
 

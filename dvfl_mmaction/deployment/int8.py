@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -34,7 +33,7 @@ from .quantisation import (
     QUANTISERS,
     CalibrationInputs,
 )
-from .writers import SAVERS, files_of
+from .writers import SAVERS, whole_export
 
 
 @dataclass
@@ -115,8 +114,8 @@ def export_int8(
 
     Raises:
         UserError: If a list or an option does not fit, a package is
-            missing, or the loss of accuracy may exceed ``max_drop``; no
-            file is left then.
+            missing, or the loss of accuracy may exceed ``max_drop``. The
+            files of ``path`` are then as before.
     """
     check_target(path, target, 'int8', source)
     if has_several_labels(source.recognizer.cls_head):
@@ -132,8 +131,8 @@ def export_int8(
         source.recognizer, source.clip_len, source.size, dynamic, streaming
     )
     model, save = FLOAT_MODELS[target](graph), SAVERS[target]
-    with TemporaryDirectory(dir=path.parent, prefix='.part-') as folder:
-        part, exact = Path(folder, path.name), Path(folder, 'fp32', path.name)
+    with whole_export(path) as part:
+        exact = part.with_name('fp32') / path.name
         exact.parent.mkdir()
         save(model, exact, metadata | dict(precision='fp32'))
         reference = load_exported(exact)
@@ -176,10 +175,6 @@ def export_int8(
         )
         del candidate
         save(quantised, part, metadata)
-        for written, final in zip(
-            reversed(files_of(part)), reversed(files_of(path)), strict=True
-        ):
-            written.replace(final)
     return result
 
 

@@ -1,10 +1,15 @@
-"""Write a captured graph in each format."""
+"""Write a captured graph in each format.
+
+The functions write in place; :func:`whole_export` replaces the files of an
+earlier export only with complete ones.
+"""
 
 import ast
 import contextlib
 import json
 import logging
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +17,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from ..files import write_whole
 from .extras import import_extra
 from .graph_capture import CapturedGraph
 from .metadata import KEY
@@ -85,7 +89,7 @@ def save_onnx(model, path: Path, metadata: dict):
     metadata = metadata | dict(opset=opsets[''])
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, json.dumps(metadata)
-    write_whole(path, model.SerializeToString())
+    path.write_bytes(model.SerializeToString())
 
 
 def to_openvino(graph: CapturedGraph):
@@ -112,22 +116,13 @@ def save_openvino(model, path: Path, metadata: dict):
     small = metadata['precision'] != 'fp32'
     model.set_rt_info(json.dumps(metadata), [KEY, 'metadata'])
     model.set_rt_info('bf16' if small else 'f32', [KEY, 'compute'])
-    with TemporaryDirectory(dir=path.parent, prefix='.part-') as folder:
-        # Both names are in the file, so it is saved under its own.
-        part = Path(folder, path.name)
-        ov.save_model(model, part, compress_to_fp16=small)
-        weights = path.with_suffix('.bin')
-        os.replace(part.with_suffix('.bin'), weights)
-        os.replace(part, path)
+    ov.save_model(model, path, compress_to_fp16=small)
 
 
 def write_torch_export(graph: CapturedGraph, path: Path, metadata: dict):
     """Write ``.pt2``; the metadata is an extra file of the archive."""
-    with TemporaryDirectory(dir=path.parent, prefix='.part-') as folder:
-        part = Path(folder, path.name)
-        extra = {f'{KEY}.json': json.dumps(metadata)}
-        torch.export.save(graph.program, part, extra_files=extra)
-        os.replace(part, path)
+    extra = {f'{KEY}.json': json.dumps(metadata)}
+    torch.export.save(graph.program, path, extra_files=extra)
 
 
 def write_litert(graph: CapturedGraph, path: Path, metadata: dict):
@@ -136,12 +131,9 @@ def write_litert(graph: CapturedGraph, path: Path, metadata: dict):
     values, _ = graph.program.example_inputs
     with torch.no_grad():
         model = litert.convert(graph.program.module(), values)
-    with TemporaryDirectory(dir=path.parent, prefix='.part-') as folder:
-        part = Path(folder, path.name)
-        model.export(str(part))
-        beside = path.with_name(path.name + '.json')
-        write_whole(beside, json.dumps(metadata, indent=1) + '\n')
-        os.replace(part, path)
+    model.export(str(path))
+    beside = path.with_name(path.name + '.json')
+    beside.write_text(json.dumps(metadata, indent=1) + '\n', 'utf-8')
 
 
 SAVERS = dict(onnx=save_onnx, openvino=save_openvino)
@@ -160,3 +152,33 @@ def files_of(path: Path) -> list[Path]:
         '.tflite': path.with_name(path.name + '.json'),
     }
     return [path, *(f for k, f in beside.items() if k == path.suffix)]
+
+
+@contextlib.contextmanager
+def whole_export(path: Path) -> Iterator[Path]:
+    """A path whose files replace those of ``path`` at the end.
+
+    It has the same name, which OpenVINO writes into its files, in a
+    temporary folder beside ``path``. After an exception, Ctrl-C included,
+    the files of ``path`` are as they were.
+    """
+    with TemporaryDirectory(dir=path.parent, prefix='.part-') as folder:
+        part = Path(folder, path.name)
+        yield part
+        # Companions first: without one, the main file is not readable.
+        pairs = [*zip(files_of(part), files_of(path), strict=True)][::-1]
+        before = Path(folder, 'before')
+        before.mkdir()
+        for _, final in pairs:
+            if final.is_file():
+                shutil.copy2(final, before / final.name)
+        try:
+            for written, final in pairs:
+                os.replace(written, final)
+        except BaseException:
+            for _, final in pairs:
+                if (before / final.name).is_file():
+                    os.replace(before / final.name, final)
+                else:
+                    final.unlink(missing_ok=True)
+            raise

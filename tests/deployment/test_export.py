@@ -2,6 +2,7 @@
 
 import copy
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.analysis.prediction.clips import Clip
-from dvfl_mmaction.deployment import export
+from dvfl_mmaction.deployment import export, writers
 from dvfl_mmaction.deployment.export import (
     eager_probabilities,
     export_model,
@@ -24,7 +25,11 @@ from dvfl_mmaction.deployment.listed_clips import (
     find_listed_clips,
 )
 from dvfl_mmaction.deployment.streaming import make_streaming
-from dvfl_mmaction.deployment.writers import SUFFIXES
+from dvfl_mmaction.deployment.writers import (
+    SUFFIXES,
+    files_of,
+    whole_export,
+)
 from dvfl_mmaction.files import hash_file
 
 TARGETS = ('onnx', 'openvino', 'torch-export')
@@ -171,11 +176,61 @@ def test_a_streaming_file_has_its_state_as_inputs_and_outputs(
         assert graph.output[1].name == 'next_state_0'
 
 
-def test_a_file_that_differs_is_removed(tmp_path, source, monkeypatch):
+def test_a_file_that_differs_is_not_written(tmp_path, source, monkeypatch):
     monkeypatch.setitem(export.TOLERANCES, 'fp32', -1.0)
     with pytest.raises(UserError, match='differs from the recognizer'):
         export_model(source, tmp_path / 'a.pt2', 'torch-export')
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('fails', ['load_exported', 'compare'])
+def test_a_failed_export_keeps_the_earlier_files(
+    tmp_path, source, monkeypatch, target, fails
+):
+    path = tmp_path / f'model{SUFFIXES[target]}'
+    for file in files_of(path):
+        file.write_text(f'earlier {file.name}')
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, fails, fail)
+    with pytest.raises(KeyboardInterrupt):
+        export_model(source, path, target)
+    assert sorted(tmp_path.iterdir()) == sorted(files_of(path))
+    for file in files_of(path):
+        assert file.read_text() == f'earlier {file.name}'
+
+
+@pytest.mark.parametrize('there', [True, False])
+@pytest.mark.parametrize('name', ['model.xml', 'model.tflite'])
+def test_an_interrupt_leaves_no_pair_of_an_old_and_a_new_file(
+    tmp_path, monkeypatch, name, there
+):
+    path, replace, calls = tmp_path / name, os.replace, []
+    earlier = files_of(path) if there else []
+    for file in earlier:
+        file.write_text('earlier')
+
+    def interrupted(*paths):
+        calls.append(paths)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        replace(*paths)
+
+    monkeypatch.setattr(writers.os, 'replace', interrupted)
+    with pytest.raises(KeyboardInterrupt), whole_export(path) as part:
+        for file in files_of(part):
+            file.write_text('new')
+    assert sorted(tmp_path.iterdir()) == sorted(earlier)
+    assert all(file.read_text() == 'earlier' for file in earlier)
+    monkeypatch.undo()
+    with whole_export(path) as part:
+        for file in files_of(part):
+            file.write_text('new')
+    assert sorted(tmp_path.iterdir()) == sorted(files_of(path))
+    assert all(file.read_text() == 'new' for file in files_of(path))
 
 
 @pytest.mark.parametrize(
