@@ -162,7 +162,8 @@ def check_target(folder: Path, overwrite: bool):
 def whole_folder(folder: Path) -> Iterator[Path]:
     """A new folder that replaces ``folder`` once it is complete.
 
-    After an exception it is removed, and ``folder`` stays as it was.
+    After an exception, Ctrl-C included, it is removed, and ``folder`` stays
+    as it was.
 
     Raises:
         UserError: If it cannot be written.
@@ -175,17 +176,14 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         yield part
         if folder.exists():
             os.rename(folder, before)
-        try:
-            os.rename(part, folder)
-        except OSError:
-            if before.exists():
-                os.rename(before, folder)
-            raise
+        os.rename(part, folder)
     except OSError as error:
         raise UserError(
             f'{folder} cannot be written: {error.strerror or error}; give '
             'another path, or free some space'
         ) from error
     finally:
+        if before.exists() and not folder.exists():
+            os.rename(before, folder)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(before, ignore_errors=True)

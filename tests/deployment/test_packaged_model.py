@@ -1,11 +1,13 @@
 """Damaged and hostile packages are refused in one line."""
 
 import json
+import os
 import sys
 
 import pytest
 
 from dvfl_mmaction import UserError, load_model
+from dvfl_mmaction.deployment import package_files
 from dvfl_mmaction.deployment.package_files import (
     check_target,
     is_package,
@@ -150,6 +152,30 @@ def test_a_folder_is_written_whole_or_not_at_all(copied):
         whole_folder(copied / 'README.md' / 'new'),
     ):
         pass
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize('last', [1, 2])
+def test_an_interrupt_between_the_renames_keeps_the_earlier_folder(
+    tmp_path, monkeypatch, error, last
+):
+    folder, rename, calls = tmp_path / 'model', os.rename, []
+    folder.mkdir()
+    (folder / 'file').write_text('earlier')
+
+    def interrupted(*paths):
+        calls.append(paths)
+        if (len(calls), last) != (2, 2):
+            rename(*paths)
+        if len(calls) == last:
+            raise error
+
+    monkeypatch.setattr(package_files.os, 'rename', interrupted)
+    wanted = UserError if error is OSError else error
+    with pytest.raises(wanted), whole_folder(folder) as part:
+        (part / 'file').write_text('new')
+    assert (folder / 'file').read_text() == 'earlier'
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_the_package_has_no_other_lazy_name():
