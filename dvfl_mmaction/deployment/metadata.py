@@ -18,6 +18,17 @@ from .results_files import part_of, read_results
 KEY = 'dvfl_mmaction'
 FORMAT = 1
 LICENCE = 'apache-2.0'  # this project's
+AGAIN = 'write it with tools/export.py'
+# Entries that loading reads.
+ENTRIES = dict(
+    kind=str,
+    classes=list | None,
+    num_classes=int,
+    clip_len=int,
+    size=list,
+    dynamic=list,
+    pipeline=list,
+)
 # The part of results.json that is copied.
 MEASURES = ('top1', 'top5', 'mean_class_accuracy', 'clips', 'views', 'split')
 
@@ -88,27 +99,33 @@ def parse_metadata(text: str | None, path: Path) -> dict:
     """Metadata from the JSON of a file.
 
     Raises:
-        UserError: If the file has none, or that of a later version.
+        UserError: If the file has none, that of a later version, or that of
+            another program.
     """
     if not text:
-        raise UserError(
-            f'{path} has no metadata of dvfl_mmaction; write it with '
-            'tools/export.py'
-        )
+        raise UserError(f'{path} has no metadata of dvfl_mmaction; {AGAIN}')
     try:
         metadata = json.loads(text)
-        version = metadata['format']
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, RecursionError):
+        raise UserError(f'{path} has unreadable metadata; {AGAIN}') from None
+    version = metadata.get('format') if isinstance(metadata, dict) else None
+    if type(version) is not int or version < 1:
         raise UserError(
-            f'{path} has unreadable metadata; write it again with '
-            'tools/export.py'
-        ) from None
-    metadata['pipeline'] = with_tuples(metadata['pipeline'])
+            f'{path} has metadata without a format number; {AGAIN}'
+        )
+    # Before the entries, which a later format may have changed.
     if version > FORMAT:
         raise UserError(
             f'{path} has metadata of format {version} but this version reads '
             f'up to {FORMAT}; update dvfl_mmaction'
         )
+    for key, kinds in ENTRIES.items():
+        if not isinstance(metadata.get(key), kinds):
+            raise UserError(
+                f'{path} has metadata whose {key} is missing or of another '
+                f'type; {AGAIN}'
+            )
+    metadata['pipeline'] = with_tuples(metadata['pipeline'])
     return metadata
 
 
