@@ -64,6 +64,13 @@ def parse_args():
         help='seconds of the longest clip (default: 120)',
     )
     parser.add_argument(
+        '--max-megapixels',
+        type=float,
+        default=9.5,
+        help='megapixels of the largest picture (default: 9.5, which 4096 x '
+        '2304 fits)',
+    )
+    parser.add_argument(
         '--jobs',
         type=int,
         default=4,
@@ -79,7 +86,7 @@ def parse_args():
         help='changes of the first config, such as clip_len=16',
     )
     args = parser.parse_args()
-    for name in ('max_mb', 'max_seconds', 'jobs'):
+    for name in ('max_mb', 'max_seconds', 'max_megapixels', 'jobs'):
         value = getattr(args, name)
         if not value > 0:
             option = name.replace('_', '-')
@@ -115,7 +122,7 @@ def main():
     root = (data.get('dataset') or {}).get('data_root')
     page = Page(
         models,
-        Limits(args.max_mb, args.max_seconds),
+        Limits(args.max_mb, args.max_seconds, args.max_megapixels),
         find_examples(args.examples, root),
         args.jobs,
     )

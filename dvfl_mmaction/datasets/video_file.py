@@ -2,6 +2,9 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import av
 import numpy as np
@@ -26,6 +29,12 @@ CONTAINER_OPTIONS = dict(
     ),
     protocol_whitelist='file',
 )
+
+
+# Most streams of a file; FFmpeg refuses more.
+MOST_STREAMS = 1000
+# Of a picture; None for no limit.
+most_pixels: ContextVar[int | None] = ContextVar('most_pixels', default=None)
 
 
 class BrokenClipError(Exception):
@@ -72,6 +81,20 @@ class TimeLimit:
         return f'{TIMED_OUT} {self.seconds:g} s'
 
 
+@contextmanager
+def limit_pixels(count: int) -> Iterator[None]:
+    """Limit the pixels per picture of the files that are opened meanwhile.
+
+    The decoder refuses a larger picture before it takes memory for it, also
+    one in the middle of a stream.
+    """
+    token = most_pixels.set(count)
+    try:
+        yield
+    finally:
+        most_pixels.reset(token)
+
+
 def open_video(
     path: str, limit: TimeLimit
 ) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
@@ -95,9 +118,13 @@ def open_video(
         )
     if not os.path.getsize(path):
         raise BrokenClipError('the file is empty')
+    most = most_pixels.get()
+    decoding = {} if most is None else dict(max_pixels=str(most))
     try:
         container = av.open(
             f'file:{path}',  # otherwise "http:" in a name is a protocol
+            # FFmpeg decodes the first pictures to know the streams.
+            stream_options=[decoding] * (MOST_STREAMS if decoding else 0),
             metadata_errors='ignore',
             container_options=CONTAINER_OPTIONS,
             timeout=limit.seconds,
@@ -116,6 +143,7 @@ def open_video(
         if stream.codec_context is None:
             raise BrokenClipError('no decoder for the video stream')
         stream.codec_context.thread_count = 1
+        stream.codec_context.options = decoding
         limit.check()
     except BaseException:
         container.close()

@@ -275,7 +275,8 @@ class VideoReader:
             self._container.close()
             self._container, self._stream = open_video(self._path, self._limit)
             self._decoder = self._stream.codec_context
-        self._decoder.options = dict(err_detect='explode')
+        options = self._decoder.options
+        self._decoder.options = options | dict(err_detect='explode')
         self._strict = True
 
     def _decode_run(self, run: list[Picture]) -> Iterator[av.VideoFrame]:

@@ -7,14 +7,17 @@ import av
 
 from ...analysis.text import printable
 from ...datasets.video_file import (
+    TIMEOUT_S,
     BrokenClipError,
     TimeLimit,
     decoder_reason,
+    limit_pixels,
     open_video,
 )
 from ...errors import UserError
 
 OPEN_S = 10.0  # longest time that opening a file may take
+MOST_PIXELS = 2**31 - 1  # the largest limit that FFmpeg takes
 
 
 @dataclass(frozen=True)
@@ -24,20 +27,49 @@ class Limits:
     Attributes:
         size_mb: Largest file, in MB.
         length_s: Longest clip, in s.
+        megapixels: Largest picture; 4096 x 2304 has 9.44.
     """
 
     size_mb: float = 100.0
     length_s: float = 120.0
+    megapixels: float = 9.5
+
+    @property
+    def pixels(self) -> int:
+        """Most pixels of a picture."""
+        return int(min(1e6 * self.megapixels, MOST_PIXELS))
+
+    @property
+    def decoded_pixels(self) -> int:
+        """The same for decoders, which add an edge to a picture."""
+        return min(self.pixels + self.pixels // 10 + 2**16, MOST_PIXELS)
 
 
-def check_clip(path: str, limits: Limits) -> float:
+@dataclass(frozen=True)
+class CheckedClip:
+    """A file within the limits.
+
+    Attributes:
+        path: Of the file.
+        length_s: Its length.
+        limits: Its pictures are known only once they are decoded.
+    """
+
+    path: str
+    length_s: float
+    limits: Limits
+
+    @property
+    def name(self) -> str:
+        """Name of the file, for messages."""
+        return printable(Path(self.path).name)
+
+
+def check_clip(path: str, limits: Limits) -> CheckedClip:
     """Check a file before it is decoded.
 
-    Returns:
-        Its length in s.
-
     Raises:
-        UserError: If it is not a video, too large or too long.
+        UserError: If it is not a video, or exceeds a limit.
     """
     name = printable(Path(path).name)
     try:
@@ -47,7 +79,7 @@ def check_clip(path: str, limits: Limits) -> float:
                 f'{name} has {size_mb:.1f} MB but at most '
                 f'{limits.size_mb:g} MB are taken; give a smaller video'
             )
-        length_s = measure_length(path, limits.length_s)
+        length_s = measure_length(path, limits)
     except BrokenClipError as error:
         raise UserError(
             f'{name} cannot be read: {error}; give a video, such as MP4, '
@@ -58,23 +90,77 @@ def check_clip(path: str, limits: Limits) -> float:
             f'{name} is longer than {limits.length_s:g} s; cut it, or raise '
             '--max-seconds of the server'
         )
-    return length_s
+    return CheckedClip(path, length_s, limits)
 
 
-def measure_length(path: str, enough_s: float) -> float:
+def check_pictures(clip: CheckedClip):
+    """Decode a clip, to find pictures that are larger than its header says.
+
+    Packets that cannot be decoded are left to those who read the clip.
+
+    Raises:
+        UserError: If a picture is too large, or the file ends in a fault.
+    """
+    limit = TimeLimit(TIMEOUT_S)
+    try:
+        with limit_pixels(clip.limits.decoded_pixels):
+            container, stream = open_video(clip.path, limit)
+        with container:
+            decoder = stream.codec_context
+            for packet in container.demux(stream):
+                limit.check()
+                try:
+                    packet.decode()
+                except MemoryError:  # FFmpeg's MPEG-4 decoder refuses so
+                    check_size(clip.name, 0, 0, clip.limits)
+                except av.FFmpegError:
+                    size = decoder.width, decoder.height
+                    check_size(clip.name, *size, clip.limits)
+    except (av.FFmpegError, OSError, BrokenClipError) as error:
+        raise UserError(
+            f'{clip.name} cannot be read: {decoder_reason(error)}; give '
+            'another video'
+        ) from None
+
+
+def check_size(name: str, width: int, height: int, limits: Limits):
+    """
+    Raises:
+        UserError: If pictures are too large, or of no size: decoders forget
+            one that they refuse.
+    """
+    if 0 < width * height <= limits.pixels:
+        return
+    most = f'{limits.megapixels:g} megapixels'
+    if width * height:
+        what = f'of {width} x {height} pixels but at most {most} are taken'
+    else:
+        what = f'of more than {most}, or of unknown size'
+    raise UserError(
+        f'{name} has pictures {what}; scale it down, or raise '
+        '--max-megapixels of the server'
+    )
+
+
+def measure_length(path: str, limits: Limits) -> float:
     """Length of a video in s, by the time stamps of its packets.
 
     The header is not trusted: browsers record without a duration.
 
     Args:
         path: The file.
-        enough_s: Reading stops once more is seen.
+        limits: Reading stops once more than their length is seen.
 
     Raises:
         BrokenClipError: If it cannot be opened or read.
+        UserError: If its header has pictures that are too large.
     """
-    container, stream = open_video(path, TimeLimit(OPEN_S))
+    with limit_pixels(limits.decoded_pixels):
+        container, stream = open_video(path, TimeLimit(OPEN_S))
     with container:
+        decoder = stream.codec_context
+        name = printable(Path(path).name)
+        check_size(name, decoder.width, decoder.height, limits)
         start, end = None, 0.0
         try:
             for packet in container.demux(stream):
@@ -84,7 +170,7 @@ def measure_length(path: str, enough_s: float) -> float:
                 start = begin if start is None else min(start, begin)
                 shown = float((packet.duration or 0) * packet.time_base)
                 end = max(end, begin + shown)
-                if end - start > enough_s:
+                if end - start > limits.length_s:
                     break
         except (av.FFmpegError, OSError) as error:
             raise BrokenClipError(decoder_reason(error)) from None

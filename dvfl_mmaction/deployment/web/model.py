@@ -14,12 +14,14 @@ from ...analysis.prediction.batches import ClipReader
 from ...analysis.prediction.clips import Clip
 from ...analysis.prediction.predictor import load_recognizer
 from ...analysis.text import printable
+from ...datasets.video_file import limit_pixels
 from ...errors import UserError
 from ..live.classifier import Classifier, FrameClassifier, WindowClassifier
 from ..live.frames import Frame, SourceError
 from ..live.load import make_classifier
 from ..live.opened_source import open_file
 from ..live.segments import Segment, Segmenter, SegmentRule
+from .limits import CheckedClip, check_pictures
 
 # A clip of this length or more gets a timeline.
 LONG_S = 4.0
@@ -46,6 +48,12 @@ class WebModel:
     def is_causal(self) -> bool:
         """Whether it answers every frame of a camera."""
         return isinstance(self.classifier, FrameClassifier)
+
+    @property
+    def refuses_large_pictures(self) -> bool:
+        """Whether its pipeline does, once told so; decord does not."""
+        steps = self.observer.pipeline
+        return any(s['type'].endswith('ClipInit') for s in steps)
 
     def name_of(self, index: int) -> str:
         """Name of a class, or its number."""
@@ -108,19 +116,25 @@ def load_web_model(
         return WebModel(observer, reason=str(error))
 
 
-def answer_clip(model: WebModel, path: str) -> ClipAnswer:
+def answer_clip(model: WebModel, clip: CheckedClip) -> ClipAnswer:
     """Predict a clip as ``tools/predict.py`` does, and record modulators.
 
     Raises:
-        UserError: If it cannot be read.
+        UserError: If it cannot be read, or a picture is too large.
     """
+    if not model.refuses_large_pictures:
+        check_pictures(clip)
     # Several threads use the model at once.
     observer = model.observer.for_another_thread()
     began = time.perf_counter()
-    name = printable(Path(path).name)
-    _, data, error = ClipReader([Clip(Path(path), name)], observer)[0]
+    listed = Clip(Path(clip.path), clip.name)
+    with limit_pixels(clip.limits.decoded_pixels):
+        _, data, error = ClipReader([listed], observer)[0]
     if error is not None:
-        raise UserError(f'{name} cannot be read: {error}; give another video')
+        check_pictures(clip)
+        raise UserError(
+            f'{clip.name} cannot be read: {error}; give another video'
+        )
     read = time.perf_counter()
     (scores,) = observer.score([data])
     predicted = time.perf_counter()
@@ -129,28 +143,30 @@ def answer_clip(model: WebModel, path: str) -> ClipAnswer:
 
 
 def follow_clip(
-    model: WebModel, path: str, length_s: float, rule: SegmentRule
+    model: WebModel, clip: CheckedClip, rule: SegmentRule
 ) -> Iterator[Timeline]:
     """Classify a long clip frame by frame, or in windows.
 
     Args:
         model: With a classifier.
-        path: The clip.
-        length_s: Its length.
+        clip: The clip.
         rule: Of the segments.
 
     Yields:
         How far it is, at most every 0.5 s; at last the segments.
 
     Raises:
-        UserError: If the clip cannot be read to its end.
+        UserError: If the clip cannot be read to its end, or a picture is
+            too large.
     """
     classifier = model.classifier.for_another_stream()
     segmenter = Segmenter(rule)
     began = reported = time.perf_counter()
     time_s = 0.0
     try:
-        source = open_file(path, PACKET_S)
+        # Other code of this thread may run between two yields.
+        with limit_pixels(clip.limits.decoded_pixels):
+            source = open_file(clip.path, PACKET_S)
         if isinstance(classifier, WindowClassifier):
             count = source.num_frames or 0
             least = math.ceil(count / MOST_WINDOWS)
@@ -165,12 +181,12 @@ def follow_clip(
                 now = time.perf_counter()
                 if now - reported > REPORT_S:
                     reported = now
-                    yield Timeline(time_s, length_s, None, now - began)
+                    yield Timeline(time_s, clip.length_s, None, now - began)
     except SourceError as error:
-        name = printable(Path(path).name)
+        check_pictures(clip)
         raise UserError(
-            f'{name} cannot be read beyond {time_s:.1f} s: {error}'
+            f'{clip.name} cannot be read beyond {time_s:.1f} s: {error}'
         ) from None
-    end = max(length_s, time_s)
+    end = max(clip.length_s, time_s)
     segments = segmenter.finish(end)
     yield Timeline(end, end, segments, time.perf_counter() - began)

@@ -11,7 +11,7 @@ from ..extras import import_extra
 from ..live.segments import SegmentRule
 from . import html
 from .camera import CameraSession
-from .limits import Limits, check_clip
+from .limits import CheckedClip, Limits, check_clip
 from .maps import draw_maps
 from .model import LONG_S, WebModel, answer_clip, follow_clip
 
@@ -89,8 +89,9 @@ class Page:
                 )
                 gr.HTML(
                     html.note(
-                        f'At most {self.limits.size_mb:g} MB and '
-                        f'{self.limits.length_s:g} s.'
+                        f'At most {self.limits.size_mb:g} MB, '
+                        f'{self.limits.length_s:g} s and '
+                        f'{self.limits.megapixels:g} megapixels.'
                     ),
                     padding=False,
                 )
@@ -206,8 +207,8 @@ class Page:
             return
         try:
             yield (html.note('Reading the clip …'), '', *hidden)
-            length_s = check_clip(path, self.limits)
-            answers = [answer_clip(model, path) for model in self.models]
+            clip = check_clip(path, self.limits)
+            answers = [answer_clip(model, clip) for model in self.models]
         except UserError as error:
             yield (html.problem(str(error)), '', *hidden)
             return
@@ -233,12 +234,12 @@ class Page:
             shown,
             *self.draw(views, stage, 1),
         )
-        if length_s >= LONG_S:
+        if clip.length_s >= LONG_S:
             keep = [update()] * (3 + len(self.models))
-            for text in self.timelines(path, length_s):
+            for text in self.timelines(clip):
                 yield (update(), text, update(), *keep[1:])
 
-    def timelines(self, path: str, length_s: float) -> Iterator[str]:
+    def timelines(self, clip: CheckedClip) -> Iterator[str]:
         """Yield the timelines of all models, as far as they are."""
         done = []
         for model in self.models:
@@ -248,7 +249,7 @@ class Page:
                 continue
             text = ''
             try:
-                for found in follow_clip(model, path, length_s, SegmentRule()):
+                for found in follow_clip(model, clip, SegmentRule()):
                     text = html.timeline(name, found, model.name_of)
                     yield html.side_by_side([*done, text])
             except UserError as error:

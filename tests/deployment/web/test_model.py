@@ -4,18 +4,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from growing_clips import write_sizes
 from mmengine.config import Config
 from small_recipe import recipe, recognizer, write_clip, write_teacher
 
 from dvfl_mmaction.deployment.live.frames import Frame
 from dvfl_mmaction.deployment.live.segments import SegmentRule
 from dvfl_mmaction.deployment.web.camera import CameraSession
+from dvfl_mmaction.deployment.web.limits import Limits, check_clip
 from dvfl_mmaction.deployment.web.maps import draw_maps
 from dvfl_mmaction.deployment.web.model import (
     answer_clip,
     follow_clip,
     load_web_model,
 )
+from dvfl_mmaction.errors import UserError
 
 
 @pytest.fixture(scope='module')
@@ -37,12 +40,16 @@ def load(folder, form, **options):
     return load_web_model(f'{path}.py', f'{path}.pth', options=options)
 
 
+def clip_of(folder, name):
+    return check_clip(str(folder / name), Limits())
+
+
 def test_threads_do_not_mix_their_modulators(folder):
     model = load(folder, 'global')
-    paths = [str(folder / f'{label}.mp4') for label in (0, 1)] * 4
-    alone = [answer_clip(model, path) for path in paths[:2]]
+    clips = [clip_of(folder, f'{label}.mp4') for label in (0, 1)] * 4
+    alone = [answer_clip(model, clip) for clip in clips[:2]]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda path: answer_clip(model, path), paths))
+        together = list(pool.map(lambda clip: answer_clip(model, clip), clips))
     for number, answer in enumerate(together):
         expected = alone[number % 2]
         np.testing.assert_allclose(answer.scores, expected.scores, rtol=1e-5)
@@ -56,12 +63,30 @@ def test_threads_do_not_mix_their_modulators(folder):
 @pytest.mark.parametrize('form', ['causal', 'global'])
 def test_a_timeline_covers_a_long_clip(folder, form):
     model = load(folder, form)
-    path = str(folder / '0.mp4')
     rule = SegmentRule(smooth_s=0, enter=0.01, leave=0, min_length_s=0)
-    *_, found = follow_clip(model, path, 4.8, rule)
+    *_, found = follow_clip(model, clip_of(folder, '0.mp4'), rule)
     assert found.end_s == 4.8
     assert found.segments[0].start_s == 0
     assert found.segments[-1].end_s == 4.8
+
+
+@pytest.mark.parametrize('decoder', ['pyav', 'decord'])
+def test_pictures_that_grow_are_refused_in_one_line(folder, tmp_path, decoder):
+    model = load(folder, 'global', decoder=decoder)
+    path = write_sizes(tmp_path / 'grows.mkv', 'libx264', [64, 512])
+    answer_clip(model, check_clip(path, Limits()))
+    clip = check_clip(path, Limits(megapixels=0.005))
+    message = 'grows.mkv has pictures of 512 x 512 pixels but at most 0.005'
+    with pytest.raises(UserError, match=message):
+        answer_clip(model, clip)
+
+
+def test_a_timeline_does_not_decode_pictures_that_grow(folder, tmp_path):
+    model = load(folder, 'global')
+    path = write_sizes(tmp_path / 'grows.mkv', 'mjpeg', [64, 512], 20)
+    clip = check_clip(path, Limits(megapixels=0.005))
+    with pytest.raises(UserError, match='grows.mkv has pictures of more than'):
+        list(follow_clip(model, clip, SegmentRule()))
 
 
 def test_each_camera_has_a_state_of_its_own(folder):
@@ -84,7 +109,7 @@ def test_each_camera_has_a_state_of_its_own(folder):
 
 
 def test_the_picture_follows_stage_and_time(folder):
-    view = answer_clip(load(folder, 'global'), str(folder / '0.mp4')).view
+    view = answer_clip(load(folder, 'global'), clip_of(folder, '0.mp4')).view
     pictures = [
         draw_maps(view, stage, share).tobytes()
         for stage, share in ((1, 0), (2, 0), (1, 0.75), (1, 0.99))
