@@ -52,11 +52,13 @@ class CheckedClip:
     Attributes:
         path: Of the file.
         length_s: Its length.
+        num_frames: Number of its packets, which the header may not have.
         limits: Its pictures are known only once they are decoded.
     """
 
     path: str
     length_s: float
+    num_frames: int
     limits: Limits
 
     @property
@@ -79,7 +81,7 @@ def check_clip(path: str, limits: Limits) -> CheckedClip:
                 f'{name} has {size_mb:.1f} MB but at most '
                 f'{limits.size_mb:g} MB are taken; give a smaller video'
             )
-        length_s = measure_length(path, limits)
+        length_s, num_frames = measure_length(path, limits)
     except BrokenClipError as error:
         raise UserError(
             f'{name} cannot be read: {error}; give a video, such as MP4, '
@@ -90,7 +92,7 @@ def check_clip(path: str, limits: Limits) -> CheckedClip:
             f'{name} is longer than {limits.length_s:g} s; cut it, or raise '
             '--max-seconds of the server'
         )
-    return CheckedClip(path, length_s, limits)
+    return CheckedClip(path, length_s, num_frames, limits)
 
 
 def check_pictures(clip: CheckedClip):
@@ -142,7 +144,7 @@ def check_size(name: str, width: int, height: int, limits: Limits):
     )
 
 
-def measure_length(path: str, limits: Limits) -> float:
+def measure_length(path: str, limits: Limits) -> tuple[float, int]:
     """Length of a video in s, by the time stamps of its packets.
 
     The header is not trusted: browsers record without a duration.
@@ -150,6 +152,9 @@ def measure_length(path: str, limits: Limits) -> float:
     Args:
         path: The file.
         limits: Reading stops once more than their length is seen.
+
+    Returns:
+        The length, and the number of packets up to it.
 
     Raises:
         BrokenClipError: If it cannot be opened or read.
@@ -161,9 +166,10 @@ def measure_length(path: str, limits: Limits) -> float:
         decoder = stream.codec_context
         name = printable(Path(path).name)
         check_size(name, decoder.width, decoder.height, limits)
-        start, end = None, 0.0
+        start, end, count = None, 0.0, 0
         try:
             for packet in container.demux(stream):
+                count += packet.size > 0
                 if packet.pts is None:
                     continue
                 begin = float(packet.pts * packet.time_base)
@@ -174,4 +180,4 @@ def measure_length(path: str, limits: Limits) -> float:
                     break
         except (av.FFmpegError, OSError) as error:
             raise BrokenClipError(decoder_reason(error)) from None
-    return end - (start or 0.0)
+    return end - (start or 0.0), count

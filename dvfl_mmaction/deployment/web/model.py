@@ -168,8 +168,7 @@ def follow_clip(
         with limit_pixels(clip.limits.decoded_pixels):
             source = open_file(clip.path, PACKET_S)
         if isinstance(classifier, WindowClassifier):
-            count = source.num_frames or 0
-            least = math.ceil(count / MOST_WINDOWS)
+            least = math.ceil(clip.num_frames / MOST_WINDOWS)
             classifier.every = max(classifier.every, least)
         with closing(source):
             for index, (time_s, image) in enumerate(source.pictures):

@@ -1,9 +1,9 @@
 """What a visitor may upload."""
 
 import av
-import numpy as np
 import pytest
 from growing_clips import write_sizes
+from recorded_clips import write_recording
 from small_recipe import write_clip
 
 from dvfl_mmaction.datasets.video_file import limit_pixels
@@ -23,22 +23,12 @@ def test_the_length_is_that_of_the_packets(tmp_path):
 
 
 def test_a_recording_without_a_duration_is_measured(tmp_path):
-    """As browsers write WebM: the header has no duration."""
-    path = str(tmp_path / 'live.webm')
-    options = dict(live='1')
-    with av.open(path, 'w', format='webm', options=options) as container:
-        stream = container.add_stream('libvpx', rate=10)
-        stream.width = stream.height = 32
-        stream.pix_fmt = 'yuv420p'
-        for value in range(20):
-            image = np.full((32, 32, 3), value, np.uint8)
-            frame = av.VideoFrame.from_ndarray(image, format='rgb24')
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    path = write_recording(tmp_path / 'live.webm', frames=20)
     with av.open(path) as container:
         assert not container.duration
     found = check_clip(path, Limits())
     assert found.length_s == pytest.approx(2, abs=0.11)
+    assert found.num_frames == 20
     with pytest.raises(UserError, match='live.webm is longer than 1 s'):
         check_clip(path, Limits(length_s=1))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from growing_clips import write_sizes
 from mmengine.config import Config
+from recorded_clips import write_recording
 from small_recipe import recipe, recognizer, write_clip, write_teacher
 
 from dvfl_mmaction.deployment.live.frames import Frame
@@ -79,6 +80,24 @@ def test_pictures_that_grow_are_refused_in_one_line(folder, tmp_path, decoder):
     message = 'grows.mkv has pictures of 512 x 512 pixels but at most 0.005'
     with pytest.raises(UserError, match=message):
         answer_clip(model, clip)
+
+
+@pytest.mark.parametrize('frames', [90, 200, 497])
+def test_a_recording_of_a_browser_has_at_most_60_windows(
+    folder, tmp_path, frames
+):
+    model = load(folder, 'global')
+    path = write_recording(tmp_path / 'live.webm', frames)
+    windows, score = [], model.classifier.score
+
+    def counted(pictures):
+        windows.append(pictures)
+        return score(pictures)
+
+    model.classifier.score = counted
+    *_, found = follow_clip(model, check_clip(path, Limits()), SegmentRule())
+    assert found.end_s == pytest.approx(frames / 10, abs=0.11)
+    assert min(20, frames // 10) <= len(windows) <= 60
 
 
 def test_a_timeline_does_not_decode_pictures_that_grow(folder, tmp_path):
