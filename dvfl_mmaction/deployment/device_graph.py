@@ -37,7 +37,6 @@ class DeviceGraph(nn.Module):
         super().__init__()
         backbone, head = recognizer.backbone, recognizer.cls_head
         self.tubelet_size = backbone.tubelet_size
-        self.min_size = backbone.min_size
         self.stem = Stem(
             backbone.patch_embed,
             *normalisation_of(recognizer.data_preprocessor),

@@ -146,10 +146,21 @@ def export_model(
             the tolerance. The files of ``path`` are then as before.
     """
     check_target(path, target, precision, source)
-    metadata = describe(source, precision, dynamic, streaming)
+    # Also checks that the recognizer is one that can be described.
     graph = capture_graph(
         source.recognizer, source.clip_len, source.size, dynamic, streaming
     )
+    metadata = describe(source, precision, dynamic, streaming)
+    if target == 'torch-export' and 'size' in dynamic:
+        # Its maps have 2 positions or more along each axis.
+        least = metadata['min_size'] = 2 * metadata['min_size']
+        if min(source.size) < least:
+            height, width = source.size
+            raise UserError(
+                f'clips are {height} x {width} pixels but .pt2 files with '
+                f'--dynamic size take {least} or more per side; export them '
+                'without it, or to another format'
+            )
     with whole_export(path) as part:
         WRITERS[target](graph, part, metadata)
         agreement = compare(source, load_exported(part))
@@ -190,6 +201,7 @@ def describe(
     source: Source, precision: str, dynamic: Sequence[str], streaming: bool
 ) -> dict:
     """The metadata of a file."""
+    backbone = source.recognizer.backbone
     return make_metadata(
         source.cfg,
         source.config,
@@ -202,7 +214,9 @@ def describe(
         dynamic=[
             axis for axis in ('batch', 'frames', 'size') if axis in dynamic
         ],
-        temporal_window=source.recognizer.backbone.temporal_window,
+        min_size=backbone.min_size,
+        tubelet_size=backbone.tubelet_size,
+        temporal_window=backbone.temporal_window,
         licence=source.licence,
         several_labels=has_several_labels(source.recognizer.cls_head),
     )

@@ -26,6 +26,10 @@ class ExportedModel:
         several_labels: Whether each class has a probability of its own, so
             that a clip may have several labels, or none.
         dynamic: Axes of any length: ``'batch'``, ``'frames'``, ``'size'``.
+        min_size: Least height and width of frames of any size, in pixels; 1
+            if the file, an older one, does not say.
+        tubelet_size: Clips of any length have a multiple of so many frames;
+            1 if the file does not say.
         metadata: All that the file says, see :mod:`.metadata`.
     """
 
@@ -40,6 +44,8 @@ class ExportedModel:
         # Files of earlier versions do not say it.
         self.several_labels = metadata.get('several_labels', False)
         self.dynamic = tuple(metadata['dynamic'])
+        self.min_size = metadata.get('min_size', 1)
+        self.tubelet_size = metadata.get('tubelet_size', 1)
         self._runtime = runtime
         # None takes any number of clips or streams at once.
         self._batch = runtime.inputs[0].shape[0]
@@ -140,12 +146,23 @@ class ExportedModel:
                 f'{self.path} takes {self.size[0]} x {self.size[1]}; resize '
                 'them, or export with --dynamic size'
             )
+        if 'size' in self.dynamic and min(shape[-3:-1]) < self.min_size:
+            raise UserError(
+                f'frames are {shape[-3]} x {shape[-2]} pixels but '
+                f'{self.path} takes {self.min_size} or more per side; '
+                'enlarge them'
+            )
         fixed = self.kind == 'clip' and 'frames' not in self.dynamic
         if clips and fixed and shape[1] != self.clip_len:
             raise UserError(
                 f'clips have {shape[1]} frames but {self.path} takes '
                 f'{self.clip_len}; sample them, or export with --dynamic '
                 'frames'
+            )
+        if clips and shape[1] % self.tubelet_size:
+            raise UserError(
+                f'clips have {shape[1]} frames but {self.path} takes '
+                f'multiples of {self.tubelet_size}; sample them'
             )
 
 

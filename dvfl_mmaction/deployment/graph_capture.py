@@ -74,8 +74,13 @@ def capture_graph(
     fixed = None if 'frames' in dynamic else clip_len
     graph = make_device_graph(recognizer, fixed, streaming)
     check_axes(dynamic, recognizer.backbone, streaming)
-    # An axis of length 1 would be taken for a constant.
+    # An axis of length 1, also of a map, would be taken for a constant.
     batch = 2 if 'batch' in dynamic else 1
+    if 'frames' in dynamic:
+        clip_len = max(clip_len, 2 * recognizer.backbone.tubelet_size)
+    if 'size' in dynamic:
+        least = 2 * recognizer.backbone.min_size
+        size = tuple(max(side, least) for side in size)
     pick = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
     if streaming:
         frames = torch.zeros(batch, *size, 3, dtype=torch.uint8)

@@ -126,10 +126,10 @@ def export_int8(
     tested = find_tested_clips(source, options)
     training = find_listed_clips(source.cfg, 'train')
     training, _ = even_sample(training, options.calibration_clips)
-    metadata = describe(source, 'int8', dynamic, streaming)
     graph = capture_graph(
         source.recognizer, source.clip_len, source.size, dynamic, streaming
     )
+    metadata = describe(source, 'int8', dynamic, streaming)
     model, save = FLOAT_MODELS[target](graph), SAVERS[target]
     with whole_export(path) as part:
         exact = part.with_name('fp32') / path.name

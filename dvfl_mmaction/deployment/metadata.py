@@ -45,9 +45,12 @@ def make_metadata(
         classes: K names; None if unknown.
         size: Height and width of the frames, in pixels.
         clip_len: Frames per clip T.
-        **others: More entries: ``kind``, ``precision``, ``dynamic``, the
-            ``licence`` of the weights, and ``several_labels``, whether each
-            class has a probability of its own.
+        **others: More entries: ``kind``, ``precision``, ``dynamic``,
+            ``min_size`` (least height and width, in pixels),
+            ``tubelet_size`` (frames are a multiple of it),
+            ``temporal_window``, the ``licence`` of the weights, and
+            ``several_labels``, whether each class has a probability of its
+            own.
 
     Returns:
         Plain values, as JSON has them.

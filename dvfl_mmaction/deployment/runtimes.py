@@ -152,6 +152,11 @@ class TorchExportRuntime:
         try:
             tensors = [torch.from_numpy(a) for a in arrays]
             outputs = self.module(*tensors)
+        except AssertionError as error:  # a guard of the captured graph
+            raise UserError(
+                f'the input does not fit the file ({error}); change its '
+                'shape, or export to another format'
+            ) from None
         finally:
             torch.set_num_threads(before)
         if torch.is_tensor(outputs):

@@ -1,6 +1,7 @@
 """Exported files predict what the checkpoint does, and describe themselves."""
 
 import copy
+import dataclasses
 import io
 import os
 from pathlib import Path
@@ -18,7 +19,10 @@ from dvfl_mmaction.deployment.export import (
     eager_probabilities,
     export_model,
 )
-from dvfl_mmaction.deployment.exported_model import load_exported
+from dvfl_mmaction.deployment.exported_model import (
+    ExportedModel,
+    load_exported,
+)
 from dvfl_mmaction.deployment.extras import import_extra
 from dvfl_mmaction.deployment.listed_clips import (
     classify_correctly,
@@ -91,7 +95,7 @@ def test_the_pipeline_of_a_file_reads_a_list(models, source):
         classify_correctly(listed, models['onnx'])
 
 
-@pytest.mark.parametrize('target', ['onnx', 'openvino'])
+@pytest.mark.parametrize('target', TARGETS)
 def test_other_lengths_and_sizes_of_dynamic_axes(
     models, source, tmp_path, target
 ):
@@ -102,12 +106,66 @@ def test_other_lengths_and_sizes_of_dynamic_axes(
         model = load_exported(path, threads=1)
     assert model.metadata['dynamic'] == DYNAMIC
     rng = np.random.default_rng(0)
-    for shape in ((2, 4, 32, 32, 3), (1, 7, 48, 80, 3), (3, 1, 33, 32, 3)):
+    # torch.export keeps 2 positions in the last of two stages.
+    least = 16 if target == 'torch-export' else 8
+    assert (model.min_size, model.tubelet_size) == (least, 1)
+    for shape in (
+        (2, 4, 32, 32, 3),
+        (1, 7, 48, 80, 3),
+        (3, 1, 33, 32, 3),
+        (1, 4, least, least, 3),
+    ):
         frames = rng.integers(0, 256, shape, np.uint8)
         wanted = eager_probabilities(source.recognizer, frames)
         np.testing.assert_allclose(
             model.predict(frames), wanted, atol=1e-6, err_msg=str(shape)
         )
+    for size in ((least - 1, 32), (32, least - 1)):
+        message = f'are {size[0]} x {size[1]} .* takes {least} or more per'
+        with pytest.raises(UserError, match=message):
+            model.predict(np.zeros((1, 4, *size, 3), np.uint8))
+    if target == 'torch-export':
+        older = ExportedModel(
+            model.path, model._runtime, model.metadata | dict(min_size=1)
+        )
+        with pytest.raises(UserError, match='does not fit the file .*size'):
+            older.predict(np.zeros((1, 4, 8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize('target', TARGETS)
+def test_a_file_of_the_least_size_takes_larger_frames(
+    source, tmp_path, target
+):
+    small = dataclasses.replace(source, size=(8, 8), clip_len=1)
+    path = tmp_path / f'model{SUFFIXES[target]}'
+    if target == 'torch-export':
+        with pytest.raises(UserError, match='8 x 8 .* take 16 or more per'):
+            export_model(small, path, target, dynamic=['size'])
+        return
+    export_model(small, path, target, dynamic=DYNAMIC)
+    frames = np.random.default_rng(0).integers(0, 256, (1, 3, 40, 17, 3))
+    frames = frames.astype(np.uint8)
+    wanted = eager_probabilities(source.recognizer, frames)
+    got = load_exported(path).predict(frames)
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+def test_files_without_a_least_size_are_read(models):
+    model = models['onnx']
+    metadata = dict(model.metadata)
+    del metadata['min_size'], metadata['tubelet_size']
+    older = ExportedModel(model.path, model._runtime, metadata)
+    assert (older.min_size, older.tubelet_size) == (1, 1)
+    frames = clips(1, 3)
+    assert (older.predict(frames) == model.predict(frames)).all()
+
+
+def test_clips_that_are_no_multiple_of_the_tubelets_are_refused(models):
+    model = models['onnx']
+    metadata = model.metadata | dict(tubelet_size=2)
+    tubelets = ExportedModel(model.path, model._runtime, metadata)
+    with pytest.raises(UserError, match='have 3 frames .* multiples of 2'):
+        tubelets.predict(clips(1, 3))
 
 
 def test_a_list_of_a_config_is_read_with_its_delimiter(source, tmp_path):
@@ -249,6 +307,17 @@ def test_options_that_do_not_fit_are_refused(
     with pytest.raises(UserError, match=message):
         export_model(source, tmp_path / name, *arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_another_backbone_is_refused_in_one_line(tmp_path, source):
+    other = torch.nn.Module()
+    other.backbone = torch.nn.Identity()
+    with pytest.raises(UserError, match='backbone Identity; only VideoFocal'):
+        export_model(
+            dataclasses.replace(source, recognizer=other),
+            tmp_path / 'a.onnx',
+            'onnx',
+        )
 
 
 @pytest.mark.parametrize(
