@@ -35,6 +35,7 @@ from .config_checks import (
     check_training_views,
 )
 from .cuda_numerics import check_tf32, fix_workspace, tf32_products
+from .dataset_variables import check_dataset_variables
 from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
 from .lost_batches import name_lost_clips
 from .options import apply_options, apply_pinned_memory
@@ -67,6 +68,7 @@ class CheckedRunner(Runner):
         print_user_errors()
         check_keys(cfg)
         check_classes(cfg)
+        check_dataset_variables(cfg)
         apply_options(cfg)
         check_colors(cfg)
         check_constructor(cfg)

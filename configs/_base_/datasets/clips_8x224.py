@@ -81,4 +81,4 @@ test_dataloader = dict(
 val_evaluator = dict(type='ClipMetric')
 test_evaluator = dict(type='ClipMetric')
 # Not keys of the config: clip_len is an option, and the others change nothing.
-del clip_len, size, scale
+del clip_len, size, scale, videos

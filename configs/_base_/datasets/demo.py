@@ -58,5 +58,5 @@ test_dataloader = dict(
         data_root=data_root, ann_file='test.txt', pipeline=test_pipeline
     ),
 )
-# Not keys of the config: clip_len is an option, and size changes nothing.
-del clip_len, size
+# Not keys of the config: clip_len is an option, and the others change nothing.
+del clip_len, size, num_classes, data_root
