@@ -2,7 +2,6 @@
 
 import os.path as osp
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 from mmaction.datasets import VideoDataset
@@ -12,6 +11,7 @@ from mmengine.logging import print_log
 
 from ..errors import UserError
 from .annotations import read_annotations
+from .class_names import class_names_beside
 from .stream import StreamIndex, seeded
 from .video_reader import BrokenClipError
 
@@ -101,10 +101,7 @@ class ClipDataset(VideoDataset):
     @property
     def class_names(self) -> list[str] | None:
         """Lines of the ``classes.txt`` beside the list, if there is one."""
-        path = Path(self.ann_file).with_name('classes.txt')
-        if not path.is_file():
-            return None
-        return path.read_text(encoding='utf-8-sig').splitlines()
+        return class_names_beside(self.ann_file)
 
     def __getitem__(self, idx: int) -> dict:
         """The sample of a clip, or of its replacement if it is broken."""

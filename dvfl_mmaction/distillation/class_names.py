@@ -1,11 +1,12 @@
 """The order of the classes of teacher and student, compared by name."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from ..datasets.class_names import class_names_beside
+from ..datasets.class_names import read_class_names as read_class_names
 from ..engine.config_checks import annotation_files, nested_datasets
 from ..errors import UserError
 
@@ -28,9 +29,8 @@ def configured_class_names(config: dict) -> list[str] | None:
         if names := class_names_of(leaf.get('metainfo')):
             return names
     for path, _ in annotation_files(dataset):
-        file = path.with_name('classes.txt')
-        if file.is_file():
-            return read_class_names(file)
+        if names := class_names_beside(path):
+            return names
     return None
 
 
@@ -39,11 +39,6 @@ def training_class_names(runner: Runner) -> list[str] | None:
     dataset = runner.train_dataloader.dataset
     names = class_names_of(getattr(dataset, 'metainfo', None))
     return names or configured_class_names(runner.cfg)
-
-
-def read_class_names(path: Path) -> list[str]:
-    """Lines of a file of class names."""
-    return path.read_text(encoding='utf-8-sig').splitlines()
 
 
 def match_classes(

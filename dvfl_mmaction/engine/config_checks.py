@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..datasets.annotations import read_annotations
+from ..datasets.class_names import class_names_beside
 from ..errors import UserError
 from ..project_paths import localize_command
 
@@ -160,6 +161,8 @@ def check_constructor(cfg: dict):
 def check_data(cfg: dict, loaders: Iterable[str]):
     """Reject a data set that is missing or has labels out of range.
 
+    Also reject a ``classes.txt`` beside a list that cannot be read as text.
+
     Args:
         cfg: The whole config.
         loaders: Keys of the data loaders that the run needs.
@@ -182,6 +185,7 @@ def check_data(cfg: dict, loaders: Iterable[str]):
         for path, layout in annotation_files(dataset):
             layout['unlabelled'] = unlabelled
             check_labels(path, head.get('num_classes'), **layout)
+            class_names_beside(path)
             if unlabelled:
                 check_unlabelled(cfg, path, layout)
 

@@ -39,7 +39,8 @@ def plot_confusion(
         confusion: (K, K) counts, label by prediction.
         worst_pairs: Pairs to mark and list, worst first; each has ``label``,
             ``predicted``, ``clips`` and ``share``.
-        class_names: K names; by default the labels.
+        class_names: K names; without them, or with another number, the
+            labels.
         title: One line above the matrix.
 
     Returns:
@@ -49,7 +50,9 @@ def plot_confusion(
     counts = np.asarray(confusion, float)
     num_classes = len(counts)
     shares = counts / counts.sum(1, keepdims=True).clip(1)
-    names = [str(name) for name in class_names or range(num_classes)]
+    if class_names is None or len(class_names) != num_classes:
+        class_names = range(num_classes)
+    names = [str(name) for name in class_names]
     # The list of 10 pairs needs 7 inches.
     inches = min(max(4 + 0.22 * num_classes, 7), 24)
     figure = Figure(figsize=(inches + 6, inches), layout='constrained')

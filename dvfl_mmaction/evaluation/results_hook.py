@@ -35,13 +35,15 @@ class ResultsHook(Hook):
     the versions of the libraries. The same test of the same files gives the
     same JSON. Nothing is written without a ``ClipMetric`` in
     ``test_evaluator``. Clips with several labels have no confusion, and no
-    figure.
+    figure. Class names of another number than the model's classes are left
+    out, with a warning before the test.
     """
 
     priority = 'LOW'  # after the hooks that change the tested model
 
     def before_test_epoch(self, runner):
         self.num_views = None
+        self.class_names = class_names_of(runner)
 
     def after_test_iter(
         self, runner, batch_idx, data_batch=None, outputs=None
@@ -56,10 +58,8 @@ class ResultsHook(Hook):
         reports = [m.report for m in used if isinstance(m, ClipMetric)]
         if not reports:
             return
-        dataset = runner.test_dataloader.dataset
-        names = getattr(dataset, 'class_names', None)
         results = run_facts(runner, self.num_views) | reports[0]
-        add_class_names(results, names)
+        add_class_names(results, self.class_names)
         folder = Path(runner.log_dir)
         paths = [folder / 'results.json']
         write_whole(paths[0], format_results(results))
@@ -72,7 +72,7 @@ class ResultsHook(Hook):
                 paths[1],
                 results['confusion_matrix'],
                 results['hardest_pairs'],
-                class_names=names,
+                class_names=self.class_names,
                 title=f'{Path(results["config"]).stem}, '
                 f'{results["views"]["form"]}: '
                 f'top-1 {100 * results["top1"]:.2f} %',
@@ -81,6 +81,21 @@ class ResultsHook(Hook):
             f'results of {results["clips"]} clips, '
             f'{results["views"]["form"]}: {" and ".join(map(str, paths))}'
         )
+
+
+def class_names_of(runner) -> list[str] | None:
+    """Names of the tested classes, unless the model has another number."""
+    names = getattr(runner.test_dataloader.dataset, 'class_names', None)
+    model = runner.cfg.get('model') or {}
+    number = (model.get('cls_head') or {}).get('num_classes')
+    if names and number is not None and len(names) != number:
+        runner.logger.warning(
+            f'classes.txt beside the test list has {len(names)} names but '
+            f'the model has {number} classes; the results number them; give '
+            'one line per class'
+        )
+        return None
+    return names
 
 
 def format_results(results: dict) -> str:

@@ -2,13 +2,15 @@
 
 import pytest
 import torch
+from mmaction.registry import RUNNERS
 from recorded_runs import HOOKS
-from small_recipe import distiller, recipe, run
+from small_recipe import distiller, recipe, recognizer, run
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.distillation.class_names import (
     configured_class_names,
     match_classes,
+    read_class_names,
 )
 
 NAMES = ['jump', 'run', 'sit', 'walk']
@@ -47,6 +49,29 @@ def test_names_stand_in_the_config_or_beside_the_list(tmp_path):
     dataset['metainfo'] = dict(classes=('c', 'd'))
     assert configured_class_names(config) == ['c', 'd']
     assert configured_class_names(dict(type='Recognizer3D')) is None
+
+
+def test_blank_lines_at_the_end_name_no_class(tmp_path):
+    path = tmp_path / 'classes.txt'
+    path.write_text('a\n\nc\n\n  \n')
+    assert read_class_names(path) == ['a', '', 'c']
+
+
+def test_names_in_another_encoding_are_refused_before_a_run(data, tmp_path):
+    config = recipe(recognizer(), data, tmp_path)
+    for mode in ('train', 'val', 'test'):
+        dataset = config[f'{mode}_dataloader']['dataset']
+        dataset['data_prefix'] = dict(video=str(data))
+        dataset.update(data_root='', ann_file=str(tmp_path / 'list.txt'))
+    (tmp_path / 'list.txt').write_text((data / 'list.txt').read_text())
+    runner = RUNNERS.build(config)
+    (tmp_path / 'classes.txt').write_bytes('für\n'.encode('latin-1'))
+    message = f'{tmp_path}/classes.txt is not a list of class names: .* UTF-8'
+    for act in (runner.train, runner.test):
+        with pytest.raises(UserError, match=message):
+            act()
+    with pytest.raises(UserError, match=message):
+        RUNNERS.build(config)
 
 
 def with_names(teacher, names):

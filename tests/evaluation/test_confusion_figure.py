@@ -43,6 +43,15 @@ def test_without_names_the_labels_are_on_the_axes():
     assert tick_names(plot(diagonal(3)))[1] == ['0', '1', '2']
 
 
+@pytest.mark.parametrize('names', [['a', 'b'], ['a', 'b', 'c', 'd'], []])
+def test_names_of_another_number_are_left_out(names):
+    counts = diagonal(3)
+    counts[0, 2] = 10
+    figure = plot(counts, names)
+    assert tick_names(figure) == [['0', '1', '2']] * 2
+    assert '→ 2' in figure.axes[1].texts[0].get_text()
+
+
 def test_the_worst_pairs_are_listed_and_marked():
     counts = diagonal(30)
     counts[3, 7], counts[5, 2] = 10, 24

@@ -120,6 +120,26 @@ def test_without_a_header_the_split_is_not_stated(data, tmp_path):
     assert found['split'] == 'not stated' and found['dataset'] == {}
 
 
+@pytest.mark.parametrize(
+    ('text', 'name'),
+    [('left\nright\nup\ndown\n\n \n', 'down'), ('left\nright\nup', None)],
+)
+def test_classes_of_another_number_are_numbered(data, tmp_path, text, name):
+    folder, whole, _ = data
+    clips = [(f'{folder}/{clip}', label) for clip, label in whole]
+    write_annotations(tmp_path / 'list.txt', Annotations(clips))
+    (tmp_path / 'classes.txt').write_text(text)
+    config = faulty_recipe(data, tmp_path, str(tmp_path / 'list.txt'))
+    found = results_of(config)
+    assert found['per_class'][3].get('label_name') == name
+    (log,) = tmp_path.glob('*/*.log')
+    text, warning = log.read_text(), 'has 3 names but the model has 4 classes'
+    assert (warning in text) == (name is None)
+    if name is None:  # before the test
+        assert text.index(warning) < text.index('Epoch(test)')
+    assert len(list(tmp_path.glob('*/confusion.png'))) == 1
+
+
 def test_400_classes_take_a_line_per_class_of_the_confusion_matrix():
     rng = np.random.default_rng(0)
     results = dict(
