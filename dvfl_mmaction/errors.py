@@ -8,6 +8,7 @@ import sys
 import traceback
 
 UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
+FROM_WORKER = re.compile(r'Caught (\w+) in \w+ worker process')
 UNREGISTERED = re.compile(r'^(\S+) is not in the (\S+) registry\.')
 
 
@@ -53,7 +54,7 @@ def user_error_line(error: BaseException) -> str | None:
     """
     interrupted = isinstance(error, KeyboardInterrupt) and error.args
     if isinstance(error, UserError) or interrupted:
-        return ' '.join(str(error).split())
+        return ' '.join(own_message(error).split())
     text = str(error.args[0]) if error.args else ''
     call = built_from_config(error)
     misspelt = UNEXPECTED.search(text)
@@ -68,6 +69,19 @@ def user_error_line(error: BaseException) -> str | None:
             unknown[1], names, ''
         )
     return None
+
+
+def own_message(error: BaseException) -> str:
+    """The message of an error, as a loader's worker raised it.
+
+    PyTorch raises it again with the worker's traceback for a message.
+    """
+    text = str(error)
+    caught = FROM_WORKER.match(text)
+    if caught is None:
+        return text
+    raised = re.compile(rf'^(?:[\w.]+\.)?{caught[1]}: ', re.MULTILINE)
+    return raised.split(text)[-1].strip()
 
 
 def called_by_mmengine(error: BaseException) -> bool:

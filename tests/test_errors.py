@@ -9,9 +9,11 @@ from small_recipe import (
     write_dataset,
     write_teacher,
 )
+from torch.utils.data import DataLoader, Dataset
 from warm_process import run_code, run_in_parallel
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.checkpoints.safe_loading import CheckpointError
 from dvfl_mmaction.errors import user_error_line
 
 
@@ -25,6 +27,30 @@ def caught(call):
 
 def test_a_users_mistake_becomes_one_line():
     assert user_error_line(UserError('came\n  wanted')) == 'came wanted'
+
+
+class Refusing(Dataset):
+    """Its samples are refused, with the error of a subclass if named."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        try:
+            raise UserError('came UserError: of another')
+        except UserError:
+            raise self.kind('came\n  wanted') from None
+
+
+@pytest.mark.parametrize('kind', [UserError, CheckpointError])
+def test_a_mistake_that_a_worker_finds_becomes_one_line(kind):
+    loader = DataLoader(Refusing(kind), num_workers=1)
+    error = caught(lambda: next(iter(loader)))
+    assert 'Traceback' in str(error)
+    assert user_error_line(error) == 'came wanted'
 
 
 def test_a_misspelt_argument_is_reported(tmp_path):

@@ -9,7 +9,7 @@ from itertools import islice
 from mmengine.dataset import DefaultSampler
 from torch.utils.data import DataLoader
 
-from ..errors import UserError
+from ..errors import UserError, own_message
 
 TIMED_OUT = re.compile(r'DataLoader timed out after (\S+) seconds')
 DIED = re.compile(r'DataLoader worker \(pid(?:\(s\))? (\d+).*?\) ([^.(]*)')
@@ -21,16 +21,23 @@ MAX_NAMES = 16  # clips in the error
 def name_lost_clips(runner) -> Iterator[None]:
     """Replace PyTorch's errors about a loader's workers by one-line errors.
 
-    PyTorch reports only that a batch was late or that a worker died.
+    PyTorch reports only that a batch was late or that a worker died, and the
+    mistakes of the user that a worker finds with its traceback.
 
     Args:
         runner: Its loops have the data loaders.
 
     Raises:
-        UserError: If a worker exceeds ``timeout`` of its loader, or dies.
+        UserError: If a worker exceeds ``timeout`` of its loader, or dies, or
+            raises one.
     """
     try:
         yield
+    except UserError as error:
+        message = own_message(error)
+        if message == str(error):
+            raise
+        raise UserError(message) from error
     except RuntimeError as error:
         message = describe_loss(error, loaders_of(runner))
         if message is None:

@@ -62,6 +62,21 @@ def test_the_error_names_the_clips(data, tmp_path, mode, how, message):
     assert f'{data}/clip_2_1.mp4' in text and '\n' not in text
 
 
+@pytest.mark.parametrize('mode', ['train', 'test'])
+def test_a_mistake_that_a_worker_finds_is_one_line(data, tmp_path, mode):
+    config = recipe(recognizer(), data, tmp_path)
+    dataset = config[f'{mode}_dataloader']['dataset']
+    (tmp_path / 'list.txt').write_text('a.mp4 0\nb.mp4 1\n')
+    dataset.update(ann_file=str(tmp_path / 'list.txt'))
+    config[f'{mode}_dataloader'].update(num_workers=1)
+    runner = RUNNERS.build(config)
+    with pytest.raises(UserError) as error:
+        getattr(runner, mode)()
+    text = str(error.value)
+    assert re.match(r'100 clips of \S+/list.txt in a row cannot be', text)
+    assert '\n' not in text and 'Traceback' not in text
+
+
 def test_an_error_elsewhere_stays():
     assert describe_loss(RuntimeError('shapes differ'), {}) is None
 
