@@ -30,7 +30,10 @@ class ClipRetrieval(RetrievalRecall):
     """
 
     def process(self, data_batch, data_samples):
-        """Store features (C,) and label of each clip of a batch."""
+        """Store features (C,) and label of each clip of a batch.
+
+        A clip that cannot be read has None for features.
+        """
         for sample, features in zip(
             data_batch['data_samples'], data_samples, strict=True
         ):
@@ -41,13 +44,14 @@ class ClipRetrieval(RetrievalRecall):
                     "needs one vector; set cls_head type='FeatureHead' and "
                     "average_clips='score'"
                 )
-            if not sample.get('broken'):
-                self.results.append(
-                    (features.float().cpu(), int(sample.gt_label))
-                )
+            # MMEngine cuts the samples that pad the last batches of several
+            # processes by their number, which counts broken ones.
+            features = None if sample.get('broken') else features.float().cpu()
+            self.results.append((features, int(sample.gt_label)))
 
     def compute_metrics(self, results) -> dict:
         """Return the recalls, in percent."""
+        results = [result for result in results if result[0] is not None]
         if len(results) <= max(self.topk):
             raise UserError(
                 f'{len(results)} clips cannot rank {max(self.topk)} others; '

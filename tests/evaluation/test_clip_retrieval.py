@@ -9,14 +9,14 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.compat import run_repairs
 
 
-def evaluate(features, labels, topk, broken=()):
+def evaluate(features, labels, topk, broken=(), size=None):
     metric = METRICS.build(dict(type='ClipRetrieval', topk=topk))
     samples = [ActionDataSample().set_gt_label(label) for label in labels]
     for index in broken:
         samples[index].set_metainfo(dict(broken=(('file', 'reason'),)))
     metric.process(dict(data_samples=samples), torch.tensor(features))
     with run_repairs:
-        return metric.evaluate(len(labels) - len(broken))
+        return metric.evaluate(len(labels) if size is None else size)
 
 
 def test_recall_is_worked_by_hand():
@@ -42,6 +42,13 @@ def test_a_broken_clip_is_neither_query_nor_answer():
     features = [[1.0, 0], [1, 0], [1, 0.1], [0, 1]]
     result = evaluate(features, [0, 1, 0, 1], (1,), broken=[1])
     assert result == {'retrieval/Recall@1': pytest.approx(200 / 3, abs=1e-4)}
+
+
+def test_a_clip_that_pads_the_last_batch_is_cut_beside_a_broken_one():
+    # The first of four clips comes again, as with 5 processes.
+    features = [[1.0, 0], [1, 0.2], [0, 1], [0.5, 1], [1, 0]]
+    result = evaluate(features, [0, 1, 2, 3, 0], (1,), broken=[1], size=4)
+    assert result == {'retrieval/Recall@1': 0.0}
 
 
 def test_too_few_clips_and_scores_of_views_are_named():
