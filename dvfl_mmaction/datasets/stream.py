@@ -79,10 +79,22 @@ def keep_stream(dataset):
     indices = wrapped.get('repeat_indices')
     if isinstance(indices, list):
         dataset.repeat_indices = StreamIndices(indices)
+    for part in wrapped_datasets(dataset):
+        keep_stream(part)
+
+
+def wrapped_datasets(dataset) -> list:
+    """The data sets that one wraps (``ConcatDataset`` …), one level deep."""
+    wrapped = getattr(dataset, '__dict__', {})
     parts = [wrapped.get('dataset'), wrapped.get('_dataset')]
-    for part in [*parts, *(wrapped.get('datasets') or ())]:
-        if part is not None:
-            keep_stream(part)
+    parts += wrapped.get('datasets') or ()
+    return [part for part in parts if part is not None]
+
+
+def innermost_datasets(dataset) -> list:
+    """The data sets that one wraps and that wrap none; or the data set."""
+    parts = wrapped_datasets(dataset)
+    return [leaf for p in parts for leaf in innermost_datasets(p)] or [dataset]
 
 
 @DATA_SAMPLERS.register_module()

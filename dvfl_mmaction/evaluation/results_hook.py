@@ -1,15 +1,19 @@
 """Write the results of a test and what was tested."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmaction.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
+from ..datasets.stream import innermost_datasets
+from ..engine.config_checks import nested_datasets
 from ..files import format_json, hash_file, write_whole
 from .clip_metric import ClipMetric
 
@@ -22,6 +26,7 @@ PACKAGES = (
     'av',
     'decord',
 )
+CROPS = dict(ThreeCrop=3, TenCrop=10)
 
 
 @HOOKS.register_module()
@@ -33,7 +38,9 @@ class ResultsHook(Hook):
     report of ``ClipMetric``, the config, the checkpoint with its SHA-256,
     the annotation file with its split and SHA-256, the views per clip and
     the versions of the libraries. The same test of the same files gives the
-    same JSON. Nothing is written without a ``ClipMetric`` in
+    same JSON. A test of several lists (``ConcatDataset``) has ``files`` in
+    ``annotations``, a path and SHA-256 per list, and the split and header
+    that all lists share. Nothing is written without a ``ClipMetric`` in
     ``test_evaluator``. Clips with several labels have no confusion, and no
     figure. Class names of another number than the model's classes are left
     out, with a warning before the test.
@@ -42,14 +49,14 @@ class ResultsHook(Hook):
     priority = 'LOW'  # after the hooks that change the tested model
 
     def before_test_epoch(self, runner):
-        self.num_views = None
+        self.views = None
         self.class_names = class_names_of(runner)
 
     def after_test_iter(
         self, runner, batch_idx, data_batch=None, outputs=None
     ):
-        if self.num_views is None:
-            self.num_views = len(data_batch['inputs'][0])
+        if self.views is None:
+            self.views = views_of(data_batch['inputs'], runner.cfg)
 
     def after_test_epoch(self, runner, metrics=None):
         if not is_main_process():
@@ -58,7 +65,7 @@ class ResultsHook(Hook):
         reports = [m.report for m in used if isinstance(m, ClipMetric)]
         if not reports:
             return
-        results = run_facts(runner, self.num_views) | reports[0]
+        results = run_facts(runner, self.views) | reports[0]
         add_class_names(results, self.class_names)
         folder = Path(runner.log_dir)
         paths = [folder / 'results.json']
@@ -85,7 +92,8 @@ class ResultsHook(Hook):
 
 def class_names_of(runner) -> list[str] | None:
     """Names of the tested classes, unless the model has another number."""
-    names = getattr(runner.test_dataloader.dataset, 'class_names', None)
+    datasets = innermost_datasets(runner.test_dataloader.dataset)
+    names = shared(getattr(d, 'class_names', None) for d in datasets)
     model = runner.cfg.get('model') or {}
     number = (model.get('cls_head') or {}).get('num_classes')
     if names and number is not None and len(names) != number:
@@ -109,21 +117,66 @@ def format_results(results: dict) -> str:
     return text + '\n'
 
 
-def run_facts(runner, num_views: int) -> dict:
-    """Config, checkpoint, annotations, views and versions of a test."""
-    dataset = runner.test_dataloader.dataset
-    steps = runner.cfg.test_dataloader.dataset.get('pipeline', ())
+def views_of(inputs, cfg) -> dict:
+    """Clips and crops per video, of the first data set with a pipeline.
+
+    Args:
+        inputs: Of a batch: per video (V, C, T, H, W), V being clips x crops,
+            or without an axis of views, such as NCHW; a dict of such lists
+            for several modalities.
+        cfg: The config.
+    """
+    datasets = nested_datasets(cfg.test_dataloader.dataset)
+    piped = (d['pipeline'] for d in datasets if d.get('pipeline'))
+    steps = next(piped, ())
     clips = max((step.get('num_clips', 1) for step in steps), default=1)
-    crops = num_views // clips
+    first = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
+    if first[0].ndim == 5:
+        crops = len(first[0]) // clips
+    else:
+        kinds = [str(step['type']).rpartition('.')[2] for step in steps]
+        crops = max((CROPS.get(kind, 1) for kind in kinds), default=1)
+    return dict(form=f'{clips}x{crops}', clips=clips, crops=crops)
+
+
+def run_facts(runner, views: dict) -> dict:
+    """Config, checkpoint, annotations, views and versions of a test."""
+    datasets = innermost_datasets(runner.test_dataloader.dataset)
+    headers = [getattr(dataset, 'header', {}) for dataset in datasets]
+    header = {
+        key: value
+        for key, value in headers[0].items()
+        if all(other.get(key) == value for other in headers)
+    }
     return dict(
         config=str(runner.cfg.filename or ''),
         checkpoint=path_and_hash(getattr(runner, '_load_from', None)),
-        annotations=path_and_hash(getattr(dataset, 'ann_file', None)),
-        split=getattr(dataset, 'header', {}).get('split', 'not stated'),
-        dataset=dict(getattr(dataset, 'header', {})),
-        views=dict(form=f'{clips}x{crops}', clips=clips, crops=crops),
+        annotations=lists_of(datasets),
+        split=header.get('split', 'not stated'),
+        dataset=header,
+        views=views,
         versions=package_versions(),
     )
+
+
+def lists_of(datasets: list) -> dict | None:
+    """Path and SHA-256 of the list of clips, or of several together."""
+    paths = dict.fromkeys(getattr(d, 'ann_file', None) for d in datasets)
+    lists = [found for path in paths if (found := path_and_hash(path))]
+    if len(lists) < 2:
+        return lists[0] if lists else None
+    digests = ' '.join(found['sha256'] for found in lists)
+    return dict(
+        path=' + '.join(Path(found['path']).name for found in lists),
+        sha256=hashlib.sha256(digests.encode()).hexdigest(),
+        files=lists,
+    )
+
+
+def shared(values: Iterable):
+    """The value that all have, or None."""
+    first, *others = values
+    return first if all(other == first for other in others) else None
 
 
 def path_and_hash(path) -> dict | None:

@@ -6,12 +6,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from faulty_dataset import faulty_recipe, write_faulty_dataset
 from mmengine.config import Config
 from small_recipe import run, run_in_processes
 
 from dvfl_mmaction.datasets.annotations import Annotations, write_annotations
-from dvfl_mmaction.evaluation.results_hook import format_results
+from dvfl_mmaction.evaluation.results_hook import (
+    format_results,
+    path_and_hash,
+    views_of,
+)
 
 
 def test_results_have_null_for_what_is_no_number():
@@ -111,6 +116,60 @@ def test_results_name_what_was_tested(data, tmp_path):
     (results,) = (tmp_path / 'work').glob('2*/results.json')
     picture = cv2.imread(str(results.with_name('confusion.png')))
     assert min(picture.shape[:2]) > 300 and picture.std() > 5
+
+
+def test_a_wrapped_test_set_has_its_views_names_and_lists(data, tmp_path):
+    folder, whole, _ = data
+    header = dict(dataset='mine', split='other')
+    write_annotations(folder / 'more.txt', Annotations(whole[:3], header))
+    config = faulty_recipe(data, tmp_path / 'two', 'list.txt')
+    one = config['test_dataloader']['dataset']
+    config['test_dataloader']['dataset'] = both = dict(
+        type='ConcatDataset',
+        datasets=[one, dict(type='RepeatDataset', dataset=one, times=1)],
+    )
+    config['test_views'] = '2x1'
+    found = results_of(config)
+    assert found['clips'] == 2 * len(whole)
+    assert found['views'] == dict(form='2x1', clips=2, crops=1)
+    assert found['annotations'] == path_and_hash(folder / 'list.txt')
+    assert found['dataset'] == dict(dataset='mine', split='paper')
+    assert found['per_class'][3]['label_name'] == 'down it goes'
+    both['datasets'][1] = dict(one, ann_file='more.txt')
+    config['experiment_name'] = 'several'
+    config['work_dir'] = str(tmp_path / 'several')
+    found = results_of(config)
+    lists = [
+        path_and_hash(folder / f'{name}.txt') for name in ('list', 'more')
+    ]
+    assert found['annotations'].pop('files') == lists
+    assert found['annotations'].pop('path') == 'list.txt + more.txt'
+    assert len(found['annotations'].pop('sha256')) == 64
+    assert found['dataset'] == dict(dataset='mine')
+    assert found['split'] == 'not stated'
+
+
+@pytest.mark.parametrize(
+    ('shape', 'crop', 'form'),
+    [
+        ((8, 3, 32, 32), 'CenterCrop', '1x1'),
+        ((24, 3, 32, 32), 'ThreeCrop', '1x3'),
+        ((80, 3, 32, 32), 'mmaction.TenCrop', '1x10'),
+        ((3, 8, 32, 32), 'CenterCrop', '1x1'),  # CTHW
+        ((3, 3, 8, 32, 32), 'ThreeCrop', '1x3'),
+        ((5, 3, 8, 32, 32), 'FiveCrop', '1x5'),
+    ],
+)
+def test_views_do_not_depend_on_the_format(shape, crop, form):
+    steps = [
+        dict(type='UniformSample', clip_len=8, num_clips=1),
+        dict(type=crop, crop_size=32),
+    ]
+    dataset = dict(type='RepeatDataset', dataset=dict(pipeline=steps))
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
+    inputs = [torch.zeros(shape)]
+    assert views_of(inputs, cfg)['form'] == form
+    assert views_of(dict(imgs=inputs), cfg)['form'] == form
 
 
 def test_without_a_header_the_split_is_not_stated(data, tmp_path):
