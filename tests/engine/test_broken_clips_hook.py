@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from faulty_dataset import faulty_recipe, write_faulty_dataset
 from hostile_clips import write_broken
 from mmaction.structures import ActionDataSample
@@ -117,6 +118,97 @@ def test_a_resumed_run_keeps_what_was_known(data, broken, tmp_path):
         saved = str(tmp_path / f'iter_{iteration}.pth')
         run(dict(config, load_from=saved, resume=True))
         assert report_of(tmp_path) == whole
+
+
+def test_a_resumed_run_forgets_clips_that_are_not_in_its_list(
+    data, broken, tmp_path
+):
+    config = config_of(data, tmp_path)
+    run(config)
+    whole = read_annotations(data / 'list.txt').clips
+    kept = min(broken)
+    name = kept.removeprefix(f'{data}/')
+    write_annotations(data / 'fewer.txt', Annotations([*whole, (name, 1)]))
+    config['train_dataloader']['dataset'].update(ann_file='fewer.txt')
+    # One clip may be broken, and not three.
+    hook = config['default_hooks']['broken_clips']
+    hook['max_share'] = 1.5 / (len(whole) + 1)
+    saved = str(tmp_path / 'iter_2.pth')  # knows all
+    resumed = run(dict(config, load_from=saved, resume=True))
+    assert set(report_of(tmp_path)) == {kept}
+    saved = torch.load(
+        tmp_path / f'iter_{resumed.iter}.pth', weights_only=True
+    )
+    assert set(saved['broken_clips']['reasons']['train']) == {kept}
+    assert set(saved['broken_clips']['times']['train']) == {kept}
+
+
+def resumed_hook(runner, *names):
+    """A hook that knows broken clips from a checkpoint."""
+    known = dict.fromkeys(names, 'no frames')
+    hook = BrokenClipsHook(max_share=0.2)
+    runner._resume = True
+    times = dict.fromkeys(names, 4)
+    hook.after_load_checkpoint(
+        runner,
+        dict(
+            broken_clips=dict(
+                reasons=dict(train=known), times=dict(train=times)
+            )
+        ),
+    )
+    return hook
+
+
+def test_a_clip_of_the_checkpoint_that_can_be_read_is_forgotten(
+    runner, tmp_path
+):
+    hook = resumed_hook(runner, 'a.mp4', 'b.mp4')
+    hook._before_epoch(runner, 'train')
+    repaired = ActionDataSample(metainfo=dict(filename='a.mp4'))
+    hook._after_iter(runner, 0, dict(data_samples=[repaired]))
+    show(hook, runner, 'train', 'b.mp4')
+    show(hook, runner, 'train', 'c.mp4')  # 2 of 10, not 3
+    hook._after_epoch(runner, 'train')
+    counts = {name: times for name, (_, times) in report_of(tmp_path).items()}
+    assert counts == {'b.mp4': 5, 'c.mp4': 1}
+    # What this run has met stays.
+    again = ActionDataSample(metainfo=dict(filename='c.mp4'))
+    hook._after_iter(runner, 0, dict(data_samples=[again]))
+    assert set(hook.reasons['train']) == {'b.mp4', 'c.mp4'}
+
+
+def test_the_report_is_empty_when_all_are_forgotten(runner, tmp_path):
+    hook = resumed_hook(runner, 'a.mp4')
+    show(hook, runner, 'train', 'a.mp4')
+    hook._after_epoch(runner, 'train')
+    assert set(report_of(tmp_path)) == {'a.mp4'}
+    hook = resumed_hook(runner, 'a.mp4')
+    hook._before_epoch(runner, 'train')
+    repaired = ActionDataSample(metainfo=dict(filename='a.mp4'))
+    hook._after_iter(runner, 0, dict(data_samples=[repaired]))
+    hook._after_epoch(runner, 'train')
+    assert report_of(tmp_path) == {}
+
+
+@pytest.mark.parametrize('broken_elsewhere', [False, True])
+def test_processes_forget_a_clip_together(
+    runner, monkeypatch, broken_elsewhere
+):
+    hook = resumed_hook(runner, 'a.mp4')
+    other = {'a.mp4': False} if broken_elsewhere else {}
+    monkeypatch.setattr(broken_clips_hook, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(
+        broken_clips_hook,
+        'all_gather_object',
+        lambda own: [own, other if 'a.mp4' in own else {}],
+    )
+    hook._before_epoch(runner, 'train')
+    repaired = ActionDataSample(metainfo=dict(filename='a.mp4'))
+    hook._after_iter(runner, 2, dict(data_samples=[repaired]))
+    assert 'a.mp4' in hook.reasons['train']  # no exchange
+    hook._after_iter(runner, 3, dict(data_samples=[]))
+    assert ('a.mp4' in hook.reasons['train']) == broken_elsewhere
 
 
 def test_two_processes_log_each_clip_once(data, broken, tmp_path):
