@@ -36,7 +36,8 @@ class ClipDataPreprocessor(ActionDataPreprocessor):
     would wait for the device.
 
     Takes the arguments of ``ActionDataPreprocessor``; ``format_shape`` is
-    'NCTHW' or 'NCHW', and the input channels are RGB.
+    'NCTHW' or 'NCHW', and the input channels are RGB, which ``to_rgb``
+    reverses, after the colour changes.
     """
 
     def cast_data(self, data):
@@ -60,6 +61,8 @@ class ClipDataPreprocessor(ActionDataPreprocessor):
         equal = len({clip.shape for clip in inputs}) == 1
         clips = torch.stack(inputs) if equal else stack_batch(inputs)
         clips = change_colors(clips.float(), changes)
+        if self.to_rgb:
+            clips = clips.flip(2)
         if self._enable_normalize:
             clips.sub_(self.mean).div_(self.std)
         if self.blending is not None:

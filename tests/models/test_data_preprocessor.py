@@ -39,7 +39,7 @@ def in_the_worker(clip, changes):
     return image.reshape(clip.shape)
 
 
-def preprocessor(blending=None, kind='ClipDataPreprocessor'):
+def preprocessor(blending=None, kind='ClipDataPreprocessor', **kwargs):
     return MODELS.build(
         dict(
             type=kind,
@@ -48,6 +48,7 @@ def preprocessor(blending=None, kind='ClipDataPreprocessor'):
             format_shape='NCTHW',
             blending=blending,
         )
+        | kwargs
     )
 
 
@@ -72,6 +73,20 @@ def test_each_operation_equals_the_workers_up_to_rounding(name):
         assert not torch.equal(wanted, as_inputs(clip[None])[0])
         # Saturation blends with a grey that the worker rounds.
         assert (got - wanted).abs().max() < 0.7
+
+
+@pytest.mark.parametrize('format_shape', ['NCTHW', 'NCHW'])
+def test_to_rgb_reverses_the_channels_with_and_without_changes(format_shape):
+    model = preprocessor(to_rgb=True, format_shape=format_shape)
+    clips = clips_of(2)
+    unchanged, same = batch_of(clips, [None] * 2), (('brightness', 1.0),)
+    changed = batch_of(clips, [same, None])
+    if format_shape == 'NCHW':
+        for batch in (unchanged, changed):
+            batch['inputs'] = [x[0].transpose(0, 1) for x in batch['inputs']]
+    wanted = model(unchanged, training=True)['inputs']
+    assert (wanted != wanted.flip(2)).any()
+    torch.testing.assert_close(model(changed, True)['inputs'], wanted)
 
 
 def test_24_orders_in_one_batch_equal_those_of_the_worker():
