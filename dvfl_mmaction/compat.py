@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from .numpy_repairs import restore_removed_numpy_names
 from .shared_context import SharedContext
+from .short_videos import sample_short_videos
 
 logger = logging.getLogger(__name__)
 
@@ -183,12 +184,14 @@ def _replace_for_a_run() -> Iterator[None]:
         safe_loaders,
         cast_half_precision_logits(),
         restore_removed_numpy_names(),
+        sample_short_videos(),
     ):
         yield
 
 
 # What a run replaces in MMEngine and MMAction2: the loading of checkpoints,
-# the head's methods that do not take bfloat16, and names that NumPy removed.
+# the head's methods that do not take bfloat16, names that NumPy removed, and
+# the sampling of long videos, which takes no short ones.
 run_repairs = SharedContext(_replace_for_a_run)
 
 

@@ -51,6 +51,24 @@ def test_features_of_each_clip_are_the_pooled_map(tmp_path, write_features):
     np.testing.assert_allclose(rows, features.detach(), atol=1e-5)
 
 
+def test_a_video_shorter_than_a_clip_has_the_features_of_one(tmp_path):
+    videos = tmp_path / 'videos'
+    videos.mkdir()
+    for name, frames in (('v_a', 32), ('v_b', 1)):
+        write_clip(videos / f'{name}.mp4', 0, frames)
+    (videos / 'videos.txt').write_text('v_a.mp4 0\nv_b.mp4 0\n')
+    cfg = load_small('vflnet_features', tmp_path)
+    shrink_test_clips(cfg, videos, 'videos.txt')
+    cfg.test_dataloader.num_workers = 1
+    out = tmp_path / 'features'
+    cfg.test_evaluator.update(out_dir=str(out), num_rows=None)
+    runner = RUNNERS.build(cfg)
+    assert runner.test() == {'features/files': 2, 'features/broken': 0}
+    for name in ('v_a', 'v_b'):
+        rows = np.loadtxt(out / f'{name}.csv', delimiter=',', skiprows=1)
+        assert rows.shape == (WIDTH,)
+
+
 def test_the_rows_and_channels_of_the_features_are_those_that_bmn_reads():
     features = Config.fromfile(CONFIGS / 'recipes' / 'vflnet_features.py')
     bmn = Config.fromfile(CONFIGS / 'recipes' / 'vflnet_bmn.py')
