@@ -20,7 +20,7 @@ from ..files import check_outputs
 from .exported_model import ExportedModel, load_exported
 from .graph_capture import capture_graph
 from .metadata import LICENCE, make_metadata
-from .writers import SUFFIXES, WRITERS, whole_export
+from .writers import SUFFIXES, WRITERS, files_of, whole_export
 
 PRECISIONS = ('fp32', 'bf16', 'int8')
 # Largest difference of a probability. The exported file computes in bf16
