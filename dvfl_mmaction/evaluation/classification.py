@@ -2,6 +2,8 @@
 
 import numpy as np
 
+NUM_BINS = 15  # of the calibration error
+
 
 def rank_of_label(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Count the other classes that score at least as high as the label.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from .classification import (
+    NUM_BINS,
     are_numbers,
     calibration,
     confusion_matrix,
@@ -55,7 +56,7 @@ class ClipMetric(BaseMetric):
     def __init__(
         self,
         top_k: Sequence[int] = (1, 5),
-        num_bins: int = 15,
+        num_bins: int = NUM_BINS,
         collect_device: str = 'cpu',
     ):
         super().__init__(collect_device=collect_device)

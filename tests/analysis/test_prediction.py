@@ -2,10 +2,8 @@
 
 import csv
 import json
-import os
 import pickle
 import shutil
-import signal
 from io import StringIO
 
 import numpy as np
@@ -30,7 +28,6 @@ from dvfl_mmaction.analysis.prediction import run as prediction_run
 from dvfl_mmaction.analysis.prediction.batches import predict_clips
 from dvfl_mmaction.analysis.prediction.clips import Clip, find_clips
 from dvfl_mmaction.analysis.prediction.predictor import (
-    Predictor,
     load_checkpoint_predictor,
 )
 from dvfl_mmaction.analysis.prediction.report import Result, table_of
@@ -122,15 +119,6 @@ def test_heads_that_do_not_average_probabilities_give_them(folder):
         (prediction,) = predict_clips(clips, predictor)
         assert prediction.scores.shape == (NUM_CLASSES,)
         assert prediction.scores.sum() == pytest.approx(1, abs=1e-5)
-
-
-def test_a_worker_that_dies_ends_the_run_in_one_line(tmp_path):
-    def die(results):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    predictor = Predictor(None, [die], 'RGB', 4, None, {})
-    with pytest.raises(UserError, match='ended .*lower --workers if memory'):
-        list(predict_clips([Clip(tmp_path, 'a')], predictor, 1, workers=1))
 
 
 def test_json_and_csv_hold_the_predictions_by_name(

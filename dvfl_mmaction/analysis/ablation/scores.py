@@ -11,13 +11,12 @@ import numpy as np
 
 from ...errors import UserError
 from ...evaluation.classification import (
+    NUM_BINS,
     are_numbers,
     calibration,
     rank_of_label,
 )
 from ...files import whole_file
-
-NUM_BINS = 15  # of the calibration error, as in ClipMetric
 
 
 @dataclass(frozen=True)
