@@ -16,7 +16,7 @@ from ..checkpoints.writing import write_checkpoint
 from ..deployment.listed_clips import find_listed_clips
 from ..distillation.binary_divergence import has_several_labels
 from ..errors import UserError
-from ..evaluation.classification import calibration, rank_of_label
+from ..evaluation.classification import NUM_BINS, calibration, rank_of_label
 from ..evaluation.temperature import (
     cross_fitted,
     fit_temperature,
@@ -35,7 +35,7 @@ from .prediction.predictor import (
 )
 
 FEWEST = 20  # clips
-NUM_BINS = 15  # of the calibration error, as in ClipMetric
+SUFFIXES = ('.pth', '.pt', '.safetensors')
 LAST_LAYER = 'cls_head.fc_cls'
 # Of a checkpoint, what belongs to the weights and not to a training.
 KEPT = ('dataset_meta', 'epoch', 'converted_from', 'architecture')
@@ -132,6 +132,11 @@ def calibrate_checkpoint(
             several labels per clip or no last layer of the usual name, or
             the clips determine no temperature.
     """
+    if Path(out).suffix not in SUFFIXES:
+        raise UserError(
+            f'{out} is no name of a checkpoint; give one that ends in '
+            f'{", ".join(SUFFIXES)} (lists of clips follow --list)'
+        )
     check_paths(checkpoint, out)
     loaded = load_recognizer(config, checkpoint, device, options)
     model = loaded.model

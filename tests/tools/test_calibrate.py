@@ -146,6 +146,7 @@ def test_several_views_are_averaged_as_the_head_does(folder, average):
             '19 clips with a label can be read of 19; a temperature needs 20',
         ),
         (['model.pth', 'model.pth', *LIST], 1, 'model.pth is the source itse'),
+        (['model.pth', 'clips/list.txt'], 1, '(lists of clips follow --list)'),
         (['model.pth', 'absent/x.pth', *LIST], 1, 'in an existing folder'),
         (['model.pth', 'x.pth', '--clips', '3'], 2, '--clips 3; give 20 or'),
         (
@@ -159,10 +160,11 @@ def test_several_views_are_averaged_as_the_head_does(folder, average):
 def test_one_line_says_what_is_wrong_and_nothing_is_written(
     folder, words, status, message
 ):
-    before = hash_file(folder / 'model.pth')
+    inputs = [folder / 'model.pth', folder / 'clips' / 'list.txt']
+    before = [hash_file(path) for path in inputs]
     done = run(folder, 'calibrate.py', 'config.py', *words)
     assert done.returncode == status
     (line,) = [x for x in done.stderr.splitlines() if 'error: ' in x]
     assert message in line and 'Traceback' not in done.stderr
     assert not (folder / 'x.pth').exists()
-    assert hash_file(folder / 'model.pth') == before
+    assert [hash_file(path) for path in inputs] == before
