@@ -18,9 +18,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from dvfl_mmaction.errors import UserError, print_user_errors
+from dvfl_mmaction.tool_options import add_cfg_options
 
 
 def parse_args():
@@ -72,7 +71,7 @@ def parse_args():
         'as folds; each value takes its own teacher',
     )
     add('--out', type=Path, help='folder of the runs and results')
-    add('--cfg-options', nargs='+', action=DictAction, help='of all runs')
+    add_cfg_options(parser, 'clip_len=16', 'all runs')
     how = parser.add_argument_group('how it runs')
     how.add_argument(
         '--jobs',

@@ -23,6 +23,7 @@ from dvfl_mmaction.analysis.benchmark_report import draw, markdown
 from dvfl_mmaction.analysis.timed_model import Entry
 from dvfl_mmaction.errors import UserError, print_user_errors
 from dvfl_mmaction.files import write_json
+from dvfl_mmaction.tool_options import check_least
 
 MODELS = (
     ('Video-FocalNet-T', 'videofocalnet_tiny', None),
@@ -102,16 +103,7 @@ def parse_args():
         help='timed training steps per model; 0 skips them (default: 5)',
     )
     args = parser.parse_args()
-    for name, least in (
-        ('threads', 1),
-        ('batch_size', 1),
-        ('forwards', 1),
-        ('steps', 0),
-    ):
-        value = getattr(args, name)
-        if value < least:
-            option = name.replace('_', '-')
-            parser.error(f'--{option} {value}; give {least} or more')
+    check_least(parser, args, threads=1, batch_size=1, forwards=1, steps=0)
     if args.amp == 'fp16' and args.device == 'cpu':
         parser.error('--amp fp16 needs --device cuda; give --amp bf16')
     return args

@@ -19,9 +19,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from dvfl_mmaction.errors import print_user_errors
+from dvfl_mmaction.tool_options import (
+    add_cfg_options,
+    add_model,
+    add_root,
+    check_least,
+)
 
 
 def parse_args():
@@ -29,8 +33,7 @@ def parse_args():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint', help='its trained weights')
+    add_model(parser)
     parser.add_argument(
         '--to',
         type=Path,
@@ -55,7 +58,7 @@ def parse_args():
     parser.add_argument(
         '--list', metavar='FILE', help='clips to predict: "path label" lines'
     )
-    parser.add_argument('--root', help='folder of the paths in the list')
+    add_root(parser, '--list')
     parser.add_argument(
         '--clips',
         type=int,
@@ -84,18 +87,9 @@ def parse_args():
     parser.add_argument(
         '--no-memory', action='store_true', help='do not measure memory'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='changes of the config, such as test_views=4x3',
-    )
+    add_cfg_options(parser, 'test_views=4x3')
     args = parser.parse_args()
-    for name in ('threads', 'rounds', 'clips'):
-        values = getattr(args, name)
-        for value in values if isinstance(values, list) else [values]:
-            if value is not None and value < 1:
-                parser.error(f'--{name} {value}; give 1 or more')
+    check_least(parser, args, threads=1, rounds=1, clips=1)
     if (args.clips or args.root) and not args.list:
         parser.error('--clips and --root need --list FILE')
     return args

@@ -14,12 +14,18 @@ Examples:
 """
 
 import argparse
-import os
 import sys
 
-from mmengine.config import DictAction
-
 from dvfl_mmaction.errors import print_user_errors
+from dvfl_mmaction.tool_options import (
+    add_cfg_options,
+    add_device,
+    add_model,
+    add_root,
+    add_workers,
+    check_least,
+    choose_device,
+)
 
 
 def parse_args():
@@ -27,8 +33,7 @@ def parse_args():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint', help='its trained weights')
+    add_model(parser)
     parser.add_argument(
         'out',
         metavar='OUT',
@@ -42,46 +47,24 @@ def parse_args():
         help='lists of clips with labels that the training has not seen '
         "(default: the config's validation list)",
     )
-    parser.add_argument(
-        '--root',
-        metavar='FOLDER',
-        help='folder of the paths in --list (default: that of the list, or '
-        'videos in it)',
-    )
+    add_root(parser, '--list')
     parser.add_argument(
         '--clips',
         type=int,
         default=2000,
         help='most clips to use, drawn with a fixed seed (default: 2000)',
     )
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=min(8, os.cpu_count() or 1),
-        help='processes that read clips (default: one per core, up to 8)',
-    )
-    parser.add_argument(
-        '--device', help='cpu, cuda or cuda:1 (default: a GPU if there is one)'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='changes of the config, such as clip_len=16',
-    )
+    add_workers(parser)
+    add_device(parser)
+    add_cfg_options(parser, 'clip_len=16')
     args = parser.parse_args()
-    for name, least in (('clips', 20), ('workers', 0)):
-        value = getattr(args, name)
-        if value < least:
-            parser.error(f'--{name} {value}; give {least} or more')
+    check_least(parser, args, clips=20, workers=0)
     return args
 
 
 def main():
     args = parse_args()
     # Slow; --help does not need them.
-    import torch
-
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
     from dvfl_mmaction.analysis.calibrate import calibrate_checkpoint
 
@@ -93,7 +76,7 @@ def main():
             args.list,
             args.root,
             args.clips,
-            args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
+            choose_device(args.device),
             args.workers,
             args.cfg_options,
         )

@@ -19,10 +19,9 @@ import argparse
 import signal
 import sys
 
-from mmengine.config import DictAction
-
 from dvfl_mmaction.checkpoints.convert_file import convert_file
 from dvfl_mmaction.errors import print_user_errors
+from dvfl_mmaction.tool_options import add_cfg_options
 
 if __name__ == '__main__':
     print_user_errors()
@@ -39,13 +38,7 @@ if __name__ == '__main__':
         'for the layout of the released files; by default the architecture '
         'is read from the weights',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='changes to CONFIG, such as model.cls_head.num_classes=400',
-    )
+    add_cfg_options(parser, 'model.cls_head.num_classes=400', 'CONFIG')
     parser.add_argument(
         '--keys', action='store_true', help='print one line per weight'
     )

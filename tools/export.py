@@ -16,12 +16,18 @@ Examples:
 """
 
 import argparse
-import os
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from dvfl_mmaction.errors import print_user_errors
+from dvfl_mmaction.tool_options import (
+    add_cfg_options,
+    add_classes,
+    add_licence,
+    add_model,
+    add_root,
+    add_workers,
+    check_least,
+)
 
 
 def parse_args():
@@ -29,8 +35,7 @@ def parse_args():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint', help='its trained weights')
+    add_model(parser)
     parser.add_argument(
         'out',
         type=Path,
@@ -77,11 +82,7 @@ def parse_args():
         help='list "path label" on which the accuracy is compared with '
         "float32 (default: the config's test list)",
     )
-    int8.add_argument(
-        '--root',
-        help='folder of the paths in --test-list (default: that of the list, '
-        'or videos in it)',
-    )
+    add_root(int8, '--test-list')
     int8.add_argument(
         '--max-drop',
         type=float,
@@ -95,37 +96,12 @@ def parse_args():
         action='store_true',
         help='quantise all layers and keep the file whatever it loses',
     )
-    int8.add_argument(
-        '--workers',
-        type=int,
-        default=min(8, os.cpu_count() or 1),
-        help='processes that read the tested clips (default: one per core, '
-        'up to 8)',
-    )
-    parser.add_argument(
-        '--classes',
-        metavar='FILE',
-        help='a class name per line (default: the names in the checkpoint '
-        "or of the config's data set)",
-    )
-    parser.add_argument(
-        '--licence',
-        default='apache-2.0',
-        help='licence of the weights (default: apache-2.0, that of this '
-        'project; the data may ask for another)',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='changes of the config, such as clip_len=16',
-    )
+    add_workers(int8, 'the tested clips')
+    add_classes(parser)
+    add_licence(parser)
+    add_cfg_options(parser, 'clip_len=16')
     args = parser.parse_args()
-    for name, least in (('calibration_clips', 1), ('workers', 0)):
-        value = getattr(args, name)
-        if value < least:
-            option = name.replace('_', '-')
-            parser.error(f'--{option} {value}; give {least} or more')
+    check_least(parser, args, calibration_clips=1, workers=0)
     if not args.max_drop >= 0:
         parser.error(f'--max-drop {args.max_drop}; give 0 or more points')
     return args

@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 from dvfl_mmaction.errors import print_user_errors
+from dvfl_mmaction.tool_options import add_classes, add_licence
 
 
 def parse_args():
@@ -43,18 +44,8 @@ def parse_args():
         metavar='FILE',
         help='exported forms of the model, to add',
     )
-    parser.add_argument(
-        '--classes',
-        metavar='FILE',
-        help='a class name per line (default: the names in the checkpoint '
-        "or of the config's data set)",
-    )
-    parser.add_argument(
-        '--licence',
-        default='apache-2.0',
-        help='licence of the weights (default: apache-2.0, that of this '
-        'project; the data may ask for another)',
-    )
+    add_classes(parser)
+    add_licence(parser)
     parser.add_argument(
         '--name', help='name of the model (default: that of OUT)'
     )

@@ -17,13 +17,19 @@ Examples:
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from dvfl_mmaction.errors import UserError, print_user_errors
+from dvfl_mmaction.tool_options import (
+    add_cfg_options,
+    add_classes,
+    add_device,
+    add_root,
+    add_workers,
+    check_least,
+    choose_device,
+)
 
 EXPORTED = ('.onnx', '.xml', '.pt2', '.tflite')
 
@@ -41,17 +47,8 @@ def parse_args():
         help='config and trained weights, or a packaged or exported model; '
         'then videos, folders, patterns or lists',
     )
-    parser.add_argument(
-        '--root',
-        help='folder of the paths in lists (default: that of the list, or '
-        'videos in it)',
-    )
-    parser.add_argument(
-        '--classes',
-        metavar='FILE',
-        help='a class name per line (default: the names in the checkpoint '
-        "or of the config's data set, else numbers)",
-    )
+    add_root(parser)
+    add_classes(parser, 'numbers')
     parser.add_argument(
         '--top', type=int, default=5, help='classes per clip (default: 5)'
     )
@@ -78,30 +75,14 @@ def parse_args():
         metavar='FILE.png',
         help='draw up to 60 clips on one picture, right and wrong marked',
     )
-    parser.add_argument(
-        '--device', help='cpu, cuda or cuda:1 (default: a GPU if there is one)'
-    )
+    add_device(parser)
     parser.add_argument(
         '--batch-size', type=int, default=8, help='default: 8 clips'
     )
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=min(8, os.cpu_count() or 1),
-        help='processes that read clips (default: one per core, up to 8)',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='changes of the config, such as test_views=4x3',
-    )
+    add_workers(parser)
+    add_cfg_options(parser, 'test_views=4x3')
     args = parser.parse_intermixed_args()
-    for name, least in (('top', 1), ('batch_size', 1), ('workers', 0)):
-        value = getattr(args, name)
-        if value < least:
-            option = name.replace('_', '-')
-            parser.error(f'--{option} {value}; give {least} or more')
+    check_least(parser, args, top=1, batch_size=1, workers=0)
     if args.video and not args.out:
         parser.error('--video needs --out FOLDER')
     first = Path(args.words[0])
@@ -123,7 +104,6 @@ def parse_args():
 def main():
     args = parse_args()
     # Slow; --help does not need them.
-    import torch
     from rich.console import Console
 
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
@@ -152,7 +132,7 @@ def main():
 
     # A name must not end the program where the terminal is not in UTF-8.
     sys.stdout.reconfigure(errors='backslashreplace')
-    clips = find_clips(args.videos, args.root, excluded=args.out)
+    clips = find_clips(args.videos, args.root, args.out, several_labels=True)
     outputs = Outputs(
         args.json, args.csv, args.out, args.video, args.sheet, args.top
     )
@@ -164,24 +144,26 @@ def main():
             *(clip.path for clip in clips),
         ]
     )
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    device = choose_device(args.device)
     model, load = [args.config], load_package_predictor
     if args.checkpoint:
         model, load = [*model, args.checkpoint], load_checkpoint_predictor
     elif Path(args.config).suffix in EXPORTED:
-        load, device = load_exported_predictor, 'cpu'
+        load = load_exported_predictor
+        device = args.device or 'cpu'
     predictor = load(
         *model,
-        args.device or device,
+        device,
         args.cfg_options,
         args.classes,
     )
-    check_labels(clips, predictor.num_classes)
+    several = predictor.several_labels
+    check_labels(clips, predictor.num_classes, several)
     has_labels = any(clip.label is not None for clip in clips)
-    if predictor.several_labels and has_labels:
+    if several and has_labels:
         print(
-            'the model predicts several labels per clip, so that the one of '
-            'a list is not compared; mim test measures the mean average '
+            'the model predicts several labels per clip, so that those of a '
+            'list are not compared; mim test measures the mean average '
             'precision',
             file=sys.stderr,
         )

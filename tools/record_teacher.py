@@ -15,9 +15,10 @@ Example:
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from dvfl_mmaction.errors import UserError, print_user_errors
+from dvfl_mmaction.tool_options import add_cfg_options
 
 
 def parse_args():
@@ -34,7 +35,7 @@ def parse_args():
         '--top-k', type=int, help='keep only the K largest logits per clip'
     )
     parser.add_argument('--work-dir', help='folder for the log')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser, 'epochs=60')
     parser.add_argument(
         '--launcher', choices=('none', 'pytorch', 'slurm'), default='none'
     )

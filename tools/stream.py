@@ -19,9 +19,13 @@ import sys
 import threading
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from dvfl_mmaction.errors import print_user_errors
+from dvfl_mmaction.tool_options import (
+    add_cfg_options,
+    add_device,
+    check_least,
+    choose_device,
+)
 
 
 def parse_args():
@@ -39,20 +43,11 @@ def parse_args():
     model.add_argument(
         '--classes', metavar='FILE', help='a class name per line'
     )
-    model.add_argument(
-        '--device',
-        help='of a checkpoint: cpu, cuda or cuda:1 (default: a GPU if there '
-        'is one)',
-    )
+    add_device(model, 'of a checkpoint: ')
     model.add_argument(
         '--threads', type=int, help='of the model on the CPU (default: all)'
     )
-    model.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='changes of the config, such as clip_size=112',
-    )
+    add_cfg_options(model, 'clip_size=112')
     frames = parser.add_argument_group('frames')
     frames.add_argument(
         '--stride',
@@ -144,14 +139,8 @@ def parse_args():
 
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace):
     """End the program at arguments that do not fit together."""
-    for name, least in (
-        *(('top', 1), ('stride', 1), ('every', 1), ('threads', 1)),
-        *(('retries', 0), ('smooth', 0), ('min_length', 0)),
-    ):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            option = name.replace('_', '-')
-            parser.error(f'--{option} {value}; give {least} or more')
+    check_least(parser, args, top=1, stride=1, every=1, threads=1)
+    check_least(parser, args, retries=0, smooth=0, min_length=0)
     if not args.timeout > 0:
         parser.error(f'--timeout {args.timeout:g}; give more than 0')
     if not 0 <= args.leave <= args.enter <= 1 or not args.enter:
@@ -242,7 +231,7 @@ def load_classifier(args: argparse.Namespace):
     return load_from_checkpoint(
         args.config,
         args.checkpoint,
-        args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
+        choose_device(args.device),
         args.cfg_options,
         args.classes,
         *pace,

@@ -17,9 +17,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from dvfl_mmaction.errors import UserError, print_user_errors
+from dvfl_mmaction.tool_options import (
+    add_cfg_options,
+    add_classes,
+    add_compare,
+    add_device,
+    add_model,
+    add_root,
+    choose_device,
+)
 
 
 def parse_args():
@@ -27,19 +34,14 @@ def parse_args():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint', help='its trained weights')
+    add_model(parser)
     parser.add_argument(
         'videos',
         nargs='+',
         metavar='VIDEO',
         help='video, folder, pattern or list',
     )
-    parser.add_argument(
-        '--root',
-        help='folder of the paths in lists (default: that of the list, or '
-        'videos in it)',
-    )
+    add_root(parser)
     parser.add_argument(
         '--out',
         type=Path,
@@ -52,12 +54,7 @@ def parse_args():
     parser.add_argument(
         '--video', action='store_true', help='also an MP4 video per clip'
     )
-    parser.add_argument(
-        '--compare',
-        nargs=2,
-        metavar=('CONFIG', 'CHECKPOINT'),
-        help='a second model, such as the teacher, beside the first',
-    )
+    add_compare(parser)
     parser.add_argument(
         '--stages',
         nargs='+',
@@ -72,21 +69,9 @@ def parse_args():
         help='on clips of the demo data: share of the weight on the object '
         'over its share of the area, trained and untrained, as JSON',
     )
-    parser.add_argument(
-        '--classes',
-        metavar='FILE',
-        help='a class name per line (default: the names in the checkpoint '
-        "or of the config's data set, else numbers)",
-    )
-    parser.add_argument(
-        '--device', help='cpu, cuda or cuda:1 (default: a GPU if there is one)'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='changes of the first config, such as clip_len=16',
-    )
+    add_classes(parser, 'numbers')
+    add_device(parser)
+    add_cfg_options(parser, 'clip_len=16', 'the first config')
     args = parser.parse_args()
     draws = args.out or args.gif or args.video or not args.focus
     if draws and args.out is None:
@@ -97,8 +82,6 @@ def parse_args():
 def main():
     args = parse_args()
     # Slow; --help does not need them.
-    import torch
-
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
     from dvfl_mmaction.analysis.modulation.focus import focus_table
     from dvfl_mmaction.analysis.modulation.observer import load_observer
@@ -116,7 +99,7 @@ def main():
     read = [args.config, args.checkpoint, *(args.compare or ())]
     read += [args.classes, *args.videos, *(clip.path for clip in clips)]
     check_outputs([args.focus], read)
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = choose_device(args.device)
     models = [(args.config, args.checkpoint, args.cfg_options)]
     if args.compare:
         models.append((*args.compare, None))

@@ -12,9 +12,15 @@ Examples:
 import argparse
 import sys
 
-from mmengine.config import DictAction
-
 from dvfl_mmaction.errors import print_user_errors
+from dvfl_mmaction.tool_options import (
+    add_cfg_options,
+    add_classes,
+    add_compare,
+    add_device,
+    add_model,
+    choose_device,
+)
 
 
 def parse_args():
@@ -22,20 +28,9 @@ def parse_args():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint', help='its trained weights')
-    parser.add_argument(
-        '--compare',
-        nargs=2,
-        metavar=('CONFIG', 'CHECKPOINT'),
-        help='a second model, such as the teacher, beside the first',
-    )
-    parser.add_argument(
-        '--classes',
-        metavar='FILE',
-        help='a class name per line (default: the names in the checkpoint '
-        "or of the config's data set, else numbers)",
-    )
+    add_model(parser)
+    add_compare(parser)
+    add_classes(parser, 'numbers')
     parser.add_argument(
         '--examples',
         metavar='FOLDER',
@@ -76,15 +71,8 @@ def parse_args():
         default=4,
         help='visitors that are answered at the same time (default: 4)',
     )
-    parser.add_argument(
-        '--device', help='cpu, cuda or cuda:1 (default: a GPU if there is one)'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='changes of the first config, such as clip_len=16',
-    )
+    add_device(parser)
+    add_cfg_options(parser, 'clip_len=16', 'the first config')
     args = parser.parse_args()
     for name in ('max_mb', 'max_seconds', 'max_megapixels', 'jobs'):
         value = getattr(args, name)
@@ -99,8 +87,6 @@ def parse_args():
 def main():
     args = parse_args()
     # Slow; --help does not need them.
-    import torch
-
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
     from dvfl_mmaction.deployment.web.examples import find_examples
     from dvfl_mmaction.deployment.web.limits import Limits
@@ -108,7 +94,7 @@ def main():
     from dvfl_mmaction.deployment.web.page import Page
     from dvfl_mmaction.deployment.web.server import serve
 
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = choose_device(args.device)
     chosen = [(args.config, args.checkpoint, args.cfg_options)]
     if args.compare:
         chosen.append((*args.compare, None))

@@ -82,3 +82,24 @@ def test_what_names_no_video_is_refused(tmp_path):
         find_clips([str(tmp_path / 'list.txt')])
     with pytest.raises(UserError, match='label 4 but the model has 4'):
         check_labels([Clip(tmp_path / 'a.mp4', 'a.mp4', 4)], 4)
+
+
+def test_several_labels_are_read_where_they_are_wanted(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('a b.mp4 3 0\nc.mp4 2\nd.mp4\n"e.avi" 1 4\nf.mkv -1\n')
+    clips = find_clips([str(path)], several_labels=True)
+    assert [clip.name for clip in clips] == [
+        *('a b.mp4', 'c.mp4', 'd.mp4', 'e.avi', 'f.mkv')
+    ]
+    assert [clip.label for clip in clips] == [(3, 0), 2, None, (1, 4), None]
+    with pytest.raises(UserError, match='a b.mp4 has several labels but the'):
+        check_labels(clips, 5)
+    check_labels(clips, 5, several_labels=True)
+    with pytest.raises(UserError, match='e.avi has the label 4 but the model'):
+        check_labels(clips, 4, several_labels=True)
+    with pytest.raises(UserError, match='line 1: .* more than one number'):
+        find_clips([str(path)])
+    for line in ('folder 120 3', 'a.mp4 3 -1', 'a.mp4 3,1', 'a.mp4 x 1 2'):
+        path.write_text(line + '\n')
+        with pytest.raises(UserError, match='list.txt, line 1'):
+            find_clips([str(path)], several_labels=True)

@@ -118,14 +118,20 @@ def test_a_stream_gives_a_sigmoid_per_class(folder, clips):
     np.testing.assert_allclose(scores, wanted, atol=1e-5)
 
 
-def test_the_tool_does_not_compare_the_label_of_a_list(folder):
-    words = [TOOL, 'clip.py', 'clip.pth', 'clips/list.txt', '--json', 'p.json']
+@pytest.mark.parametrize('labels', ['0', '0 3'])
+def test_the_tool_does_not_compare_the_labels_of_a_list(folder, labels):
+    names = sorted(path.name for path in (folder / 'clips').glob('*.mp4'))
+    given = folder / f'labels{len(labels)}.txt'
+    given.write_text(''.join(f'clips/{name} {labels}\n' for name in names))
+    written = folder / f'p{len(labels)}.json'
+    words = [TOOL, 'clip.py', 'clip.pth', given, '--json', written]
     done = run_script(*words, '--sheet', 'sheet.png', cwd=folder)
     assert done.returncode == 0, done.stderr
     assert 'the model predicts several labels per clip, so' in done.stderr
     assert not any(text in done.stdout for text in ('top-1', '✓', '✗'))
-    written = json.loads((folder / 'p.json').read_text())
+    written = json.loads(written.read_text())
     assert written['accuracy'] is None
+    assert len(written['clips']) == len(names) > 0
     assert not any('label' in clip for clip in written['clips'])
 
 

@@ -26,18 +26,19 @@ class Clip:
     Attributes:
         path: Its file.
         name: The path as the user or a list gives it, for reports.
-        label: Its class; None if unknown.
+        label: Its class; None if unknown, several as a tuple.
     """
 
     path: Path
     name: str
-    label: int | None = None
+    label: int | tuple[int, ...] | None = None
 
 
 def find_clips(
     words: Iterable[str],
     root: str | None = None,
     excluded: Path | None = None,
+    several_labels: bool = False,
 ) -> list[Clip]:
     """Find the clips of a command line, each once, in order.
 
@@ -48,6 +49,8 @@ def find_clips(
         root: Folder of the paths in lists. By default that of the list, or
             ``videos`` in it, as the project's data sets have it.
         excluded: A folder whose videos are left out: that of the outputs.
+        several_labels: Whether a line of a list may have several labels
+            after the file name of a video.
 
     Raises:
         UserError: If a word names nothing, a line of a list is malformed,
@@ -55,7 +58,7 @@ def find_clips(
     """
     words, found = list(words), {}
     for word in words:
-        for clip in expand(word, root):
+        for clip in expand(word, root, several_labels):
             if not excluded or not is_inside(clip.path, excluded):
                 found.setdefault(normal_path(clip.path), clip)
     if not found:
@@ -73,7 +76,9 @@ def is_inside(path: Path, folder: Path) -> bool:
     return parent == folder or folder in parent.parents
 
 
-def expand(word: str, root: str | None) -> Iterator[Clip]:
+def expand(
+    word: str, root: str | None, several_labels: bool = False
+) -> Iterator[Clip]:
     """Yield the clips that a word of the command line names.
 
     Raises:
@@ -86,7 +91,7 @@ def expand(word: str, root: str | None) -> Iterator[Clip]:
                 yield Clip(file, printable(file))
     elif path.exists():
         if path.suffix.lower() == LIST_SUFFIX:
-            yield from read_list(path, root)
+            yield from read_list(path, root, several_labels)
         else:
             yield Clip(path, printable(path))
     else:
@@ -97,10 +102,12 @@ def expand(word: str, root: str | None) -> Iterator[Clip]:
                 'pattern that matches one, or a list'
             )
         for match in matches:
-            yield from expand(match, root)
+            yield from expand(match, root, several_labels)
 
 
-def read_list(path: Path, root: str | None) -> Iterator[Clip]:
+def read_list(
+    path: Path, root: str | None, several_labels: bool
+) -> Iterator[Clip]:
     """Yield the clips of a list.
 
     A line that ends with the suffix of a video, or with -1, has no label.
@@ -117,7 +124,7 @@ def read_list(path: Path, root: str | None) -> Iterator[Clip]:
         name, label = line, None
         if Path(line).suffix.lower() not in SUFFIXES:
             try:
-                name, label = parse_line(line, ' ', False)
+                name, label = name_and_label(line, several_labels)
             except ValueError as problem:
                 raise UserError(
                     f'{path}, line {number}: {line!r} {problem}'
@@ -125,7 +132,27 @@ def read_list(path: Path, root: str | None) -> Iterator[Clip]:
         yield Clip(locate(name, path.parent, root), name, known_label(label))
 
 
-def known_label(label: int | None) -> int | None:
+def name_and_label(line: str, several_labels: bool) -> tuple:
+    """Split a line of a list; several labels are a tuple.
+
+    Raises:
+        ValueError: With what is wrong and the remedy.
+    """
+    try:
+        return parse_line(line, ' ', False)
+    except ValueError:
+        if not several_labels:
+            raise
+        try:
+            name, labels = parse_line(line, ' ', True)
+        except ValueError:
+            labels = []
+        if len(labels) < 2 or Path(name).suffix.lower() not in SUFFIXES:
+            raise
+        return name, tuple(labels)
+
+
+def known_label(label):
     """The label of a list; None for -1, which stands for none."""
     return None if label == int(NO_LABEL) else label
 
@@ -143,16 +170,31 @@ def without_labels(clips: Iterable[Clip]) -> list[Clip]:
     return [replace(clip, label=None) for clip in clips]
 
 
-def check_labels(clips: Iterable[Clip], num_classes: int):
+def check_labels(
+    clips: Iterable[Clip], num_classes: int, several_labels: bool = False
+):
     """Reject labels that the model does not have.
 
+    Args:
+        clips: The clips.
+        num_classes: Classes of the model.
+        several_labels: Whether it predicts several labels per clip.
+
     Raises:
-        UserError: With the first one.
+        UserError: With the first one, or if a clip has several labels and
+            the model predicts one.
     """
     for clip in clips:
-        if clip.label is not None and not 0 <= clip.label < num_classes:
+        several = isinstance(clip.label, tuple)
+        if several and not several_labels:
             raise UserError(
-                f'{clip.name} has the label {clip.label} but the model has '
-                f'{num_classes} classes, 0 to {num_classes - 1}; give the '
-                "list of the model's data set"
+                f'{clip.name} has several labels but the model predicts one '
+                'per clip; give a list with one label per clip'
             )
+        for label in clip.label if several else [clip.label]:
+            if label is not None and not 0 <= label < num_classes:
+                raise UserError(
+                    f'{clip.name} has the label {label} but the model has '
+                    f'{num_classes} classes, 0 to {num_classes - 1}; give '
+                    "the list of the model's data set"
+                )
