@@ -12,6 +12,7 @@ from ...errors import UserError
 from ...files import write_json
 from ...project_paths import find_file
 from ...run_tool import find_script
+from .inputs import record_inputs
 from .locks import wait_for
 from .plan import Run
 from .scores import convert_dump, load_scores, measure
@@ -53,6 +54,7 @@ def execute(
         if done:
             return done
         (folder / RESULT).unlink(missing_ok=True)  # of a failure
+        record_inputs(run)
         commands = Commands(run, environment or {}, stop, [lock], report)
         try:
             result = dict(status='done', error=None) | commands.do()

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from .execution import execute, finished
+from .inputs import check_inputs
 from .plan import plan_runs
 from .results import write_results
 from .scheduling import print_line, run_all, slot_environments
@@ -37,9 +38,11 @@ def run_ablation(
         Names of the runs that failed.
 
     Raises:
+        UserError: If a list or weights changed after a run read them.
         KeyboardInterrupt: After Ctrl-C, with a line on how to resume.
     """
     runs, notes = plan_runs(settings, seeds, out)
+    check_inputs(runs)
     for line in notes:
         print_line(line)
     todo = [run for run in runs if not finished(run)]
