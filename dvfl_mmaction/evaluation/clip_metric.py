@@ -33,7 +33,7 @@ class ClipMetric(BaseMetric):
     :attr:`report`, which ``ResultsHook`` writes. An unreadable clip counts
     as wrong, and so does one with NaN scores. Among equal scores the label
     ranks last, so a model with constant scores is never right. With several
-    labels, an unreadable clip ranks last in each class. With the scores of an
+    labels, such clips rank last in each class. With the scores of an
     ``EveryFrameHead`` the report has ``frames_seen``, the top-1 accuracy
     after each frame.
 
@@ -169,8 +169,10 @@ class ClipMetric(BaseMetric):
             labels: (N, K) of 0 and 1.
             readable: (N,) of bool.
         """
-        lowest = scores.min(0, keepdims=True) - 1
-        scores = np.where(readable[:, None], scores, lowest)
+        scored = (readable & are_numbers(scores))[:, None]
+        # MMAction2 would rank NaN first.
+        lowest = scores.min(0, keepdims=True, where=scored, initial=0) - 1
+        scores = np.where(scored, scores, lowest)
         per_class = [
             dict(
                 label=label,

@@ -15,7 +15,9 @@ class ClipRetrieval(RetrievalRecall):
     Every clip is a query to all others of the test; they are ranked by the
     cosine similarity of the features. ``Recall@k`` is the share of queries
     with a clip of their class among the first k. A clip that is the only one
-    of its class never has one. Clips that cannot be read are left out.
+    of its class never has one. Clips that cannot be read are left out. One
+    whose features are not finite, of a model that diverged, finds no clip and
+    is found by none.
 
     It takes the features of a recognizer with MMAction2's ``FeatureHead``,
     pooled in space and time, and ``average_clips='score'``.
@@ -64,6 +66,10 @@ class ClipRetrieval(RetrievalRecall):
         relevant = labels[:, None] == labels
         similarity.fill_diagonal_(-torch.inf)
         relevant.fill_diagonal_(False)
+        lost = ~features.isfinite().all(1)  # (N,), NaN would rank first
+        for first, second in ((lost, slice(None)), (slice(None), lost)):
+            similarity[first, second] = -torch.inf
+            relevant[first, second] = False
         recalls = self.calculate(similarity, relevant.int(), self.topk)
         return {
             f'Recall@{k}': recall.item()

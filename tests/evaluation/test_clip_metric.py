@@ -196,6 +196,19 @@ def test_a_broken_clip_with_several_labels_ranks_last():
     assert report['broken'] == [dict(clip='0.mp4', reason='empty')]
 
 
+@pytest.mark.parametrize('broken', [set(), {3}])
+def test_a_clip_with_nan_scores_and_several_labels_ranks_last(broken):
+    scores = np.array(SCORES)
+    scores[0, 1] = np.nan
+    metrics, _ = evaluate_several(scores, broken=broken)
+    wanted, _ = evaluate_several(broken=broken | {0})
+    assert metrics == wanted
+    scores[:] = np.nan  # as constant scores: the share of the clips
+    _, report = evaluate_several(scores)
+    values = [c['average_precision'] for c in report['per_class']]
+    assert values == [0.5, 0.5, 0.25, None]
+
+
 def several(scores=SCORES, labels=SEVERAL, broken=()):
     return [
         dict(

@@ -44,6 +44,19 @@ def test_a_broken_clip_is_neither_query_nor_answer():
     assert result == {'retrieval/Recall@1': pytest.approx(200 / 3, abs=1e-4)}
 
 
+@pytest.mark.parametrize('value', [torch.nan, torch.inf])
+def test_a_clip_without_finite_features_is_neither_found_nor_finds(value):
+    features = [[1.0, 0], [1, 0.1], [value, 0], [0, 1], [0.1, 1]]
+    result = evaluate(features, [0, 0, 1, 1, 1], (1, 4))
+    # Of the class of clip 2 only clips 3 and 4 find one another.
+    assert result == {
+        'retrieval/Recall@1': pytest.approx(80, abs=1e-4),
+        'retrieval/Recall@4': pytest.approx(80, abs=1e-4),
+    }
+    all_lost = evaluate([[value, 0]] * 3, [0, 0, 0], (1, 2))
+    assert set(all_lost.values()) == {0}
+
+
 def test_a_clip_that_pads_the_last_batch_is_cut_beside_a_broken_one():
     # The first of four clips comes again, as with 5 processes.
     features = [[1.0, 0], [1, 0.2], [0, 1], [0.5, 1], [1, 0]]
