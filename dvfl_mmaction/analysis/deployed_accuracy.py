@@ -9,13 +9,14 @@ from pathlib import Path
 from ..compat import run_repairs
 from ..distillation.fingerprint import to_text
 from ..evaluation.accuracy_interval import wilson_interval
+from ..evaluation.classification import best_class
 from ..preparation.clips.journal import Journal, stamp
 from ..preparation.clips.runner import show_progress
 from .deployed_models import DeployedModel
 from .prediction.batches import ClipReader
 from .prediction.clips import Clip
 
-BROKEN = -1  # the answer to a clip that cannot be read
+BROKEN = -1  # no answer: the clip cannot be read, or its scores are NaN
 
 
 def predict_all(
@@ -34,8 +35,8 @@ def predict_all(
         journal_path: File of the journal.
 
     Returns:
-        Predicted classes by name, one per clip, -1 where a clip cannot be
-        read; and the seconds that reading took, per clip that was read.
+        Predicted classes by name, one per clip, -1 for broken ones; and the
+        seconds that reading took, per clip that was read.
     """
     keys = {name: key_of(model) for name, model in models.items()}
     readers, names_of = {}, {}
@@ -76,10 +77,10 @@ def predict_all(
 
 
 def answer(model: DeployedModel, sample: dict | None) -> int:
-    """The class of a clip, -1 if it cannot be read."""
+    """The class of a clip, -1 if it cannot be read or has NaN scores."""
     if sample is None:
         return BROKEN
-    return int(model.predictor.score([sample])[0].argmax())
+    return best_class(model.predictor.score([sample])[0].numpy())
 
 
 def key_of(model: DeployedModel) -> str:
@@ -96,8 +97,9 @@ def compare_answers(
 ) -> dict:
     """Accuracy of a form, and agreement with the reference.
 
-    A broken clip is wrong. One that neither can read is left out of the
-    agreement; one that only one of them reads counts against it.
+    A broken clip, which has no answer, is wrong. One that both have no
+    answer to is left out of the agreement; one that only one of them answers
+    counts against it.
 
     Args:
         answers: Predicted classes, -1 for broken clips.
@@ -106,8 +108,8 @@ def compare_answers(
         same_classes: Whether both have the same classes, as a peer may not.
 
     Returns:
-        ``clips``; ``broken``, the clips that this form cannot read, if there
-        are any; with labels ``labelled``, ``correct``, ``top1`` and its
+        ``clips``; ``broken``, the clips without an answer, if there are any;
+        with labels ``labelled``, ``correct``, ``top1`` and its
         95 % ``interval``; for the same classes ``agreement`` (a share), and
         with labels ``lost`` and ``gained``, the clips that only the
         reference, or only this form, gets right.

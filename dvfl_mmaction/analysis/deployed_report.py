@@ -56,8 +56,9 @@ def describe_run(results: dict) -> str:
         )
         if broken := max(found.get('broken', 0) for found in answers):
             text += (
-                f' Up to {broken} of them are broken: they count as wrong, '
-                'and are left out of the agreement if both forms fail.'
+                f' Up to {broken} of them cannot be read or have NaN scores: '
+                'they count as wrong, and are left out of the agreement if '
+                'both forms fail.'
             )
     return text
 

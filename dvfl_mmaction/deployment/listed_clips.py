@@ -17,6 +17,7 @@ from ..analysis.prediction.exported import (
 from ..datasets.annotations import read_annotations
 from ..engine.config_checks import nested_datasets
 from ..errors import UserError
+from ..evaluation.classification import best_class
 from ..preparation.clips.runner import show_progress
 from .exported_model import ExportedModel
 
@@ -70,7 +71,7 @@ def classify_correctly(
 ) -> np.ndarray:
     """Whether each labelled clip is classified correctly, (N,) booleans.
 
-    A clip that cannot be read is not.
+    A clip that cannot be read, or has NaN scores, is not.
 
     Raises:
         UserError: If a label is missing, or none that the model has.
@@ -89,6 +90,6 @@ def classify_correctly(
     with closing(show_progress(found, len(clips), title)) as found:
         for outcome in found:
             if outcome.error is None:
-                best = int(outcome.scores.argmax())
+                best = best_class(outcome.scores)
                 correct[outcome.index] = best == clips[outcome.index].label
     return correct

@@ -30,6 +30,12 @@ def are_numbers(scores: np.ndarray) -> np.ndarray:
     return ~np.isnan(scores).any(1)
 
 
+def best_class(scores: np.ndarray) -> int:
+    """The class of the highest of a clip's scores (K,), the first of equal
+    ones; -1 if a score is NaN, see :func:`are_numbers`."""
+    return -1 if np.isnan(scores).any() else int(np.argmax(scores))
+
+
 def confusion_matrix(
     labels: np.ndarray, predicted: np.ndarray, num_classes: int
 ) -> np.ndarray:

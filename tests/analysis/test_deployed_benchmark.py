@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from small_recipe import recipe, recognizer, write_dataset, write_teacher
 from warm_process import run_script
 
-from dvfl_mmaction.analysis.deployed_accuracy import compare_answers
+from dvfl_mmaction.analysis.deployed_accuracy import answer, compare_answers
 from dvfl_mmaction.analysis.deployed_benchmark import (
     Timing,
     make_entries,
@@ -116,7 +116,7 @@ def test_all_forms_are_timed_in_turns_and_agree(folder, tmp_path):
     text = markdown(results)
     assert 'broken' not in text
     results['rows'][1]['answers']['broken'] = 2
-    assert 'Up to 2 of them are broken: they count as' in markdown(results)
+    assert 'Up to 2 of them cannot be read or' in markdown(results)
     del results['rows'][1]['answers']['broken']
     assert f'{25 * right}.0 % (' in text and '100.0 % (-0 +0)' in text
     assert 'Frame by frame' not in text
@@ -270,6 +270,15 @@ def test_a_broken_clip_is_wrong_and_agrees_with_nothing():
     assert found['agreement'] == 2 / 3
     assert found['lost'] == 1 and found['gained'] == 0
     assert compare_answers([-1], [-1], [None]) == dict(clips=1, broken=1)
+
+
+def test_a_form_without_numbers_gives_no_answer():
+    rows = [[0.2, 0.8], [torch.nan, torch.nan], [0.9, torch.nan]]
+    scores = iter(torch.tensor([row]) for row in rows)
+    predictor = SimpleNamespace(score=lambda samples: next(scores))
+    form = SimpleNamespace(predictor=predictor)
+    assert [answer(form, {}) for _ in rows] == [1, -1, -1]
+    assert answer(form, None) == -1
 
 
 def test_speed_ups_are_of_processor_time_at_one_thread():

@@ -75,6 +75,12 @@ def test_the_text_follows_the_height_and_stays_inside(size):
     assert columns[-1] < panel.width - 4
 
 
+def test_a_probability_that_is_nan_has_an_empty_bar():
+    panel = draw_panel(320, 240, [Row('a', np.nan), Row('b', 0.5)])
+    nan, half = lengths(panel, BAR)
+    assert nan == 0 and half > 0
+
+
 def test_rows_that_do_not_fit_are_left_out():
     panel = draw_panel(320, 64, [Row('a', 0.1)] * 20)
     assert panel.height <= 64 and 1 <= len(lengths(panel, BAR)) <= 4
@@ -96,6 +102,8 @@ def test_rows_mark_the_label_by_a_sign():
         0: ['✗ b', 'c', 'label: a'],
     }
     assert rows_of(scores, names, 2, 0)[2].share is None
+    nan = np.full(3, np.nan)
+    assert [row.text for row in rows_of(nan, names, 2, 0)] == ['✗ a', 'b']
 
 
 @pytest.mark.parametrize('text', ['Bällen', 'Баскетбол', 'κάτω', 'ℵ⃝', '✓✗'])

@@ -90,6 +90,10 @@ def test_the_pipeline_of_a_file_reads_a_list(models, source):
     again = classify_correctly(listed, models['onnx'])
     assert len(correct) == 12
     assert (correct == again).all()
+    # NaN is no answer, not even to clips of class 0.
+    nan = copy.copy(models['onnx'])
+    nan.predict = lambda frames: np.full((len(frames), 4), np.nan, np.float32)
+    assert not classify_correctly(listed, nan).any()
     listed[3] = Clip(listed[3].path, 'unknown.mp4')
     with pytest.raises(UserError, match='unknown.mp4 has no label; give a l'):
         classify_correctly(listed, models['onnx'])

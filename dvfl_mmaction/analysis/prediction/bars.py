@@ -4,12 +4,14 @@ MMAction2's ``ActionVisualizer`` writes the frame number and the labels in a
 fixed font size, without probabilities, so it is not used here.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ...evaluation.classification import best_class
 from ..text import printable
 from .drawn_text import write_text
 from .predictor import Predictor
@@ -32,7 +34,7 @@ class Row:
 
     Attributes:
         text: Name of the class, with a sign if the label is known.
-        share: Probability in [0, 1]; None draws no bar.
+        share: Probability in [0, 1]; None draws no bar, NaN an empty one.
     """
 
     text: str
@@ -53,15 +55,20 @@ def rows_of(
     rows, best = [], top_classes(scores, top)
     for place, index in enumerate(best):
         sign = ''
-        if label == index:
+        if label is not None and not place:
+            sign = f'{RIGHT if is_right(scores, label) else WRONG} '
+        elif label == index:
             sign = f'{RIGHT} '
-        elif label is not None and not place:
-            sign = f'{WRONG} '
         name = sign + printable(predictor.name_of(index))
         rows.append(Row(name, float(scores[index])))
     if label is not None and label not in best:
         rows.append(Row(f'label: {printable(predictor.name_of(label))}'))
     return rows
+
+
+def is_right(scores: np.ndarray, label: int) -> bool:
+    """Whether a clip has the highest score at its label, and no NaN."""
+    return best_class(scores) == label
 
 
 def top_classes(scores: np.ndarray, top: int) -> list[int]:
@@ -107,7 +114,8 @@ def draw_panel(
         middle, end = (top + bottom) / 2, right - gap
         if row.share is not None:
             draw.rectangle((left, top, right - 1, bottom), TRACK)
-            length = round(row.share * (right - left))
+            share = 0 if math.isnan(row.share) else row.share
+            length = round(share * (right - left))
             if length:
                 draw.rectangle((left, top, left + length - 1, bottom), BAR)
             text = f'{100 * row.share:.1f} %'

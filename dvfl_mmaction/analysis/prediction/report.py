@@ -13,7 +13,7 @@ from rich.text import Text
 from ...evaluation.classification import are_numbers, rank_of_label
 from ...files import write_json, write_whole
 from ..text import printable, shorten
-from .bars import RIGHT, WRONG, top_classes
+from .bars import RIGHT, WRONG, is_right, top_classes
 from .clips import Clip
 from .predictor import Predictor
 
@@ -109,7 +109,7 @@ def table_of(
             clip = label = ''
             if not place:
                 clip = shorten(result.clip.name, room, keep_end=True)
-                label = label_cell(result, predictor, index)
+                label = label_cell(result, predictor)
             name = printable(predictor.name_of(index))
             row = [clip, *([label] if has_labels else []), name]
             row[1:] = [shorten(cell, room) for cell in row[1:]]
@@ -119,12 +119,12 @@ def table_of(
     return table
 
 
-def label_cell(result: Result, predictor: Predictor, predicted: int) -> str:
+def label_cell(result: Result, predictor: Predictor) -> str:
     """Name of a clip's label, and whether it was predicted."""
     label = result.clip.label
     if label is None:
         return ''
-    sign = RIGHT if label == predicted else WRONG
+    sign = RIGHT if is_right(result.scores, label) else WRONG
     return f'{sign} {printable(predictor.name_of(label))}'
 
 

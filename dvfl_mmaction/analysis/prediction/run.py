@@ -24,7 +24,7 @@ from ...files import (
 from ...preparation.clips.journal import Journal, stamp
 from ...preparation.clips.runner import show_progress
 from ..text import printable
-from .bars import rows_of, top_classes
+from .bars import is_right, rows_of, top_classes
 from .batches import ClipReader, Prediction, predict_clips
 from .clips import Clip, is_inside
 from .frames import frames_of
@@ -340,6 +340,6 @@ def tile_of(result: Result, inputs, predictor: Predictor) -> Tile:
         printable(predictor.name_of(best)),
         float(result.scores[best]),
         '' if label is None else printable(predictor.name_of(label)),
-        None if label is None else label == best,
+        None if label is None else is_right(result.scores, label),
         result.clip.name,
     )
