@@ -108,8 +108,9 @@ def clustered_interval(
         variance = G / (G - 1) sum_g (sum_(n in g) (d_n - mean))^2 / N^2
 
     and G - 1 degrees of freedom (Liang and Zeger, Biometrika 73, 1986, with
-    the usual correction for G groups). It is for other groups, not for other
-    seeds.
+    the usual correction for G groups). Where all clips have one difference,
+    which tells no variance, it is :func:`score_interval` of a clip per group.
+    It is for other groups, not for other seeds.
 
     Args:
         differences: Candidate minus baseline per seed and clip, (S, N) or
@@ -130,7 +131,10 @@ def clustered_interval(
             f'{len(values)} clips are in {len(names)} group; an interval '
             'needs 2 groups or more'
         )
-    mean, count = values.mean(), len(names)
+    mean, count = float(values.mean()), len(names)
+    if np.ptp(values) == 0:
+        gained, lost = (max(d, 0.0) * count for d in (mean, -mean))
+        return score_interval(gained, lost, count, confidence)
     sums = np.bincount(index, values - mean)
     error = math.sqrt(count / (count - 1) * (sums**2).sum()) / len(values)
     half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
@@ -151,7 +155,7 @@ def check_clips(seeds: int, clips: int):
 
 
 def score_interval(
-    gained: int, lost: int, clips: int, confidence: float = 0.95
+    gained: float, lost: float, clips: int, confidence: float = 0.95
 ) -> tuple[float, float]:
     """Tango's score interval for a difference of paired proportions.
 
@@ -165,8 +169,9 @@ def score_interval(
     Medicine 17 (1998), 891-908.
 
     Args:
-        gained: Clips that only the candidate classifies correctly.
-        lost: Clips that only the baseline classifies correctly.
+        gained: Clips that only the candidate classifies correctly, or their
+            mean over the seeds.
+        lost: Clips that only the baseline classifies correctly, likewise.
         clips: All clips.
         confidence: Coverage, in (0, 1).
 

@@ -205,6 +205,18 @@ def test_the_interval_of_groups_by_hand():
     assert found == pytest.approx((0.25 - half, min(0.25 + half, 1)))
 
 
+@pytest.mark.parametrize('difference', [-1, 0, 1])
+def test_equal_clips_keep_an_interval_over_groups(difference):
+    values, groups = np.full(12, difference), list('abcdef') * 2
+    found = clustered_interval(values, groups)
+    counts = 6 * max(difference, 0), 6 * max(-difference, 0)
+    assert found == score_interval(*counts, 6)
+    assert found[0] < found[1] and found[0] <= difference <= found[1]
+    # One of two seeds gains every clip.
+    low, high = clustered_interval([values * 0, values], groups)
+    assert low < difference / 2 < high
+
+
 def test_one_group_has_no_interval():
     with pytest.raises(UserError, match='8 clips are in 1 group'):
         clustered_interval(np.ones(8), ['a'] * 8)

@@ -50,16 +50,17 @@ class Pairs:
     """Outcomes of two settings on the same clips, with the same seeds.
 
     Attributes:
-        clips: (N,) names, or lists and places in them.
+        clips: (N,) names, with the value of a pooled axis before each; or
+            lists and places in them.
         first: (S, N) of bool.
         second: (S, N) of bool.
-        are_named: Whether ``clips`` are names.
+        names: (N,) names alone; None if they are not known.
     """
 
     clips: np.ndarray
     first: np.ndarray
     second: np.ndarray
-    are_named: bool
+    names: np.ndarray | None
 
     @property
     def differences(self) -> np.ndarray:
@@ -112,8 +113,15 @@ def pair(candidate: Group, baseline: Group) -> Pairs:
         clips,
         np.stack([first[seed].correct for seed in seeds]),
         np.stack([second[seed].correct for seed in seeds]),
-        are_named,
+        names_of(candidate, seeds[0]) if are_named else None,
     )
+
+
+def names_of(group: Group, seed: int | None) -> np.ndarray:
+    """Names of the clips of a seed, or of a teacher, in their order."""
+    run = next(run for run in group.runs if run['seed'] in (seed, None))
+    parts = [cached_scores(part['scores']) for part in parts_of(run)]
+    return np.concatenate([part.clips for part in parts])
 
 
 def groups_of(pairs: Pairs, pattern: str) -> list[str]:
@@ -121,7 +129,7 @@ def groups_of(pairs: Pairs, pattern: str) -> list[str]:
 
     Args:
         pairs: The clips.
-        pattern: If it has a group in parentheses, that part of the name.
+        pattern: If it has groups in parentheses, the first one that matches.
 
     Raises:
         UserError: If it is no regular expression or does not match a clip,
@@ -134,20 +142,21 @@ def groups_of(pairs: Pairs, pattern: str) -> list[str]:
             f'--clip-groups {pattern!r} is no regular expression: {error}; '
             "give, for example, '_g[0-9]+' for the groups of UCF101"
         ) from None
-    if not pairs.are_named:
+    if pairs.names is None:
         raise UserError(
             '--clip-groups needs the names of the clips, which the files of '
             'scores have; give --report the folder that holds the runs'
         )
     groups = []
-    for clip in pairs.clips:
+    for clip in pairs.names:
         found = expression.search(clip)
-        if not found:
+        parts = [part for part in found.groups() if part] if found else []
+        if not found or (expression.groups and not parts):
             raise UserError(
                 f'--clip-groups {pattern!r} matches nothing in {clip}; give '
                 'an expression that every name matches'
             )
-        groups.append(found[min(expression.groups, 1)])
+        groups.append(parts[0] if parts else found[0])
     return groups
 
 

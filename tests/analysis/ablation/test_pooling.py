@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dvfl_mmaction.analysis.ablation.axes import axes_of
-from dvfl_mmaction.analysis.ablation.comparing import compare
+from dvfl_mmaction.analysis.ablation.comparing import compare, describe
 from dvfl_mmaction.analysis.ablation.plan import plan_runs
 from dvfl_mmaction.analysis.ablation.pooling import pool
 from dvfl_mmaction.analysis.ablation.results import (
@@ -174,6 +174,20 @@ def test_pooled_folds_are_one_test_list(add_run, tmp_path):
     assert len(pooled['kd'].scores[0].clips) == 8
     with pytest.raises(UserError, match='--pool speed'):
         pool(entries, 'speed')
+
+
+def test_groups_of_pooled_clips_are_not_the_folds(add_run, tmp_path):
+    names = ['a_1', 'b_1', 'b_2', 'c_3']
+    for fold in (1, 2):
+        for name, predicted in (('kd', HALF), ('alone', GOOD)):
+            folder = f'{name}_{fold}'
+            add_run(folder, 0, predicted, [('fold', fold)], clips=names)
+    entries = write_results(tmp_path / 'out')
+    for entry in entries:
+        entry['config'] = entry['config'].partition('_')[0]
+    groups = group_runs(pool(entries, 'fold'))
+    assert 'clips in 3 groups' in describe(*groups, '[0-9]+')
+    assert 'clips in 3 groups' in describe(*groups, '^[a-z]')
 
 
 def test_the_teachers_of_pooled_folds_are_joined(add_run, tmp_path):

@@ -115,6 +115,9 @@ def test_an_interval_over_groups_of_clips_is_printed(add_run, tmp_path):
     assert 'clips in 4 groups' in text
     low, high = (100 * e for e in clustered_interval([0, 0, 1, 1], range(4)))
     assert f'[{low:+.1f}, {high:+.1f}]' in text
+    # Of several parts, the first that matches.
+    text = describe(*groups, '(x_g02)|(y_g01)')
+    assert 'clips in 2 groups' in text
     assert 'groups' not in describe(*groups)
 
 
@@ -124,6 +127,7 @@ def test_an_interval_over_groups_of_clips_is_printed(add_run, tmp_path):
         ('_g[0-9', "--clip-groups '_g[0-9' is no regular expression"),
         ('jack', "--clip-groups 'jack' matches nothing in a; give"),
         ('.*', '4 clips are in 1 group'),
+        ('(_g[0-9]+)?', "--clip-groups '(_g[0-9]+)?' matches nothing in a"),
     ],
 )
 def test_groups_that_are_none_are_refused(add_run, tmp_path, pattern, message):
