@@ -28,13 +28,12 @@ def read_results(
         path = folder / RESULTS if folder.is_dir() else folder
         try:
             runs = json.loads(path.read_text('utf-8'))['runs']
-        except (OSError, ValueError, KeyError) as error:
+            entries += [run | located(run, path.parent) for run in runs]
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(
                 f'no results of an ablation in {path} ({error!r}); give the '
                 '--out of tools/ablate.py'
             ) from None
-        for run in runs:
-            entries.append(run | located(run, path.parent))
     return share_labels(drop_copies(entries, report))
 
 

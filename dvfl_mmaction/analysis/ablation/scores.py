@@ -5,7 +5,6 @@ import pickle
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -106,7 +105,7 @@ def load_scores(path: Path) -> ClipScores:
             f'the scores {path} were not found; give --report the folder '
             'that holds the runs, or results that have right per run'
         ) from None
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+    except Exception as error:  # of zipfile, zlib, or NumPy's parser
         raise UserError(
             f'the scores {path} cannot be read ({error}); restore the '
             f'file, or remove {path.parent / "run.json"} and rerun the '

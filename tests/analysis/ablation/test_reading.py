@@ -38,6 +38,10 @@ def write_copy(tmp_path):
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(UserError, match='no results of an ablation'):
         read_results([tmp_path])
+    for content in ('[1, 2]', '{"runs": [{}]}', '{"runs": null}'):
+        (tmp_path / 'results.json').write_text(content)
+        with pytest.raises(UserError, match='no results of an ablation'):
+            read_results([tmp_path])
 
 
 def test_a_run_in_two_folders_is_one_run(

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -23,7 +24,11 @@ from dvfl_mmaction.analysis.ablation.results import (
     table,
     write_results,
 )
-from dvfl_mmaction.analysis.ablation.scores import cached_scores, measure
+from dvfl_mmaction.analysis.ablation.scores import (
+    cached_scores,
+    load_scores,
+    measure,
+)
 from dvfl_mmaction.analysis.paired_comparison import (
     clustered_interval,
     score_interval,
@@ -170,11 +175,19 @@ def test_a_setting_is_found_by_number_name_or_part(add_run, tmp_path):
 
 def test_damaged_scores_name_the_remedy(add_run, tmp_path):
     folder = add_run('kd', 0, GOOD)
-    Path(folder, 'scores.npz').write_bytes(b'')
+    path = Path(folder, 'scores.npz')
+    path.write_bytes(b'')
     (group,) = groups_of(tmp_path)
     with pytest.raises(UserError, match='run.json and rerun'):
         group.scores  # noqa: B018
-    Path(folder, 'scores.npz').unlink()
+    # A changed byte among the compressed ones, which zlib reports.
+    np.savez_compressed(path, clips=np.arange(999) % 7)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(UserError, match='run.json and rerun'):
+        load_scores(path)
+    path.unlink()
     cached_scores.cache_clear()
     with pytest.raises(UserError, match='were not found; give --report'):
         group.scores  # noqa: B018
