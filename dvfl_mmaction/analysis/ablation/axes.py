@@ -125,8 +125,12 @@ def grid_axes(texts: Sequence[str]) -> list[Axis]:
 
 
 def label(value):
-    """The value itself if it is a number or a text, else its text."""
-    return value if isinstance(value, int | float | str) else repr(value)
+    """The value itself if it is a number or a text, else its text.
+
+    Booleans are text, since 1 and True are one key of a dict.
+    """
+    is_plain = isinstance(value, int | float | str)
+    return value if is_plain and not isinstance(value, bool) else repr(value)
 
 
 def vary_axis(path: str) -> Axis:

@@ -38,6 +38,12 @@ def test_an_axis_has_the_shortest_name_that_is_unique():
     assert axes[0].choices == {1: {'a.lr': 1}, 2: {'a.lr': 2}}
 
 
+def test_true_and_1_are_two_values_of_an_axis():
+    (axis,) = grid_axes(['a.clip=1,true,0,false'])
+    values = [options['a.clip'] for options in axis.choices.values()]
+    assert [repr(value) for value in values] == ['1', 'True', '0', 'False']
+
+
 def test_settings_are_the_product_in_the_order_of_the_axes(config):
     made = make_settings(config, axes_of([0.1, 0.9], [2, 4]), {'epochs': 3})
     assert [s.name for s in made] == [
