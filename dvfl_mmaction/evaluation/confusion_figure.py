@@ -68,18 +68,19 @@ def plot_confusion(
     bar.set_label('share of the clips of the true class')
     axes.set_xlabel('predicted class')
     axes.set_ylabel('true class')
-    axes.set_title(title)
+    as_is = dict(parse_math=False)  # names may have dollar signs
+    axes.set_title(title, **as_is)
     if num_classes <= MAX_NAMED:
-        size = 9 if num_classes <= 40 else 7
-        axes.set_xticks(range(num_classes), names, rotation=90, fontsize=size)
-        axes.set_yticks(range(num_classes), names, fontsize=size)
+        text = dict(as_is, fontsize=9 if num_classes <= 40 else 7)
+        axes.set_xticks(range(num_classes), names, rotation=90, **text)
+        axes.set_yticks(range(num_classes), names, **text)
     if num_classes <= MAX_NUMBERED:
         write_shares(axes, shares)
     else:
         mark_pairs(axes, worst_pairs)
     panel.axis('off')
     lines = list_pairs(worst_pairs, names)
-    panel.text(0, 1, lines, va='top', transform=panel.transAxes)
+    panel.text(0, 1, lines, va='top', transform=panel.transAxes, **as_is)
     return figure
 
 

@@ -116,6 +116,18 @@ def test_a_long_name_is_cut_in_the_list():
     assert 'y' * 48 in listed
 
 
+def test_dollar_signs_of_names_are_no_formulas(tmp_path):
+    counts = diagonal(2)
+    counts[0, 1] = 10
+    names = ['$x_$', '5 $ or 6 $']
+    figure = plot_confusion(counts, hardest_pairs(counts), names, '$\\a$')
+    FigureCanvasAgg(figure).draw()
+    axes = figure.axes[0]
+    ticks = [*axes.get_xticklabels(), *axes.get_yticklabels()]
+    texts = [axes.title, *ticks, *(t for a in figure.axes for t in a.texts)]
+    assert not any(t.get_parse_math() for t in texts if '$' in t.get_text())
+
+
 def test_400_classes_have_several_pixels_per_class(tmp_path):
     counts = diagonal(400)
     counts[300, 100] = 20
