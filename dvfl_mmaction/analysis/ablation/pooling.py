@@ -162,6 +162,8 @@ def pooled_entry(
     entry['agreement'] = mean_over_clips(parts, 'agreement')
     times = [part.get('minutes') for part in parts.values()]
     entry['minutes'] = None if None in times else sum(times)
+    peaks = [part.get('memory_mb') for part in parts.values()]
+    entry['memory_mb'] = None if None in peaks else max(peaks)
     return entry
 
 

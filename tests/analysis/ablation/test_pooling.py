@@ -161,7 +161,9 @@ def test_the_table_of_pools_has_the_clips(add_fold, add_run, tmp_path):
 def test_pooled_folds_are_one_test_list(add_run, tmp_path):
     for fold, predicted in ((1, GOOD), (2, BAD)):
         for seed in (0, 1)[: 3 - fold]:
-            add_run(f'kd_{fold}{seed}', seed, predicted, [('fold', fold)])
+            name, memory = f'kd_{fold}{seed}', 100 * fold
+            labels = [('fold', fold)]
+            add_run(name, seed, predicted, labels, memory_mb=memory)
     add_run('whole', 0, GOOD)
     entries = write_results(tmp_path / 'out')
     for entry in entries:
@@ -171,6 +173,7 @@ def test_pooled_folds_are_one_test_list(add_run, tmp_path):
     (run,) = pooled['kd'].runs  # seed 1 lacks fold 2
     assert (run['seed'], run['clips'], run['top1']) == (0, 8, 0.5)
     assert run['minutes'] == 3 and run['labels'] == {}
+    assert run['memory_mb'] == 200  # the peak of all
     assert len(pooled['kd'].scores[0].clips) == 8
     with pytest.raises(UserError, match='--pool speed'):
         pool(entries, 'speed')
