@@ -23,12 +23,13 @@ from .exported_model import ExportedModel
 
 
 def find_listed_clips(cfg, part: str) -> list[Clip]:
-    """Clips of a config's ``'train'`` or ``'test'`` list.
+    """Clips of a config's ``'train'``, ``'val'`` or ``'test'`` lists.
 
     Raises:
-        UserError: If the config has no such list, or it is unreadable.
+        UserError: If the config has no such list, or one is unreadable.
     """
     loader = cfg.get(f'{part}_dataloader') or {}
+    clips = []
     for dataset in nested_datasets(loader.get('dataset')):
         if 'ann_file' in dataset:
             root = dataset.get('data_root') or ''
@@ -39,14 +40,16 @@ def find_listed_clips(cfg, part: str) -> list[Clip]:
                 unlabelled=True,
             )
             folder = Path(root, videos)
-            return [
+            clips += [
                 Clip(folder / name, name, known_label(label))
                 for name, label in listed.clips
             ]
-    raise UserError(
-        f'the config has no {part}_dataloader with a list (ann_file); give '
-        'one with --cfg-options'
-    )
+    if not clips:
+        raise UserError(
+            f'the config has no {part}_dataloader with a list (ann_file); '
+            'give one with --cfg-options'
+        )
+    return clips
 
 
 def read_frames(
