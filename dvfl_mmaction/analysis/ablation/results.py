@@ -99,6 +99,8 @@ def collect(out: Path, runs: Sequence[Run] = ()) -> list[dict]:
     entries = []
     for folder in folders:
         entry = read_result(folder)
+        if entry is None:  # removed since, to try a failed run again
+            continue
         about = planned.get(entry['digest'], {})
         present = entry | {key: about[key] for key in OF_SETTING if about}
         if entry['status'] == 'done':

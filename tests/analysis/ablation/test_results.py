@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dvfl_mmaction.analysis.ablation import results
 from dvfl_mmaction.analysis.ablation.comparing import (
     compare,
     describe,
     find_group,
 )
+from dvfl_mmaction.analysis.ablation.execution import read_result
 from dvfl_mmaction.analysis.ablation.figures import (
     save_figures,
     short_name,
@@ -50,6 +52,21 @@ def test_agreement_is_the_share_of_equal_predictions(add_run, tmp_path):
     entries = write_results(tmp_path / 'out')
     assert [e.get('agreement') for e in entries] == [None, 0.5, 0.0]
     assert read_results([tmp_path / 'out']) == entries
+
+
+def test_a_failed_run_that_is_tried_again_meanwhile_is_left_out(
+    add_run, tmp_path, monkeypatch
+):
+    add_run('kd', 0, GOOD), add_run('lost', 0, BAD, status='failed')
+
+    def read(folder):
+        if 'lost' in str(folder):  # another run starts as this one ends
+            (folder / 'run.json').unlink()
+        return read_result(folder)
+
+    monkeypatch.setattr(results, 'read_result', read)
+    (entry,) = write_results(tmp_path / 'out')
+    assert entry['name'] == 'kd'
 
 
 def test_the_table_has_mean_and_spread_over_the_seeds(add_run, tmp_path):
