@@ -135,6 +135,8 @@ def parse_args():
         parser.error('give either a config or --report OUT')
     if args.config and not args.out:
         parser.error('give the folder of the results: --out FOLDER')
+    if args.clip_groups and not args.compare:
+        parser.error('--clip-groups needs --compare A B')
     if args.jobs < 1:
         parser.error(f'--jobs {args.jobs}; give 1 or more')
     return args

@@ -59,6 +59,8 @@ def parse_args():
     add_cfg_options(parser, 'clip_len=16')
     args = parser.parse_args()
     check_least(parser, args, clips=20, workers=0)
+    if args.root and not args.list:
+        parser.error('--root needs --list FILE')
     return args
 
 

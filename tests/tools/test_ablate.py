@@ -127,6 +127,7 @@ def test_finished_runs_are_skipped(folder, resumed):
         ([], 2, 'give either a config or --report OUT'),
         (['kd.py', '--out', 'x', '--jobs', '0'], 2, '--jobs 0; give 1'),
         (['no.py', '--out', 'x'], 1, 'error: config no.py was not found'),
+        (['--report', 'x', '--clip-groups', 'y'], 2, 'needs --compare A B'),
         (['--report', 'no'], 1, 'error: no results of an ablation in no'),
     ],
 )

@@ -148,6 +148,7 @@ def test_several_views_are_averaged_as_the_head_does(folder, average):
         (['model.pth', 'model.pth', *LIST], 1, 'model.pth is the source itse'),
         (['model.pth', 'clips/list.txt'], 1, '(lists of clips follow --list)'),
         (['model.pth', 'absent/x.pth', *LIST], 1, 'in an existing folder'),
+        (['model.pth', 'x.pth', '--root', 'clips'], 2, '--root needs --list'),
         (['model.pth', 'x.pth', '--clips', '3'], 2, '--clips 3; give 20 or'),
         (
             ['model.pth', 'x.pth', *LIST, '--cfg-options']
