@@ -269,7 +269,7 @@ class VideoFocalNet(BaseModule):
         self.norm_eval = norm_eval
         self.pretrained = choose_weights(pretrained, embed_dim, depths)
         # The stem shrinks by 4, each further stage by 2.
-        self.min_size = 4 * 2 ** (num_stages - 1)
+        self.min_size = 4 * 2 ** (built - 1)
 
         self.patch_embed = PatchEmbed(in_channels, embed_dim, 4, tubelet_size)
         last = max(sum(depths) - 1, 1)

@@ -165,6 +165,16 @@ def test_stages_after_the_last_index_are_not_built():
     assert all(p.grad is not None for p in net.parameters())
 
 
+@pytest.mark.parametrize('last', range(4))
+def test_the_least_size_is_that_of_the_stages_that_are_built(last):
+    arch = dict(embed_dim=8, depths=(1, 1, 1, 1))
+    net = VideoFocalNet(arch, out_indices=(last,))
+    side = 4 * 2**last
+    assert net(torch.randn(1, 3, 2, side, side)).shape[-2:] == (1, 1)
+    with pytest.raises(UserError, match=f'{side} or more per side'):
+        net(torch.randn(1, 3, 2, side, side - 1))
+
+
 def test_negative_indices_count_from_the_end():
     net = VideoFocalNet(SMALL, out_indices=(-1,))
     assert net.out_indices == (1,)
