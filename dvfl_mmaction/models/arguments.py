@@ -1,9 +1,14 @@
 """Check and complete the arguments of the backbone, and check its input."""
 
+import logging
+
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..checkpoints.architecture import ARCHS
 from ..errors import UserError
+
+WINDOW = 8  # default of temporal_window, in frames
 
 
 def parse_arch(arch: str | dict) -> tuple[int, tuple[int, ...], float]:
@@ -55,7 +60,10 @@ def parse_out_indices(out_indices, num_stages) -> tuple[int, ...]:
 
 
 def check_temporal(temporal, temporal_window, tubelet_size):
-    """Reject a form along time that does not exist."""
+    """Reject a form along time that does not exist.
+
+    A window that the global form does not read is warned about.
+    """
     if temporal not in ('global', 'causal'):
         raise UserError(
             f"temporal is {temporal!r}; give 'global' (whole clips) or "
@@ -69,6 +77,14 @@ def check_temporal(temporal, temporal_window, tubelet_size):
         raise UserError(
             f"temporal='causal' takes single frames but tubelet_size is "
             f'{tubelet_size}; set tubelet_size=1'
+        )
+    if temporal == 'global' and temporal_window != WINDOW:
+        print_log(
+            f"temporal_window={temporal_window} has no effect: temporal='"
+            "global' averages over all frames; set temporal='causal', or "
+            'leave temporal_window out',
+            logger='current',
+            level=logging.WARNING,
         )
 
 

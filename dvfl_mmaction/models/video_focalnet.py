@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..errors import UserError
 from .arguments import (
+    WINDOW,
     check_clips,
     check_temporal,
     parse_arch,
@@ -190,7 +191,8 @@ class VideoFocalNet(BaseModule):
             be classified frame by frame
             (:mod:`dvfl_mmaction.deployment.streaming`). Weights have the
             same names and shapes in both forms.
-        temporal_window: Frames over which the causal form averages, >= 1.
+        temporal_window: Frames over which the causal form averages, >= 1;
+            the global form does not read it.
         init_cfg: MMEngine's. ``None`` is the papers' initialisation: linear
             layers from a truncated normal of standard deviation 0.02.
             ``[]`` keeps PyTorch's, which depends on the width of a layer.
@@ -221,7 +223,7 @@ class VideoFocalNet(BaseModule):
         init_cfg: dict | list | None = None,
         in_channels: int = 3,
         temporal: str = 'global',
-        temporal_window: int = 8,
+        temporal_window: int = WINDOW,
     ):
         if init_cfg is None:
             init_cfg = [

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -153,3 +154,14 @@ def test_bfloat16_autocast_keeps_the_dtype_of_the_layers():
 def test_bad_arguments_are_refused(kwargs, message):
     with torch.device('meta'), pytest.raises(UserError, match=message):
         causal(**kwargs)
+
+
+def test_a_window_that_the_global_form_does_not_read_is_warned_about(caplog):
+    logger = MMLogger.get_instance('window')
+    logger.addHandler(caplog.handler)
+    with torch.device('meta'):
+        causal(temporal='global', temporal_window=8)
+        causal(temporal_window=4)
+        assert not caplog.text
+        causal(temporal='global', temporal_window=4)
+    assert 'temporal_window=4 has no effect' in caplog.text
