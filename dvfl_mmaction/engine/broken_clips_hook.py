@@ -179,7 +179,9 @@ class BrokenClipsHook(Hook):
 
     def _check_share(self, runner, mode: str):
         broken = self.reasons[mode]
-        clips = sum(map(len, datasets_of(runner, mode)))
+        # Repeats of a clip by a wrapper (RepeatDataset) are not counted.
+        parts = chain(*map(innermost_datasets, datasets_of(runner, mode)))
+        clips = sum(map(len, parts))
         if len(broken) > self.max_share * clips:
             name, reason = next(iter(broken.items()))
             raise UserError(

@@ -10,6 +10,7 @@ import pytest
 import torch
 from faulty_dataset import faulty_recipe, write_faulty_dataset
 from hostile_clips import write_broken
+from mmaction.registry import DATASETS
 from mmaction.structures import ActionDataSample
 from mmengine.logging import MMLogger
 from small_recipe import recipe, recognizer, run, run_in_processes
@@ -65,6 +66,28 @@ def test_the_report_counts_occurrences_per_mode(runner, tmp_path, caplog):
 
 
 def test_a_share_above_the_limit_stops_the_run(runner):
+    hook = BrokenClipsHook(max_share=0.2)
+    show(hook, runner, 'train', 'a.mp4', 'b.mp4')
+    with pytest.raises(UserError, match='3 of 10 clips of train .* share 0.2'):
+        show(hook, runner, 'train', 'c.mp4')
+
+
+@pytest.mark.parametrize(
+    'wrapper',
+    [
+        dict(type='RepeatDataset', times=5),
+        dict(type='ClassBalancedDataset', oversample_thr=0.9),
+    ],
+)
+def test_repeats_of_a_clip_do_not_raise_the_limit(runner, tmp_path, wrapper):
+    lines = [f'{i}.mp4 {min(i, 2)}' for i in range(10)]
+    (tmp_path / 'list.txt').write_text('\n'.join(lines))
+    clips = dict(
+        type='ClipDataset', ann_file=str(tmp_path / 'list.txt'), pipeline=[]
+    )
+    repeated = DATASETS.build(dict(wrapper, dataset=clips))
+    assert len(repeated) >= 15
+    runner.train_loop.dataloader.dataset = repeated
     hook = BrokenClipsHook(max_share=0.2)
     show(hook, runner, 'train', 'a.mp4', 'b.mp4')
     with pytest.raises(UserError, match='3 of 10 clips of train .* share 0.2'):
