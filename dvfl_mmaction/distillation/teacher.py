@@ -245,11 +245,21 @@ class FrozenTeacher(Teacher):
     def match_classes(self, names: list[str] | None):
         """Put the logits into the student's order of classes.
 
+        Names in another number than the classes say nothing of the order.
+
         Raises:
             UserError: If the teacher has other classes.
         """
-        known = self.class_names or []
-        if len(known) != self.model.cls_head.num_classes:
+        known, count = self.class_names or [], self.model.cls_head.num_classes
+        if names and len(names) != count:
+            print_log(
+                f'the student has {len(names)} class names for {count} '
+                f'classes; they are not compared with those of {self.name}',
+                logger='current',
+                level=logging.WARNING,
+            )
+            return
+        if len(known) != count:
             return
         order = match_classes(known, names, self.name)
         if order is not None:

@@ -111,3 +111,17 @@ def test_a_teacher_of_other_classes_ends_the_run(data, teacher, tmp_path):
     teacher = with_names(teacher, [*NAMES[:3], 'fly'])
     with pytest.raises(UserError, match="lacks 1 of 4, such as 'walk'"):
         run(training(teacher, data, tmp_path, 'teacher_recording'))
+
+
+@pytest.mark.parametrize('names', [NAMES[:3], [*NAMES, 'other']])
+def test_names_in_another_number_than_the_classes_are_ignored(
+    data, teacher, tmp_path, names
+):
+    config = training(
+        with_names(teacher, OTHERS), data, tmp_path, 'teacher_recording'
+    )
+    dataset = config['train_dataloader']['dataset']
+    dataset['metainfo'] = dict(classes=names)
+    assert run(config).model.teacher.class_order is None
+    (text,) = [path.read_text() for path in tmp_path.glob('*/*.log')]
+    assert f'has {len(names)} class names for 4 classes' in text
