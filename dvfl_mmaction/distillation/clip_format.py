@@ -7,13 +7,14 @@ from numbers import Integral
 from mmaction.models import Recognizer2D, Recognizer3D
 from torch import nn
 
-from ..engine.config_checks import nested_datasets
+from ..engine.config_checks import nested_datasets, type_name
 from ..errors import UserError
 
 # Arguments of MMAction2's backbones and heads that fix the input.
 SEGMENTS = 'num_segments'  # TSM, TIN, TANet, TRN
 FRAMES = ('num_frames', 'temporal_size', 't_size')
 SIZES = ('spatial_size', 'img_size', 'input_resolution')
+WHOLE = ('UniformSample', 'UniformSampleFrames')  # sample all of a video
 CROPS = ('CenterCrop', 'RandomCrop', 'ThreeCrop', 'TenCrop')
 UNSIZED = ('RandomResizedCrop', 'MultiScaleCrop', 'RandomRescale')
 
@@ -105,9 +106,10 @@ def sampled_span(config: dict) -> str | None:
         if not isinstance(step.get('clip_len'), Integral):
             continue
         segments = step['clip_len'] == 1 and step.get('num_clips', 1) > 1
-        if step['type'] == 'UniformSample' or segments:
+        name = type_name(step)
+        if name in WHOLE or segments:
             span = 'the whole video'
-        elif str(step['type']).endswith('SampleFrames'):
+        elif name.endswith('SampleFrames'):
             interval = step.get('frame_interval', 1)
             span = f'{step["clip_len"] * interval} frames of the video'
     return span
@@ -117,7 +119,7 @@ def last_size(steps: Iterable[dict]) -> tuple[int, int] | None:
     """(height, width) after the last step that changes it."""
     size = None
     for step in steps:
-        name = str(step.get('type'))
+        name = type_name(step)
         if name == 'Resize':
             kept = step.get('keep_ratio', True)
             size = None if kept else as_pair(step.get('scale'), flipped=True)

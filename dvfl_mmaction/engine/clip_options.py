@@ -13,7 +13,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from ..errors import UserError
-from .config_checks import nested_datasets
+from .config_checks import nested_datasets, type_name
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Steps with a size, and the argument that holds it.
@@ -106,7 +106,7 @@ def apply_test_views(cfg: dict):
                 raise fail('Resize and CenterCrop')
             crop['type'] = 'ThreeCrop'
             resize['scale'] = (-1, square_side(crop['crop_size'], fail))
-        elif crop and step_name(crop) == 'ThreeCrop':
+        elif crop and type_name(crop) == 'ThreeCrop':
             crop['type'] = 'CenterCrop'
             resize = last_step(steps, ('Resize',), before=crop)
             side = square_side(crop['crop_size'], fail)
@@ -154,13 +154,13 @@ def check_value(name: str, value):
 
 def set_clip_size(steps: list[dict], size: int, fail: Callable):
     """Scale all sizes of a pipeline so that its clips are ``size`` pixels."""
-    sized = [step for step in steps if step_name(step) in SIZES]
+    sized = [step for step in steps if type_name(step) in SIZES]
     last = next((s for s in reversed(sized) if fixes_size(s)), None)
     if last is None:
         raise fail('a crop, or a Resize with keep_ratio=False')
-    old = square_side(last[SIZES[step_name(last)]], fail, 'output')
+    old = square_side(last[SIZES[type_name(last)]], fail, 'output')
     for step in sized:
-        key = SIZES[step_name(step)]
+        key = SIZES[type_name(step)]
         step[key] = scaled(step[key], size, old)
 
 
@@ -175,9 +175,9 @@ def square_side(size, fail: Callable, what: str = 'crop') -> int:
 
 def fixes_size(step: dict) -> bool:
     """Whether all frames have the same size after this step."""
-    if step_name(step) == 'Resize':
+    if type_name(step) == 'Resize':
         return not step.get('keep_ratio', True)
-    return step_name(step) != 'RandomRescale'
+    return type_name(step) != 'RandomRescale'
 
 
 def scaled(value, size: int, old: int):
@@ -198,12 +198,12 @@ def set_clip_len(steps: list[dict], clip_len: int, fail: Callable):
 def set_frame_interval(steps: list[dict], interval: int, fail: Callable):
     """Sample frames at a stride, in the same number of clips."""
     for step in sampling_steps(steps, fail):
-        if step_name(step) in SEGMENTS:
+        if type_name(step) in SEGMENTS:
             kept = ('clip_len', 'num_clips', 'test_mode')
             for key in set(step) - set(kept):
                 del step[key]
             step['type'] = 'SampleFrames'
-        elif step_name(step) not in STRIDES:
+        elif type_name(step) not in STRIDES:
             raise fail(f'one of {", ".join(SEGMENTS + STRIDES)}')
         step['frame_interval'] = interval
 
@@ -212,11 +212,11 @@ def set_decoder(steps: list[dict], decoder: str, fail: Callable):
     """Replace the steps that open and decode a video."""
     for part, wanted in enumerate(DECODERS[decoder]):
         names = [pair[part] for pair in DECODERS.values()]
-        found = [i for i, s in enumerate(steps) if step_name(s) in names]
+        found = [i for i, s in enumerate(steps) if type_name(s) in names]
         if not found:
             raise fail(f'one of {", ".join(names)}')
         for i in found:
-            if step_name(steps[i]) != wanted:
+            if type_name(steps[i]) != wanted:
                 steps[i] = dict(type=wanted)
 
 
@@ -248,7 +248,7 @@ def last_step(
 ) -> dict | None:
     """Return the last step of some types, if any, before another step."""
     end = len(steps) if before is None else steps.index(before)
-    found = [step for step in steps[:end] if step_name(step) in names]
+    found = [step for step in steps[:end] if type_name(step) in names]
     return found[-1] if found else None
 
 
@@ -263,13 +263,6 @@ def validation_scale(cfg: dict, views, crop_size: int):
             old = square_side(crop['crop_size'], fail)
             return scaled(resize['scale'], crop_size, old)
     return None
-
-
-def step_name(step: dict) -> str:
-    """Return the class name of a step, without a scope."""
-    kind = step['type']
-    name = kind if isinstance(kind, str) else kind.__name__
-    return name.rpartition('.')[2]
 
 
 def lacks_step(name: str, value, loader: str, steps: str) -> UserError:

@@ -90,7 +90,7 @@ def check_colors(cfg: dict):
         deferred = [s['type'] for s in steps if s.get('deferred')]
         if not deferred:
             continue
-        if preprocessor.get('type') != 'ClipDataPreprocessor':
+        if type_name(preprocessor) != 'ClipDataPreprocessor':
             raise UserError(
                 f'{deferred[0]} is deferred but model.data_preprocessor is '
                 f'{preprocessor.get("type")}, which applies none; set its '
@@ -130,7 +130,7 @@ def check_schedule(cfg: dict):
                 f'epochs={epochs}, which the whole schedule follows'
             )
     unread = cfg.get('max_epochs')
-    ours = loop.get('type') == 'StreamTrainLoop' and not cfg.get('epochs')
+    ours = type_name(loop) == 'StreamTrainLoop' and not cfg.get('epochs')
     if ours and unread is not None and unread != epochs:
         raise UserError(
             f'max_epochs is {unread} but the training has {epochs} epochs: '
@@ -145,8 +145,9 @@ def check_constructor(cfg: dict):
         UserError: If there is one with this project's backbone.
     """
     backbone = (cfg.get('model') or {}).get('backbone') or {}
-    constructor = (cfg.get('optim_wrapper') or {}).get('constructor')
-    if backbone.get('type') not in ('VideoFocalNet', 'VFLNetNano'):
+    wrapper = cfg.get('optim_wrapper') or {}
+    constructor = type_name(dict(type=wrapper.get('constructor')))
+    if type_name(backbone) not in ('VideoFocalNet', 'VFLNetNano'):
         return
     if constructor in OTHER_CONSTRUCTORS:
         raise UserError(
@@ -215,7 +216,8 @@ def check_labels(path: Path, num_classes: int | None, **layout):
 
 def takes_unlabelled(cfg: dict) -> bool:
     """Whether the model can be trained on clips without a label."""
-    model = MODELS.get(str((cfg.get('model') or {}).get('type')))
+    kind = (cfg.get('model') or {}).get('type')
+    model = kind if inspect.isclass(kind) else MODELS.get(str(kind))
     return getattr(model, 'takes_unlabelled', False)
 
 
@@ -233,8 +235,9 @@ def check_unlabelled(cfg: dict, path: Path, layout: dict):
     model = cfg['model']
     blending = (model.get('data_preprocessor') or {}).get('blending') or {}
     aux_head = (model.get('neck') or {}).get('aux_head_cfg')
-    if blending.get('type', 'MixupOrCutmix') != 'MixupOrCutmix':
-        part, remedy = f'blending {blending["type"]}', 'use MixupOrCutmix'
+    blends = type_name(blending)
+    if blends not in ('', 'MixupOrCutmix'):
+        part, remedy = f'blending {blends}', 'use MixupOrCutmix'
     elif aux_head:
         part, remedy = 'model.neck.aux_head_cfg', 'remove it'
     else:
@@ -292,7 +295,7 @@ def needed_paths(dataset) -> Iterator[Path]:
 def annotation_files(dataset) -> Iterator[tuple[Path, dict]]:
     """Yield the annotation file and its layout of each ``ClipDataset``."""
     for leaf in nested_datasets(dataset):
-        if leaf.get('type') == 'ClipDataset':
+        if type_name(leaf) == 'ClipDataset':
             root = leaf.get('data_root') or ''
             path = Path(os.path.join(root, leaf.get('ann_file') or ''))
             keys = {'delimiter', 'multi_class'} & set(leaf)
@@ -328,8 +331,7 @@ def check_training_views(cfg: dict):
     Raises:
         UserError: If there are any, with the step.
     """
-    kind = str((cfg.get('model') or {}).get('type'))
-    if not kind.endswith('Recognizer3D'):
+    if not type_name(cfg.get('model') or {}).endswith('Recognizer3D'):
         return
     dataset = (cfg.get('train_dataloader') or {}).get('dataset')
     for leaf in nested_datasets(dataset):
@@ -352,3 +354,13 @@ def nested_datasets(dataset) -> Iterator[dict]:
         yield from nested_datasets(dataset.get('dataset'))
         yield from nested_datasets(dataset.get('datasets'))
         yield dataset
+
+
+def type_name(part: dict) -> str:
+    """Class name of a part of a config, '' if it has no ``type``.
+
+    The type may have a scope (``mmaction.Resize``) or be the class itself.
+    """
+    kind = part.get('type') or ''
+    name = kind if isinstance(kind, str) else kind.__name__
+    return name.rpartition('.')[2]

@@ -8,7 +8,7 @@ from .clip_options import (
     apply_pipeline_variables,
     apply_test_views,
 )
-from .config_checks import nested_datasets
+from .config_checks import nested_datasets, type_name
 from .schedule_options import apply_schedule
 from .tensorboard_option import apply_tensorboard
 
@@ -50,7 +50,7 @@ def apply_num_classes(cfg: dict):
     num_classes = (model.get('cls_head') or {}).get('num_classes')
     preprocessor = model.get('data_preprocessor') or {}
     blending = preprocessor.get('blending') or {}
-    parts = [blending] if blending.get('type') == 'MixupOrCutmix' else []
+    parts = [blending] if type_name(blending) == 'MixupOrCutmix' else []
     for loader in LOADERS:
         dataset = (cfg.get(loader) or {}).get('dataset')
         parts += [p for p in nested_datasets(dataset) if p.get('multi_class')]

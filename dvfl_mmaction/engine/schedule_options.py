@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from mmengine.logging import print_log
 
 from ..errors import UserError
+from .config_checks import type_name
 
 # Arguments of MMEngine's schedulers that count epochs or iterations.
 COUNTS = ('begin', 'end', 'T_max', 'step_size', 'milestones', 'total_steps')
@@ -212,9 +213,7 @@ def set_warmup(cfg: dict, warmup: int | float):
 
 def is_warmup(part: dict) -> bool:
     """Whether a part of the schedule is a warm-up."""
-    kind = part['type']
-    name = kind if isinstance(kind, str) else kind.__name__
-    named = name.rpartition('.')[2].startswith(WARMUPS)
+    named = type_name(part).startswith(WARMUPS)
     first = part.get('start_factor', part.get('factor', 1 / 3))
     rises = first < part.get('end_factor', 1)
     ends = part.get('end', math.inf) < math.inf

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 from ..errors import UserError
+from .config_checks import type_name
 
 BACKEND = 'TensorboardVisBackend'
 HOOK = dict(type='ValidationPicturesHook')
@@ -50,8 +51,8 @@ def apply_tensorboard(cfg: dict):
 
 def with_backend(backends: list[dict] | None, wanted: bool) -> list[dict]:
     """Backends with or without that of TensorBoard."""
-    found = [b for b in backends or [] if b['type'] == BACKEND]
-    others = [b for b in backends or [] if b['type'] != BACKEND]
+    found = [b for b in backends or [] if type_name(b) == BACKEND]
+    others = [b for b in backends or [] if type_name(b) != BACKEND]
     if not wanted:
         return others
     return [*others, *(found or [dict(type=BACKEND)])]

@@ -13,7 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from ..datasets.stream import innermost_datasets
-from ..engine.config_checks import nested_datasets
+from ..engine.config_checks import nested_datasets, type_name
 from ..files import format_json, hash_file, write_whole
 from .clip_metric import ClipMetric
 
@@ -134,7 +134,7 @@ def views_of(inputs, cfg) -> dict:
     if first[0].ndim == 5:
         crops = len(first[0]) // clips
     else:
-        kinds = [str(step['type']).rpartition('.')[2] for step in steps]
+        kinds = map(type_name, steps)
         crops = max((CROPS.get(kind, 1) for kind in kinds), default=1)
     return dict(form=f'{clips}x{crops}', clips=clips, crops=crops)
 

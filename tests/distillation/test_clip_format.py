@@ -1,6 +1,7 @@
 """Frames and size that a config says."""
 
 import pytest
+from mmaction.datasets.transforms import UniformSample
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -36,7 +37,7 @@ def config(steps=(), model=None, **loaders) -> dict:
         (
             [
                 dict(type='UniformSample', clip_len=8),
-                dict(type='CenterCrop', crop_size=(128, 96)),
+                dict(type='mmaction.CenterCrop', crop_size=(128, 96)),
             ],
             ClipFormat(8, (96, 128)),
         ),
@@ -81,6 +82,9 @@ def test_frames_of_a_2d_recognizer_are_its_segments():
     ('step', 'wanted'),
     [
         (dict(type='UniformSample', clip_len=8), 'the whole video'),
+        (dict(type='UniformSampleFrames', clip_len=8), 'the whole video'),
+        (dict(type='mmaction.UniformSample', clip_len=8), 'the whole video'),
+        (dict(type=UniformSample, clip_len=8), 'the whole video'),
         (
             dict(type='SampleFrames', clip_len=1, num_clips=8),
             'the whole video',

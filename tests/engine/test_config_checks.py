@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.datasets import ClipDataset
+from dvfl_mmaction.distillation import DistillRecognizer3D
 from dvfl_mmaction.engine.config_checks import (
     check_classes,
     check_colors,
     check_constructor,
+    check_data,
     check_keys,
     check_labels,
     check_schedule,
@@ -16,6 +19,7 @@ from dvfl_mmaction.engine.config_checks import (
     check_training_views,
     needed_paths,
 )
+from dvfl_mmaction.models import ClipDataPreprocessor
 
 
 @pytest.mark.parametrize(
@@ -84,6 +88,29 @@ def test_deferred_colours_that_nothing_applies_are_refused():
     del steps[1]['meta_keys']
     with pytest.raises(UserError, match='drops its draws'):
         check_colors(cfg)
+
+
+def test_types_may_have_a_scope_or_be_classes(tmp_path):
+    """As they are in configs of other OpenMMLab projects and in Python's."""
+    step = dict(type='ClipGrayscale', deferred=True)
+    pack = dict(type='PackActionInputs', meta_keys=('color_changes',))
+    for kind in ('mmaction.ClipDataPreprocessor', ClipDataPreprocessor):
+        model = dict(data_preprocessor=dict(type=kind))
+        dataset = dict(pipeline=[step, pack])
+        check_colors(dict(model=model, train_dataloader=dict(dataset=dataset)))
+    path = tmp_path / 'list.txt'
+    path.write_text('a.mp4 7\nb.mp4 -1\n')
+    model = dict(cls_head=dict(num_classes=7))
+    for kind in ('mmaction.ClipDataset', ClipDataset):
+        dataset = dict(type=kind, ann_file=str(path))
+        cfg = dict(model=model, train_dataloader=dict(dataset=dataset))
+        for kind in ('mmaction.DistillRecognizer3D', DistillRecognizer3D):
+            model['type'] = kind
+            with pytest.raises(UserError, match='the model has 7 classes'):
+                check_data(cfg, ['train_dataloader'])
+        model['type'] = 'Recognizer3D'
+        with pytest.raises(UserError, match='has the label -1'):
+            check_data(cfg, ['train_dataloader'])
 
 
 def test_wrapped_data_sets_are_searched():

@@ -27,6 +27,8 @@ def test_mixup_or_cutmix_takes_the_number_of_classes_from_the_head():
         mix | dict(num_classes=7)
     )
     assert blending_after(mix | dict(num_classes=9), head)['num_classes'] == 9
+    mix = dict(type='mmaction.MixupOrCutmix')
+    assert blending_after(mix, head)['num_classes'] == 7
 
 
 def test_other_blending_is_left_alone():

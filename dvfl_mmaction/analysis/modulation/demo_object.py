@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from mmengine.dataset import Compose
 
-from ...engine.clip_options import DECODERS, step_name
+from ...engine.clip_options import DECODERS
+from ...engine.config_checks import type_name
 from ...errors import UserError
 from ...preparation.motion_demo import (
     CLASSES,
@@ -79,7 +80,7 @@ def read_masks(path: Path, pipeline: list[dict], modality: str) -> np.ndarray:
     steps = Compose(pipeline).transforms
     for config, step in zip(pipeline, steps, strict=True):
         results = step(results)
-        if step_name(config) in DECODE_STEPS:
+        if type_name(config) in DECODE_STEPS:
             sampled = results['frame_inds'].ravel()
             results['imgs'] = [masks[index] for index in sampled]
     return frames_of(results['inputs'])[..., 0] / 255

@@ -11,7 +11,8 @@ from torch import Tensor
 from ...deployment.exported_model import ExportedModel, load_exported
 from ...deployment.package_config import SCOPE, check_types, known_types
 from ...distillation.fingerprint import to_text
-from ...engine.clip_options import CHANGES, step_name
+from ...engine.clip_options import CHANGES
+from ...engine.config_checks import type_name
 from ...engine.options import apply_pipeline_options
 from ...errors import UserError
 from ...files import hash_file
@@ -125,7 +126,7 @@ def check_options(model: ExportedModel, steps: list[dict], options: dict):
         )
     views = str(options.get('test_views'))
     # The scale of one crop is that of the validation, which no file has.
-    if views.endswith('x1') and 'ThreeCrop' in map(step_name, steps):
+    if views.endswith('x1') and 'ThreeCrop' in map(type_name, steps):
         raise UserError(
             f'test_views is {views} but the pipeline of {model.path} has '
             f'three crops; give three, or export with test_views={views}'

@@ -23,8 +23,8 @@ from ...distillation.class_names import (
 )
 from ...distillation.fingerprint import to_text
 from ...distillation.teacher import load_strictly
-from ...engine.clip_options import DECODERS, step_name
-from ...engine.config_checks import check_keys
+from ...engine.clip_options import DECODERS
+from ...engine.config_checks import check_keys, type_name
 from ...errors import UserError
 from ...files import hash_file
 from ..complexity import build_model
@@ -218,7 +218,7 @@ def find_video_pipeline(cfg: dict, config: str) -> list[dict]:
     """
     openers = {opener for opener, _ in DECODERS.values()}
     steps = copy.deepcopy(list(find_pipeline(cfg, 'test')))
-    if not any(step_name(step) in openers for step in steps):
+    if not any(type_name(step) in openers for step in steps):
         raise UserError(
             f'{config} has no test pipeline that opens videos with one of '
             f'{", ".join(sorted(openers))}; give a config that reads videos'

@@ -15,7 +15,8 @@ from ...analysis.prediction.predictor import (
 from ...analysis.sample_input import find_modality
 from ...compat import run_repairs
 from ...distillation.binary_divergence import class_probabilities
-from ...engine.clip_options import DECODERS, STRIDES, step_name
+from ...engine.clip_options import DECODERS, STRIDES
+from ...engine.config_checks import type_name
 from ...errors import UserError
 from ..streaming import make_streaming
 from .classifier import Classifier, FrameClassifier, WindowClassifier
@@ -116,7 +117,7 @@ def split_pipeline(steps: list[dict], config: str):
         UserError: If a frame becomes several pictures, or a step is
             missing.
     """
-    names = [step_name(step) for step in steps]
+    names = [type_name(step) for step in steps]
     decoders = {decoder for _, decoder in DECODERS.values()}
     read = max((i for i, n in enumerate(names) if n in decoders), default=None)
     samplers = [step for step in steps if 'clip_len' in step]
@@ -162,7 +163,7 @@ def split_pipeline(steps: list[dict], config: str):
 
     prepare(np.zeros((240, 320, 3), np.uint8))
     sampler = samplers[-1]
-    is_strided = step_name(sampler) in STRIDES
+    is_strided = type_name(sampler) in STRIDES
     interval = sampler.get('frame_interval', 1) if is_strided else None
     return (
         prepare,
