@@ -13,9 +13,13 @@ from functools import partial
 from importlib.util import find_spec
 
 from ..errors import UserError
-from .config_checks import nested_datasets, type_name
+from .config_checks import (
+    LOADERS,
+    named_loaders,
+    nested_datasets,
+    type_name,
+)
 
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Steps with a size, and the argument that holds it.
 SIZES = dict(
     Resize='scale',
@@ -47,7 +51,8 @@ def apply_clip_options(cfg: dict):
 
     ``clip_size``: Height and width of the clips, in pixels. The other sizes
     of a pipeline change in proportion: with 112, a short side of 256 before
-    a crop of 224 becomes 128. ``clip_len``: Frames per clip.
+    a crop of 224 becomes 128. ``clip_len``: Frames per clip; the pictures of
+    a further training loader (``other_loaders``) stay single.
     ``frame_interval``: Samples the frames at this stride (``SampleFrames``)
     instead of one per segment (``UniformSample``); the number of clips
     stays. ``decoder``: ``clip`` (``ClipInit``), ``decord``, ``pyav`` or
@@ -62,10 +67,13 @@ def apply_clip_options(cfg: dict):
         if value is None:
             continue
         check_value(name, value)
-        for loader in LOADERS:
+        for loader, settings in named_loaders(cfg):
             fail = partial(lacks_step, name, value, loader)
-            for dataset in piped_datasets(cfg.get(loader)):
+            for dataset in piped_datasets(settings):
                 steps = copy.deepcopy(list(dataset['pipeline']))
+                pictures = loader not in LOADERS and not takes_clips(steps)
+                if name == 'clip_len' and pictures:
+                    continue
                 change(steps, value, fail)
                 dataset['pipeline'] = steps
 
@@ -241,6 +249,11 @@ def sampling_steps(steps: list[dict], fail: Callable) -> list[dict]:
     if not found:
         raise fail('a sampling step with clip_len')
     return found
+
+
+def takes_clips(steps: list[dict]) -> bool:
+    """Whether a pipeline samples several frames per clip."""
+    return any(step.get('clip_len', 1) > 1 for step in steps)
 
 
 def last_step(

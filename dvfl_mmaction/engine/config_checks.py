@@ -34,6 +34,8 @@ TOOL_KEYS = {
     'tf32',
 }
 
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
 # MMAction2's optimizer constructors that do not take Video-FocalNet.
 OTHER_CONSTRUCTORS = {
     'TSMOptimWrapperConstructor': 'knows no LayerNorm',
@@ -83,9 +85,10 @@ def check_colors(cfg: dict):
     Raises:
         UserError: If there are any, with the missing part.
     """
-    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
     preprocessor = (cfg.get('model') or {}).get('data_preprocessor') or {}
-    for leaf in nested_datasets(dataset):
+    loaders = named_loaders(cfg, ['train_dataloader'])
+    datasets = [loader.get('dataset') for _, loader in loaders]
+    for leaf in nested_datasets(datasets):
         steps = leaf.get('pipeline') or []
         deferred = [s['type'] for s in steps if s.get('deferred')]
         if not deferred:
@@ -174,10 +177,10 @@ def check_data(cfg: dict, loaders: Iterable[str]):
             with the clip that has none where it needs one.
     """
     head = (cfg.get('model') or {}).get('cls_head') or {}
-    for loader in loaders:
-        dataset = (cfg.get(loader) or {}).get('dataset')
-        trains = loader == 'train_dataloader'
-        unlabelled = trains and takes_unlabelled(cfg)
+    for loader, settings in named_loaders(cfg, loaders):
+        dataset = settings.get('dataset')
+        tests = loader in ('val_dataloader', 'test_dataloader')
+        unlabelled = not tests and takes_unlabelled(cfg)
         for path in needed_paths(dataset):
             if not path.exists():
                 raise missing_data_error(
@@ -309,8 +312,8 @@ def check_several_labels(cfg: dict):
         UserError: If ``num_classes`` differs from the head's.
     """
     head = (cfg.get('model') or {}).get('cls_head') or {}
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        for leaf in nested_datasets((cfg.get(loader) or {}).get('dataset')):
+    for loader, settings in named_loaders(cfg):
+        for leaf in nested_datasets(settings.get('dataset')):
             if not leaf.get('multi_class'):
                 continue
             if leaf.get('num_classes') != head.get('num_classes'):
@@ -343,6 +346,22 @@ def check_training_views(cfg: dict):
                     'several are for testing; set num_clips=1 there (to '
                     'train on a clip more often, use RepeatDataset)'
                 )
+
+
+def named_loaders(
+    cfg: dict, keys: Iterable[str] = LOADERS
+) -> Iterator[tuple[str, dict]]:
+    """Yield the config of each loader that there is, with its key.
+
+    The training's are also ``other_loaders`` of a loop with several.
+    """
+    for key in keys:
+        if cfg.get(key):
+            yield key, cfg[key]
+        if key == 'train_dataloader':
+            others = (cfg.get('train_cfg') or {}).get('other_loaders') or ()
+            for number, loader in enumerate(others):
+                yield f'train_cfg.other_loaders.{number}', loader
 
 
 def nested_datasets(dataset) -> Iterator[dict]:

@@ -8,9 +8,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..errors import UserError
-from .config_checks import nested_datasets
+from .config_checks import LOADERS, nested_datasets
 
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 SPLIT = re.compile(r'_split_([^_/]+)')
 
 

@@ -3,12 +3,11 @@
 from mmengine.logging import print_log
 
 from .clip_options import (
-    LOADERS,
     apply_clip_options,
     apply_pipeline_variables,
     apply_test_views,
 )
-from .config_checks import nested_datasets, type_name
+from .config_checks import named_loaders, nested_datasets, type_name
 from .schedule_options import apply_schedule
 from .tensorboard_option import apply_tensorboard
 
@@ -51,8 +50,8 @@ def apply_num_classes(cfg: dict):
     preprocessor = model.get('data_preprocessor') or {}
     blending = preprocessor.get('blending') or {}
     parts = [blending] if type_name(blending) == 'MixupOrCutmix' else []
-    for loader in LOADERS:
-        dataset = (cfg.get(loader) or {}).get('dataset')
+    for _, loader in named_loaders(cfg):
+        dataset = loader.get('dataset')
         parts += [p for p in nested_datasets(dataset) if p.get('multi_class')]
     for part in parts:
         if part.get('num_classes') is None:
@@ -64,8 +63,7 @@ def apply_num_workers(cfg: dict):
 
     PyTorch rejects them. A log line names them.
     """
-    for key in LOADERS:
-        loader = cfg.get(key) or {}
+    for key, loader in named_loaders(cfg):
         if loader.get('num_workers') != 0:
             continue
         dropped = [name for name in NEED_WORKERS if loader.get(name)]
@@ -84,6 +82,5 @@ def apply_pinned_memory(cfg: dict):
 
     Copies to a GPU that the host does not wait for need it.
     """
-    for key in LOADERS:
-        if cfg.get(key):
-            cfg[key].setdefault('pin_memory', True)
+    for _, loader in named_loaders(cfg):
+        loader.setdefault('pin_memory', True)

@@ -95,6 +95,23 @@ def test_wrapped_and_several_data_sets_are_changed():
     assert other['pipeline'][0]['clip_len'] == 16
 
 
+def test_further_training_loaders_are_changed_and_pictures_stay_single():
+    """Those of MultiLoaderEpochBasedTrainLoop."""
+    single = copy.deepcopy(TRAIN)
+    single[1]['clip_len'] = 1
+    image = TRAIN[3:]
+    others = [config(steps) for steps in (TRAIN, single, image)]
+    others = [other['train_dataloader'] for other in others]
+    cfg = config(clip_size=112, clip_len=4)
+    cfg['train_cfg'] = dict(other_loaders=others)
+    apply_clip_options(cfg)
+    clips, frames, images = (o['dataset']['pipeline'] for o in others)
+    assert clips == steps_of(cfg)
+    assert (clips[1]['clip_len'], frames[1]['clip_len']) == (4, 1)
+    assert clips[-1]['scale'] == frames[-1]['scale'] == (112, 112)
+    assert images == frames[3:]
+
+
 def test_a_stride_replaces_segments_and_other_strides():
     steps = copy.deepcopy(TRAIN)
     steps[1].update(num_clips=4, test_mode=True)

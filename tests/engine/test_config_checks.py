@@ -113,6 +113,32 @@ def test_types_may_have_a_scope_or_be_classes(tmp_path):
             check_data(cfg, ['train_dataloader'])
 
 
+def test_further_training_loaders_are_checked(tmp_path):
+    """Those of MultiLoaderEpochBasedTrainLoop."""
+    step = dict(type='ClipGrayscale', deferred=True)
+    dataset = dict(
+        type='ClipDataset',
+        ann_file=str(tmp_path / 'list.txt'),
+        pipeline=[step, dict(type='PackActionInputs')],
+    )
+    cfg = dict(
+        model=dict(
+            cls_head=dict(num_classes=7),
+            data_preprocessor=dict(type='ActionDataPreprocessor'),
+        ),
+        train_cfg=dict(other_loaders=[dict(dataset=dataset)]),
+    )
+    with pytest.raises(UserError, match='ClipGrayscale is deferred'):
+        check_colors(cfg)
+    missing = r'train_cfg.other_loaders.0 reads .*list.txt'
+    with pytest.raises(UserError, match=missing):
+        check_data(cfg, ['train_dataloader'])
+    (tmp_path / 'list.txt').write_text('a.mp4 7\n')
+    with pytest.raises(UserError, match='the model has 7 classes'):
+        check_data(cfg, ['train_dataloader'])
+    check_data(cfg, ['val_dataloader'])
+
+
 def test_wrapped_data_sets_are_searched():
     leaf = dict(
         type='VideoDataset',
