@@ -181,9 +181,11 @@ def non_float_kind(value: Tensor) -> str:
 def strip_prefixes(weights: Mapping) -> dict[str, Tensor]:
     """Remove the prefixes that DataParallel and torch.compile add."""
     weights = dict(weights)
-    while prefix := next(
-        (p for p in PREFIXES if all(k.startswith(p) for k in weights)), None
-    ):
+    while weights:
+        found = (p for p in PREFIXES if all(k.startswith(p) for k in weights))
+        prefix = next(found, None)
+        if prefix is None:
+            break
         weights = {k[len(prefix) :]: v for k, v in weights.items()}
     return weights
 

@@ -4,8 +4,10 @@ import pytest
 import torch
 from hostile_checkpoints import endless_values, time_limit
 from small_recognizers import as_released, assert_same, narrow, weights_of
+from torch import nn
 
 from dvfl_mmaction.checkpoints.convert_file import convert_file
+from dvfl_mmaction.checkpoints.released import rename_released
 from dvfl_mmaction.checkpoints.source import read_source
 
 
@@ -51,3 +53,9 @@ def test_a_version_that_is_no_text_is_ignored(tmp_path, kind):
     with time_limit():
         source = read_source(tmp_path / 'src.pth')
         assert source.title == 'an MMAction2 recognizer'
+
+
+@pytest.mark.parametrize('content', [{}, dict(state_dict={}), dict(model={})])
+def test_a_checkpoint_without_weights_is_no_released_one(content):
+    with time_limit(20):
+        assert rename_released(content, 'a.pth', nn.Module(), 'config') is None
