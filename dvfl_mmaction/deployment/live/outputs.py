@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TextIO
@@ -74,19 +74,33 @@ class VideoOutput:
         frame.pts, frame.time_base = self._last, TIME_BASE
         self.container.mux(self._stream.encode(frame))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no frame."""
+        return self._stream is None
+
     def finish(self):
         """Write what the encoder holds back."""
-        if self._stream is not None:
-            self.container.mux(self._stream.encode(None))
+        self.container.mux(self._stream.encode(None))
+
+
+class NoFrames(Exception):
+    """A video got no frames, so there is no file of it."""
 
 
 @contextmanager
 def video_output(path: Path) -> Iterator[VideoOutput]:
-    """A video that replaces ``path`` once it is finished."""
+    """A video that replaces ``path`` once it is finished.
+
+    Without a frame, ``path`` stays as it was.
+    """
     with (
+        suppress(NoFrames),
         whole_file(path) as part,
         av.open(str(part), 'w', format='mp4') as container,
     ):
         video = VideoOutput(container)
         yield video
+        if video.is_empty:
+            raise NoFrames
         video.finish()

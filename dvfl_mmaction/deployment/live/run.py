@@ -142,13 +142,18 @@ def run_session(
                         pass
             else:
                 session.run_live()
-        except BrokenPipeError:  # nobody reads the lines any more
-            sinks.lines = None
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:
+            sinks.drop_lines()
         except (KeyboardInterrupt, UserError) as error:
             ended = error
-        # An exception would remove the video.
-        sinks.finish(session)
+        if ended is None and not session.measures.read:
+            ended = UserError(
+                f'{source.name} has no frame that can be decoded; give '
+                'another recording'
+            )
+        else:
+            # An exception would remove the video.
+            sinks.finish(session)
     if isinstance(ended, KeyboardInterrupt):
         raise KeyboardInterrupt(
             f'stopped at {session.reached_s:.1f} s; the files hold what was '
@@ -214,6 +219,14 @@ class Sinks:
             self.video.write(picture, frame.time_s)
         return self.window is None or self.window.show(picture)
 
+    def drop_lines(self):
+        """Write no more lines; nobody reads them."""
+        if self.lines:
+            with open(os.devnull, 'w') as nowhere:
+                # What the file still holds is written when it is closed.
+                os.dup2(nowhere.fileno(), self.lines.fileno())
+        self.lines = None
+
     def finish(self, session: Session):
         """Write the timelines and the summary."""
         measures = session.measures
@@ -233,5 +246,8 @@ class Sinks:
                 )
         if self.lines:
             line = json.dumps(dict(summary=measures.summary()))
-            write_line(self.lines, line)
+            try:
+                write_line(self.lines, line)
+            except BrokenPipeError:
+                self.drop_lines()
         print(measures.line(), file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """Whole runs, live and in turn, of both kinds of models."""
 
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -167,6 +168,73 @@ def test_a_lost_source_ends_with_everything_written(tmp_path):
         run_stream(
             Source('cam', opened), fake_classifier(), outputs, in_turn=True
         )
+
+
+@pytest.mark.parametrize('read', [3, 5], ids=['early', 'all answers'])
+def test_a_reader_that_leaves_costs_only_the_lines(tmp_path, read):
+    os.mkfifo(tmp_path / 'lines')
+    left = threading.Event()
+
+    def read_lines():
+        with (tmp_path / 'lines').open() as lines:
+            for _ in range(read):
+                lines.readline()
+        left.set()
+
+    def opened():
+        def pictures():
+            for i in range(6 if read < 5 else 5):
+                if i == read:
+                    assert left.wait(30)
+                yield i / 25, np.zeros((48, 64, 3), np.uint8)
+            assert left.wait(30)
+
+        return OpenedSource(pictures(), lambda: None)
+
+    reader = threading.Thread(target=read_lines)
+    reader.start()
+    outputs = StreamOutputs(
+        lines=tmp_path / 'lines',
+        video=tmp_path / 'a.mp4',
+        timelines=[tmp_path / 'a.json'],
+    )
+    run_stream(Source('a', opened), fake_classifier(), outputs, RULE, True)
+    reader.join()
+    with av.open(str(outputs.video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= read
+    timeline = json.loads((tmp_path / 'a.json').read_text())
+    assert timeline['end_s'] > (read - 1) / 25
+
+
+@pytest.mark.parametrize('in_turn', [False, True])
+def test_a_recording_without_a_frame_is_one_line(tmp_path, in_turn):
+    def opened():
+        return OpenedSource(iter(()), lambda: None)
+
+    outputs = StreamOutputs(
+        video=tmp_path / 'a.mp4', timelines=[tmp_path / 'a.json']
+    )
+    (tmp_path / 'a.mp4').write_bytes(b'of an earlier run')
+    with pytest.raises(UserError, match='a has no frame that can be decoded'):
+        run_stream(
+            Source('a', opened), fake_classifier(), outputs, RULE, in_turn
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ['a.mp4']
+    assert outputs.video.read_bytes() == b'of an earlier run'
+
+
+def test_a_source_lost_before_its_first_frame_is_one_line(tmp_path):
+    def opened():
+        def pictures():
+            raise SourceError('unplugged')
+            yield
+
+        return OpenedSource(pictures(), lambda: None, is_live=True)
+
+    outputs = StreamOutputs(video=tmp_path / 'a.mp4')
+    with pytest.raises(UserError, match='cam is lost: unplugged'):
+        run_stream(Source('cam', opened, 0), fake_classifier(), outputs)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_video_shorter_than_a_window_is_one_line(folder):
