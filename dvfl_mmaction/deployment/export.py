@@ -188,6 +188,9 @@ def check_target(path: Path, target: str, precision: str, source: Source):
         )
     if not path.parent.is_dir():
         raise UserError(f'the folder {path.parent} was not found; create it')
+    for file in files_of(path):
+        if file.is_dir():
+            raise UserError(f'{file} is a folder; give another name')
     check_outputs(files_of(path), [source.config, source.checkpoint])
     takes = {'openvino': PRECISIONS, 'onnx': ('fp32', 'int8')}
     if precision not in takes.get(target, ('fp32',)):

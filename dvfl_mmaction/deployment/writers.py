@@ -6,6 +6,7 @@ earlier export only with complete ones.
 
 import ast
 import contextlib
+import io
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from ..files import cannot_write
 from .extras import import_extra
 from .graph_capture import CapturedGraph
 from .metadata import KEY
@@ -122,7 +124,10 @@ def save_openvino(model, path: Path, metadata: dict):
 def write_torch_export(graph: CapturedGraph, path: Path, metadata: dict):
     """Write ``.pt2``; the metadata is an extra file of the archive."""
     extra = {f'{KEY}.json': json.dumps(metadata)}
-    torch.export.save(graph.program, path, extra_files=extra)
+    # On a full disk torch's own writer ends the process.
+    archive = io.BytesIO()
+    torch.export.save(graph.program, archive, extra_files=extra)
+    path.write_bytes(archive.getbuffer())
 
 
 def write_litert(graph: CapturedGraph, path: Path, metadata: dict):
@@ -161,24 +166,35 @@ def whole_export(path: Path) -> Iterator[Path]:
     It has the same name, which OpenVINO writes into its files, in a
     temporary folder beside ``path``. After an exception, Ctrl-C included,
     the files of ``path`` are as they were.
+
+    Raises:
+        UserError: If it cannot be written.
     """
-    with TemporaryDirectory(dir=path.parent, prefix='.part-') as folder:
-        part = Path(folder, path.name)
-        yield part
-        # Companions first: without one, the main file is not readable.
-        pairs = [*zip(files_of(part), files_of(path), strict=True)][::-1]
-        before = Path(folder, 'before')
-        before.mkdir()
+    try:
+        with TemporaryDirectory(dir=path.parent, prefix='.part-') as folder:
+            part = Path(folder, path.name)
+            yield part
+            replace_files(part, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def replace_files(part: Path, path: Path):
+    """Move the files of an export to those of ``path``, all or none."""
+    # Companions first: without one, the main file is not readable.
+    pairs = [*zip(files_of(part), files_of(path), strict=True)][::-1]
+    before = part.with_name('before')
+    before.mkdir()
+    for _, final in pairs:
+        if final.is_file():
+            shutil.copy2(final, before / final.name)
+    try:
+        for written, final in pairs:
+            os.replace(written, final)
+    except BaseException:
         for _, final in pairs:
-            if final.is_file():
-                shutil.copy2(final, before / final.name)
-        try:
-            for written, final in pairs:
-                os.replace(written, final)
-        except BaseException:
-            for _, final in pairs:
-                if (before / final.name).is_file():
-                    os.replace(before / final.name, final)
-                else:
-                    final.unlink(missing_ok=True)
-            raise
+            if (before / final.name).is_file():
+                os.replace(before / final.name, final)
+            else:
+                final.unlink(missing_ok=True)
+        raise
