@@ -1,6 +1,7 @@
 """The model card: README.md with the front matter of the Hugging Face hub."""
 
 import os
+import shlex
 from pathlib import Path
 
 import yaml
@@ -67,7 +68,7 @@ def model_card(facts: dict) -> str:
         f'# {facts["name"]}',
         summary(facts),
         '## Use',
-        USE.format(name=facts['name']),
+        usage(facts['folder']),
         '## Results',
         results_table(facts),
         '## Model',
@@ -121,17 +122,22 @@ def front_matter(facts: dict) -> str:
 
 
 USE = """```bash
-python tools/predict.py {name} video.mp4
+python tools/predict.py {word} video.mp4
 ```
 
 ```python
 import dvfl_mmaction
 from mmaction.apis import inference_recognizer
 
-model = dvfl_mmaction.load_model('{name}')  # a folder, or 'hf://owner/name'
+model = dvfl_mmaction.load_model({text})  # a folder, or 'hf://owner/name'
 result = inference_recognizer(model, 'video.mp4')
 print(model.dataset_meta['classes'][int(result.pred_label)])
 ```"""
+
+
+def usage(folder: str) -> str:
+    """Commands that load the package; its folder is quoted."""
+    return USE.format(word=shlex.quote(folder), text=repr(folder))
 
 
 def summary(facts: dict) -> str:

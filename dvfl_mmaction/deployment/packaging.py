@@ -103,6 +103,7 @@ def package_model(
     preprocessing = describe_preprocessing(cfg, pipeline, counts.shape)
     facts = dict(
         name=name or out.resolve().name,
+        folder=out.resolve().name,
         licence=licence,
         num_classes=model.cls_head.num_classes,
         several_labels=has_several_labels(model.cls_head),

@@ -1,6 +1,7 @@
 """Packages hold the model to the bit, and only what belongs to it."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -128,6 +129,17 @@ def test_the_card_of_several_labels_promises_no_single_one(packaged):
     assert 'gives a video any number of 4 classes' in summary(facts)
     assert 'Each of its 4 classes has a probability of its' in limits(facts)
     assert one not in limits(facts)
+
+
+def test_the_commands_of_the_card_name_its_folder(work_dir, tmp_path):
+    out = tmp_path / "Tom's model"
+    package_model(work_dir, out, name='A net', report=lambda line: None)
+    card = (out / 'README.md').read_text('utf-8')
+    assert '\n# A net\n' in card
+    (line,) = (x for x in card.splitlines() if x.startswith('python tools'))
+    words = ['python', 'tools/predict.py', out.name, 'video.mp4']
+    assert shlex.split(line) == words
+    assert 'dvfl_mmaction.load_model("Tom\'s model")' in card
 
 
 def test_the_hub_reads_the_card(packaged):
