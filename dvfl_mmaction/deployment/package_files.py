@@ -156,6 +156,11 @@ def check_target(folder: Path, overwrite: bool):
             f'{folder} is a packaged model already; give another path, or '
             '--overwrite'
         )
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UserError(
+            f'{folder} is the current folder, or has it inside, and would be '
+            'replaced; run from another folder'
+        )
 
 
 @contextmanager
@@ -163,11 +168,13 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """A new folder that replaces ``folder`` once it is complete.
 
     After an exception, Ctrl-C included, it is removed, and ``folder`` stays
-    as it was.
+    as it was. A link stays; the folder that it names is replaced.
 
     Raises:
         UserError: If it cannot be written.
     """
+    # Neither a link nor a part of the path can then be what is moved.
+    folder = folder.resolve()
     part = folder.with_name(f'{folder.name}.part{os.getpid()}')
     before = folder.with_name(f'{folder.name}.old{os.getpid()}')
     try:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -176,6 +178,28 @@ def test_an_interrupt_between_the_renames_keeps_the_earlier_folder(
         (part / 'file').write_text('new')
     assert (folder / 'file').read_text() == 'earlier'
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize('name', ['link', 'copy/../copy', 'link/../copy'])
+def test_a_folder_of_another_name_is_replaced(copied, monkeypatch, name):
+    monkeypatch.chdir(copied.parent)
+    Path('link').symlink_to('copy')
+    check_target(Path(name), overwrite=True)
+    with whole_folder(Path(name)) as part:
+        (part / 'file').write_text('new')
+    assert (copied / 'file').read_text() == 'new'
+    assert not is_package(copied)
+    assert sorted(p.name for p in Path().iterdir()) == ['copy', 'link']
+    assert Path('link').is_symlink() and not copied.is_symlink()
+
+
+@pytest.mark.parametrize('name', ['.', '../copy', '..'])
+def test_the_current_folder_is_not_replaced(copied, monkeypatch, name):
+    shutil.copy(copied / 'package.json', copied.parent)
+    monkeypatch.chdir(copied)
+    with pytest.raises(UserError, match='is the current folder, or has it'):
+        check_target(Path(name), overwrite=True)
+    assert is_package(copied)
 
 
 def test_the_package_has_no_other_lazy_name():
