@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from .errors import UserError
+from .files import cannot_write
 
 PACKAGE = Path(__file__).resolve().parent
 # The current folder, a checkout, and the resources of an installed wheel.
@@ -53,7 +54,8 @@ def copy_project(folder: Path) -> list[Path]:
         The two new folders.
 
     Raises:
-        UserError: If one of them exists already.
+        UserError: If one of them exists already, or cannot be written;
+            neither is then left.
     """
     source = next(r for r in ROOTS[1:] if (r / 'configs/_base_').is_dir())
     targets = [folder / name for name in ('configs', 'tools')]
@@ -63,12 +65,21 @@ def copy_project(folder: Path) -> list[Path]:
                 f'{target} exists already; remove it to copy it again, or '
                 'give another folder'
             )
-    for target in targets:
-        shutil.copytree(
-            source / target.name,
-            target,
-            ignore=shutil.ignore_patterns('__pycache__', '.*', '*.sh'),
-        )
+    try:
+        for target in targets:
+            shutil.copytree(
+                source / target.name,
+                target,
+                ignore=shutil.ignore_patterns('__pycache__', '.*', '*.sh'),
+            )
+    except BaseException as error:
+        for target in targets:
+            shutil.rmtree(target, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
+        if isinstance(error, shutil.Error):  # of each file
+            error = OSError(error.args[0][0][2])
+        raise cannot_write(folder, error) from error
     return targets
 
 

@@ -1,5 +1,6 @@
 """Configs, tools and commands are found from the current folder."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,25 @@ def test_nothing_is_copied_beside_a_folder_that_exists(installed):
     with pytest.raises(UserError, match='^tools exists already'):
         copy_project(Path())
     assert not Path('configs').exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(installed):
+    put_project(installed.parent)
+    Path('file').touch()
+    with pytest.raises(UserError, match='^file cannot be written: Not a dir'):
+        copy_project(Path('file'))
+
+
+@pytest.mark.parametrize('failing', ['y.py', 'x.py'])
+def test_a_copy_that_fails_leaves_nothing(installed, monkeypatch, failing):
+    put_project(installed.parent)
+
+    def copy(source, target, **_):
+        target.mkdir(parents=True)
+        if (source / failing).is_file():
+            raise shutil.Error([(source, target, 'No space left on device')])
+
+    monkeypatch.setattr(shutil, 'copytree', copy)
+    with pytest.raises(UserError, match='cannot be written: .*No space left'):
+        copy_project(Path('new'))
+    assert not list(Path('new').iterdir())
