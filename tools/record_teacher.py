@@ -48,7 +48,7 @@ def recording_config(args) -> Config:
         raise UserError(f'{args.config} was not found; give a config file')
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
-    teacher = cfg.model.get('teacher')
+    teacher = (cfg.get('model') or {}).get('teacher')
     if isinstance(teacher, list):
         raise UserError(
             f'{args.config} has {len(teacher)} teachers but a recording is '

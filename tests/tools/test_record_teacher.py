@@ -15,11 +15,13 @@ TOOL = Path(__file__).parents[2] / 'tools' / 'record_teacher.py'
     [
         ('absent.py', 'absent.py was not found'),
         ('plain.py', 'has no teacher to record'),
+        ('no_model.py', 'no_model.py has no teacher to record'),
         ('several.py', 'has 2 teachers but a recording is of one'),
     ],
 )
 def test_the_tool_reports_wrong_configs(tmp_path, config, message):
     (tmp_path / 'plain.py').write_text("model = dict(type='Recognizer3D')\n")
+    (tmp_path / 'no_model.py').write_text('lr = 1\n')
     (tmp_path / 'several.py').write_text('model = dict(teacher=[{}, {}])\n')
     done = run_script(TOOL, config, '--to', 'rec', cwd=tmp_path)
     assert done.returncode == 1
