@@ -62,7 +62,7 @@ class Reading:
 
     Attributes:
         classes: Names by label.
-        clips: All labelled clips on disk, once each.
+        clips: All labelled clips on disk that a list names, once each.
         splits: Split -> (train, val), in the order of the official lists.
         findings: Faults.
         links: Link to make -> folder that it points to, paths in the root.

@@ -222,6 +222,10 @@ def test_of_clips_with_one_name_that_of_the_fitting_class_is_used(
     for path in [*COPIES[name], *COPIES[name].values()]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).touch()
+    if name == 'hmdb51':  # whose lists name every clip
+        clip = 'Film_draw_sword_f_cm_np1_ri_med_0.avi'
+        lists = root / CATALOGUE[name].archives[1].folder
+        (lists / 'draw_sword_test_split1.txt').write_text(f'{clip} 0\n')
     prepared = prepare(name, root, split=split)
     used = {
         clip
@@ -351,3 +355,31 @@ def test_lists_without_any_clip_on_disk_are_rejected(tmp_path):
     with pytest.raises(UserError, match='is both on disk and in a list'):
         prepare('ucf101', root)
     assert not (root / 'classes.txt').exists()
+
+
+@pytest.mark.parametrize(
+    ('name', 'clip', 'copy'),
+    [
+        (
+            'ucf101',
+            'Archery/v_Archery_g01_c01.avi',
+            'Archery/v_Archery_g01_c01 (1).avi',
+        ),
+        (
+            'hmdb51',
+            f'kick/{HMDB51_FILES["kick"][4]}',
+            f'kick/Copy of {HMDB51_FILES["kick"][4]}',
+        ),
+    ],
+)
+def test_a_file_that_no_list_names_is_not_in_the_paper_split(
+    tmp_path, name, clip, copy
+):
+    root = make(name, tmp_path, archives=False)
+    folder = root / CATALOGUE[name].archives[0].folder
+    (folder / copy).write_bytes((folder / clip).read_bytes())
+    prepared = prepare(name, root, split='paper')
+    sides = [clips(prepared, 'paper', part) for part in ('train', 'val')]
+    used = [used_clip for side in sides for used_clip, _ in side]
+    assert copy not in used and used.count(clip) == 1
+    assert copy in line_with('files on disk and not listed: 1 (', prepared)

@@ -74,7 +74,7 @@ def read_ucf101(root: Path, dataset: Dataset) -> Reading:
                     names.append(name)
             parts.append(names)
         splits[split] = select_split(parts, by_name, listed, findings)
-    note_unlisted(clips, listed, findings)
+    clips = listed_only(clips, listed, findings)
     findings.add_empty_classes(classes, clips)
     return Reading(classes, clips, splits, findings, links)
 
@@ -137,7 +137,7 @@ def read_hmdb51(root: Path, dataset: Dataset) -> Reading:
         splits[split] = select_split(
             list(parts.values()), by_name, listed, findings
         )
-    note_unlisted(clips, listed, findings)
+    clips = listed_only(clips, listed, findings)
     findings.add_empty_classes(classes, clips)
     return Reading(classes, clips, splits, findings, links)
 
@@ -260,7 +260,15 @@ def select_split(
     return tuple(picked)
 
 
-def note_unlisted(clips: list[Clip], listed: set[str], findings: Findings):
+def listed_only(
+    clips: list[Clip], listed: set[str], findings: Findings
+) -> list[Clip]:
+    """The clips that a list names, and the others as findings.
+
+    The source of another file is unknown: it may be a copy of a clip under
+    another name, and would stand on both sides of the paper split.
+    """
     for clip in clips:
         if clip.name not in listed:
             findings.add(Fault.NOT_LISTED, clip.name)
+    return [clip for clip in clips if clip.name in listed]
