@@ -1,5 +1,7 @@
 """A damaged file of labels is reported with its line or entry."""
 
+import codecs
+
 import pytest
 from miniature_datasets import MAKERS, write_stand_in
 
@@ -77,3 +79,24 @@ def test_a_damaged_file_of_labels_is_reported_in_one_line(tmp_path, case):
         prepare(name, tmp_path)
     assert str(tmp_path / file) in str(error.value)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('name', 'file'),
+    [
+        ('ucf101', 'ucfTrainTestlist/classInd.txt'),
+        ('ucf101', 'ucfTrainTestlist/trainlist01.txt'),
+        ('hmdb51', 'testTrainMulti_7030_splits/kick_test_split1.txt'),
+        ('k400', 'annotations/train.csv'),
+        ('ssv2', 'something-something-v2-train.json'),
+    ],
+)
+def test_a_byte_order_mark_changes_nothing(tmp_path, name, file):
+    MAKERS[name](tmp_path, write_stand_in, archives=False)
+    prepared = prepare(name, tmp_path)
+    before = {p: p.read_bytes() for p in prepared.lists.values()}
+    path = tmp_path / file
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    again = prepare(name, tmp_path)
+    assert again.lines == prepared.lines
+    assert {p: p.read_bytes() for p in again.lists.values()} == before

@@ -59,9 +59,12 @@ def first_existing(root: Path, candidates: list[str], remedy: str) -> Path:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines without surrounding blanks; empty ones are skipped."""
+    """Lines without surrounding blanks; empty ones are skipped.
+
+    A byte-order mark, as Windows' editors write one, is no part of a name.
+    """
     try:
-        text = path.read_text(encoding='utf-8')
+        text = path.read_text(encoding='utf-8-sig')
     except FileNotFoundError:
         raise UserError(
             f'{path} not found; unpack its archive again'

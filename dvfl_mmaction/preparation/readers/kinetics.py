@@ -82,7 +82,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     Raises:
         UserError: If a column is missing, or a row is damaged.
     """
-    with path.open(encoding='utf-8', newline='') as file:
+    with path.open(encoding='utf-8-sig', newline='') as file:
         table = csv.DictReader(file)
         try:
             if not COLUMNS.issubset(table.fieldnames or ()):

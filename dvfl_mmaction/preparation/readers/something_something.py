@@ -67,7 +67,7 @@ def label_files(part: str) -> list[str]:
 
 def read_json(path: Path, kind: type):
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
     except (RecursionError, ValueError) as error:
         raise UserError(
             f'{path} is not JSON ({error}); unpack its archive again'
