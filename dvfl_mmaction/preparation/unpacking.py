@@ -98,14 +98,20 @@ def list_jobs(root: Path, dataset: Dataset) -> list[Job]:
             continue
         if archive.kind == 'pieces':
             files = find_pieces(files)
-        if archive.kind == 'nested' and any(target.glob('*.rar')):
-            # Only the outer archive was unpacked by hand.
-            jobs += jobs_per_file(archive, sorted(target.glob('*.rar')))
+        inner = list_rars(target) if archive.kind == 'nested' else []
+        if inner:  # only the outer archive was unpacked by hand
+            jobs += jobs_per_file(archive, inner)
         elif archive.kind == 'each':
             jobs += jobs_per_file(archive, files)
         elif files:
             jobs.append(Job(archive, files, target))
     return jobs
+
+
+def list_rars(folder: Path) -> list[Path]:
+    """The rar archives in a folder; hidden files, as of macOS, are none."""
+    paths = sorted(folder.glob('*.rar'))
+    return [path for path in paths if not path.name.startswith('.')]
 
 
 def jobs_per_file(archive: Archive, files: list[Path]) -> list[Job]:
@@ -184,8 +190,15 @@ def unpack_job(job: Job, progress: Progress | Share):
 
 
 def only_folder(folder: Path, name: str) -> Path:
-    """``folder/name`` if ``folder`` holds nothing else, else ``folder``."""
-    inside = [p for p in folder.iterdir() if not p.name.startswith('.')]
+    """``folder/name`` if ``folder`` holds nothing else, else ``folder``.
+
+    Hidden files do not count, nor does the folder that macOS adds to a zip.
+    """
+    inside = [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith('.') and path.name != '__MACOSX'
+    ]
     if [p.name for p in inside] == [PurePosixPath(name).name]:
         return inside[0] if inside[0].is_dir() else folder
     return folder
@@ -197,7 +210,7 @@ def unpack_inner(folder: Path, part: Path, progress: Progress | Share) -> Path:
     Raises:
         UserError: If there is none.
     """
-    inner = sorted(folder.glob('*.rar'))
+    inner = list_rars(folder)
     if not inner:
         raise UserError(
             f'{folder.name} holds no rar archives, but one per class was '

@@ -22,6 +22,7 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.preparation.clips import check, runner
 from dvfl_mmaction.preparation.clips.check import check_clips
+from dvfl_mmaction.preparation.clips.clip_lists import read_lists
 
 SLOW_CHECK = """
 import sys, time
@@ -284,6 +285,12 @@ def test_a_clip_over_the_time_limit_is_tried_again(root, decoded):
     again = check.check_clips(root, workers=1).facts
     assert not any('longer' in (clip.error or '') for clip in again.values())
     assert sorted(decoded.read_text().splitlines()) == sorted(late)
+
+
+def test_a_hidden_file_is_no_list(root):
+    (root / '._train.txt').write_bytes(b'\0\5\x16\7\xff')
+    names = [path.name for path in read_lists(root, checked=True)]
+    assert names == ['train.txt', 'val.txt']
 
 
 def test_a_root_without_lists_or_videos_is_rejected(root):

@@ -1,9 +1,14 @@
 """A data set is unpacked completely or not at all."""
 
+import shutil
+import zipfile
+
 import pytest
+import rarfile
 from miniature_datasets import (
     COMPRESSED,
     K400_TRAIN,
+    make_hmdb51,
     make_k400,
     make_ssv2,
     make_ucf50,
@@ -112,3 +117,32 @@ def test_the_remains_of_an_interrupted_run_are_removed(tmp_path):
     prepare('ucf50', tmp_path)
     assert not (tmp_path / 'UCF50' / 'Punch').exists()
     assert not (tmp_path / 'UCF50.part').exists()
+
+
+APPLE_DOUBLE = b'\0\5\x16\7\xff'  # how macOS begins its ._ files
+
+
+def test_the_folder_that_macos_adds_to_a_zip_is_ignored(tmp_path):
+    make_ucf101(tmp_path, write_stand_in)
+    path = tmp_path / 'UCF101TrainTestSplits-RecognitionTask.zip'
+    with zipfile.ZipFile(path, 'a') as archive:
+        name = '__MACOSX/ucfTrainTestlist/._classInd.txt'
+        archive.writestr(name, APPLE_DOUBLE)
+    assert len(prepare('ucf101', tmp_path, strict=True).lists) == 6
+    assert (tmp_path / 'ucfTrainTestlist/classInd.txt').is_file()
+
+
+def test_files_that_macos_puts_beside_others_are_ignored(tmp_path):
+    make_hmdb51(tmp_path, write_stand_in)
+    prepare('hmdb51', tmp_path)
+    shutil.rmtree(tmp_path / 'hmdb51_org')
+    with rarfile.RarFile(tmp_path / 'hmdb51_org.rar') as archive:
+        archive.extractall(tmp_path / 'hmdb51_org')
+    for file in (
+        'hmdb51_org/._kick.rar',
+        'testTrainMulti_7030_splits/._kick_test_split1.txt',
+    ):
+        (tmp_path / file).write_bytes(APPLE_DOUBLE)
+    prepared = prepare('hmdb51', tmp_path)
+    clips = read_annotations(prepared.lists['1', 'train']).clips
+    assert len(clips) == 6

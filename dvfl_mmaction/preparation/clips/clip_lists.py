@@ -21,6 +21,8 @@ VIDEOS = 'videos'
 def read_lists(root: Path, checked: bool = False) -> dict[Path, Annotations]:
     """The lists ``*.txt`` of a data set's root, by path, sorted.
 
+    Hidden files are none: macOS puts a ``._train.txt`` beside ``train.txt``.
+
     Args:
         root: Holds the lists and ``videos/``, maybe ``classes.txt`` and
             ``checksums.txt``.
@@ -34,6 +36,7 @@ def read_lists(root: Path, checked: bool = False) -> dict[Path, Annotations]:
         path
         for path in sorted(root.glob('*.txt'))
         if path.name not in NO_LISTS
+        and not path.name.startswith('.')
         and (checked or not path.stem.endswith(CHECKED))
     ]
     if not paths:

@@ -122,6 +122,7 @@ def read_hmdb51(root: Path, dataset: Dataset) -> Reading:
         files = {
             path.name.removesuffix(ending): path
             for path in lists.glob(f'*{ending}')
+            if not path.name.startswith('.')  # macOS's, of no text
         }
         for class_name, path in sorted(files.items()):
             for line in read_lines(path):
