@@ -1,6 +1,7 @@
 """Lists for cross-validation."""
 
 import json
+import os
 from collections import Counter
 
 import pytest
@@ -320,3 +321,48 @@ def test_the_tool_writes_folds_of_own_clips_only(root):
     ):
         refused = run(*words)
         assert refused.returncode == 2 and message in refused.stderr
+
+
+def test_a_clip_under_two_names_is_used_once(root):
+    (root / 'videos' / 'a').mkdir()
+    for number in range(4, 11):
+        path = root / 'videos' / f'a/seg{number}.mp4'
+        path.write_text(path.name)
+    (root / 'videos' / 'link.mp4').symlink_to('a/seg7.mp4')
+    os.link(path, root / 'videos' / 'twin.mp4')
+    (root / 'videos' / 'copy.mp4').write_text(path.name)
+    (root / 'val.txt').write_text(
+        'link.mp4 0\ntwin.mp4 0\ncopy.mp4 0\n./b/seg0.mp4 1\nb/./seg9.mp4 1\n'
+    )
+    folds = make_folds(root, 2)
+    assert folds.clips == 12 + 2
+    assert folds.repeated == ['a/seg7.mp4', 'a/seg10.mp4', 'b/seg0.mp4']
+    assert folds.lines()[1] == (
+        'used once: 3 clips that the lists give a second name: '
+        'a/seg7.mp4, a/seg10.mp4, b/seg0.mp4'
+    )
+    for fold in (1, 2):
+        sides = (
+            clips(root, f'all/train_{fold}.txt'),
+            clips(root, f'test_{fold}.txt'),
+        )
+        files = [
+            (root / 'videos' / name).resolve() for s in sides for name, _ in s
+        ]
+        assert len(set(files)) == len(files) == 15
+
+
+def test_names_of_one_clip_with_two_labels_are_one_line(root):
+    (root / 'more.txt').write_text('./b/seg0.mp4 0\n')
+    with pytest.raises(UserError, match=r'b/seg0.mp4 has label') as e:
+        make_folds(root, 2)
+    assert '\n' not in str(e.value)
+
+
+def test_a_clip_that_is_broken_under_another_name_is_left_out(root):
+    (root / 'more.txt').write_text('./a/seg6.mp4 0\n')
+    write_checked_lists(root, 'a/seg6.mp4')
+    folds = make_folds(root, 2)
+    assert folds.clips == 11
+    for path in (root / 'folds').rglob('*.txt'):
+        assert 'seg6' not in path.read_text()

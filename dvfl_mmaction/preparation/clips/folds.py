@@ -1,6 +1,7 @@
 """Lists for cross-validation, where every clip is tested once."""
 
 import json
+import posixpath
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -14,9 +15,9 @@ from ...datasets.annotations import (
     write_annotations,
 )
 from ...errors import UserError
-from ...files import write_whole
+from ...files import file_id, write_whole
 from ..findings import preview
-from .clip_lists import CHECKED, left_out_by_check, read_lists
+from .clip_lists import CHECKED, VIDEOS, left_out_by_check, read_lists
 
 NO_LABEL = -1
 TRAIN = ('train_dataloader.dataset.ann_file',)
@@ -36,6 +37,7 @@ class Folds:
         left_out: Broken clips, by ``X_checked.txt``; in no fold.
         tested: Test clips per fold.
         files: The JSON files for ``tools/ablate.py --vary``.
+        repeated: Clips that the lists also name otherwise; used once.
     """
 
     clips: int
@@ -43,6 +45,7 @@ class Folds:
     left_out: list[str]
     tested: list[int]
     files: list[Path] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """A report for the terminal."""
@@ -51,6 +54,11 @@ class Folds:
         if self.unlabelled:
             text += f', and {self.unlabelled} without a label in all trainings'
         lines = [text]
+        if self.repeated:
+            lines.append(
+                f'used once: {len(self.repeated)} clips that the lists give a '
+                f'second name: {preview(self.repeated)}'
+            )
         if self.left_out:
             lines.append(
                 f'left out {len(self.left_out)} clips that are not in '
@@ -90,7 +98,7 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
         raise UserError(f'{count} folds; give 2 or more')
     if labelled is not None and labelled < 1:
         raise UserError(f'{labelled} labels per class; give 1 or more')
-    label_of, left_out = join_labels(root)
+    label_of, left_out, repeated = join_labels(root)
     free = [n for n, label in label_of.items() if label == NO_LABEL]
     blocks = blocks_of(label_of, count)
     parts = [{} for _ in range(count)]  # fold -> tested clips by class
@@ -118,7 +126,7 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
         write_annotations(path, Annotations(clips, header))
     files = [write_options(folder, variant, count) for variant in variants]
     tested = [sum(map(len, part.values())) for part in parts]
-    return Folds(sum(tested), len(free), left_out, tested, files)
+    return Folds(sum(tested), len(free), left_out, tested, files, repeated)
 
 
 def check_same_folds(folder: Path, lists: dict[str, list], count: int):
@@ -169,12 +177,14 @@ def find_difference(
     return '' if clips == wanted else 'has other clips or labels'
 
 
-def join_labels(root: Path) -> tuple[dict[str, int], list[str]]:
+def join_labels(root: Path) -> tuple[dict[str, int], list[str], list[str]]:
     """The label of every clip of the lists of a root, in natural order.
 
-    Clips that a check found broken are left out, and returned as well.
+    Also returns the clips that a check found broken, which are left out,
+    and those with several names: under a second one, a clip that a fold
+    tests would stand in its training, too.
     """
-    label_of = {}
+    label_of, first_names, repeated = {}, {}, {}
     lists = read_lists(root, checked=True)
     for path, annotations in lists.items():
         for name, label in annotations.clips:
@@ -185,16 +195,26 @@ def join_labels(root: Path) -> tuple[dict[str, int], list[str]]:
                 )
     left_out = left_out_by_check(lists)
     for path, annotations in read_lists(root).items():
-        for name, label in annotations.clips:
+        for listed, label in annotations.clips:
+            name = first_names.setdefault(clip_id(root, listed), listed)
+            if name != listed:
+                repeated[name] = None
             known = label_of.setdefault(name, label)
             if known != label and NO_LABEL not in (known, label):
                 raise UserError(
-                    f'{path}: {name} has label {label}, and {known} in '
+                    f'{path}: {listed} has label {label}, and {known} in '
                     'another list; correct one of them'
                 )
             label_of[name] = max(known, label)
-    names = sorted(label_of.keys() - left_out, key=natural)
-    return {name: label_of[name] for name in names}, left_out
+    broken = {first_names.get(clip_id(root, name)) for name in left_out}
+    names = sorted(label_of.keys() - broken, key=natural)
+    repeated = sorted(repeated.keys() - broken, key=natural)
+    return {name: label_of[name] for name in names}, left_out, repeated
+
+
+def clip_id(root: Path, name: str):
+    """What all names of a clip have in common: its file, wherever it is."""
+    return file_id(root / VIDEOS / name) or posixpath.normpath(name)
 
 
 def natural(name: str) -> tuple:
