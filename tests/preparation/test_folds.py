@@ -11,6 +11,7 @@ from warm_process import run_script
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.preparation.clips.check import ClipFacts, write_checked
+from dvfl_mmaction.preparation.clips.clip_lists import read_lists
 from dvfl_mmaction.preparation.clips.folds import make_folds, natural
 from dvfl_mmaction.project_paths import find_file
 
@@ -366,3 +367,15 @@ def test_a_clip_that_is_broken_under_another_name_is_left_out(root):
     assert folds.clips == 11
     for path in (root / 'folds').rglob('*.txt'):
         assert 'seg6' not in path.read_text()
+
+
+def test_a_list_whose_clips_are_all_broken_is_left_out(root):
+    (root / 'more.txt').write_text('gone.mp4 1\n')
+    facts = {'gone.mp4': ClipFacts(error='file not found')}
+    write_checked(
+        root / 'more.txt', read_annotations(root / 'more.txt'), facts
+    )
+    checked = read_lists(root, checked=True)[root / 'more_checked.txt']
+    assert not checked.clips and '1 broken' in checked.header['checked']
+    folds = make_folds(root, 2)
+    assert folds.clips == 12 and folds.left_out == ['gone.mp4']

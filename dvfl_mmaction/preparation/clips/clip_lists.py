@@ -7,6 +7,7 @@ from pathlib import Path
 from ...datasets.annotations import (
     Annotations,
     read_annotations,
+    read_text,
     write_annotations,
 )
 from ...errors import UserError
@@ -49,7 +50,27 @@ def read_lists(root: Path, checked: bool = False) -> dict[Path, Annotations]:
             f'{root / VIDEOS} not found; put the clips that the lists of '
             f'{root} name in it'
         )
-    return {path: read_list(path) for path in paths}
+    return {
+        path: (read_checked if path.stem.endswith(CHECKED) else read_list)(
+            path
+        )
+        for path in paths
+    }
+
+
+def read_checked(path: Path) -> Annotations:
+    """Read a checked list, which is empty if all its clips are broken.
+
+    Raises:
+        UserError: As :func:`read_list`.
+    """
+    header = {}
+    for line in read_text(path).splitlines():
+        key, colon, value = line.partition(': ')
+        if not colon or not key.startswith('# '):
+            return read_list(path)
+        header[key[2:]] = value
+    return Annotations([], header) if 'checked' in header else read_list(path)
 
 
 def read_list(path: Path) -> Annotations:
