@@ -289,3 +289,27 @@ def test_colliding_names_and_names_outside_the_folder_are_rejected(
     with pytest.raises(UserError, match='quality 1 and short side 256'):
         pack_clips(root, target, quality=1)
     assert not target.exists()
+
+
+@pytest.mark.parametrize('linked', ['videos', 'videos/x'])
+def test_a_copy_never_replaces_its_sources(root, tmp_path, linked):
+    before = files(root)
+    target = tmp_path / 'target'
+    (target / linked).parent.mkdir(parents=True)
+    (target / linked).symlink_to(root / linked)
+    with pytest.raises(UserError, match='the clips of .* themselves') as e:
+        pack_clips(root, target, workers=1)
+    assert '\n' not in str(e.value)
+    assert files(root) == before
+
+
+def test_the_lists_of_another_data_set_are_not_replaced(root, tmp_path):
+    target = tmp_path / 'other'
+    target.mkdir()
+    for name in ('val.txt', 'classes.txt'):
+        (target / name).write_text('own.mp4 0\n')
+        with pytest.raises(UserError, match=f'{name} is of another data set'):
+            pack_clips(root, target, workers=1)
+        assert [*target.iterdir()] == [target / name]
+        assert (target / name).read_text() == 'own.mp4 0\n'
+        (target / name).unlink()

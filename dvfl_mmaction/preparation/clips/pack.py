@@ -48,6 +48,8 @@ from .packed_video import write_packed
 from .runner import ClipTask, run_clips
 
 QUALITIES = range(2, 32)
+JOURNAL = 'pack.jsonl'
+PACKED = b'# packed: '  # in the lists of a packed copy
 PARTS = '.packing'  # unfinished clips; deleted at the start and the end
 
 
@@ -135,14 +137,16 @@ def pack_clips(
 
     Raises:
         UserError: If the root holds no lists or no ``videos/``, two clips
-            would get the same name, the disk is full or cannot be written,
-            or the scheduler cannot be used.
+            would get the same name, the target holds the sources or lists
+            of another data set, the disk is full or cannot be written, or
+            the scheduler cannot be used.
         SystemExit: After Ctrl-C, with one line; finished clips are kept.
     """
     root, target = Path(root), Path(target)
     check_arguments(root, target, short_side, quality)
     lists = read_lists(root, checked=True)
     names = packed_names(named_clips(lists))
+    check_target(root, target, lists, names)
     settings = dict(short_side=short_side, quality=quality)
     stamps = {name: stamp(root / VIDEOS / name) | settings for name in names}
     parts = target / PARTS
@@ -159,7 +163,7 @@ def pack_clips(
             ),
             result_type=PackedFacts,
             stamps=stamps,
-            journal=target / 'pack.jsonl',
+            journal=target / JOURNAL,
             is_valid=partial(is_packed, target),
             after_sample=partial(require_space, target, stamps),
         )
@@ -185,6 +189,42 @@ def check_arguments(root: Path, target: Path, short_side: int, quality: int):
         raise UserError(
             f'quality {quality} and short side {short_side} were given; '
             'give a quality of 2 (best) to 31 and 2 pixels or more'
+        )
+
+
+def check_target(
+    root: Path,
+    target: Path,
+    lists: dict[Path, Annotations],
+    names: dict[str, str],
+):
+    """Reject a target where files of the user would be replaced.
+
+    Raises:
+        UserError: If its clips would lie beside their sources, where a link
+            leads, or it has lists that are not of a packed copy.
+    """
+    sources = {(root / VIDEOS / name).parent for name in names}
+    copies = {(target / VIDEOS / name).parent for name in names.values()}
+    for folder in {p.resolve() for p in sources} & {
+        p.resolve() for p in copies
+    }:
+        raise UserError(
+            f'{folder} holds the clips of {root} themselves, and {target} '
+            'leads to it; give another folder'
+        )
+    own = [
+        path.name
+        for path in lists
+        if (target / path.name).is_file()
+        and PACKED not in (target / path.name).read_bytes()
+    ]
+    if not (target / JOURNAL).is_file():
+        own += [n for n in ('classes.txt',) if (target / n).is_file()]
+    if own:
+        raise UserError(
+            f'{target / own[0]} is of another data set and would be '
+            'replaced; give another folder, or remove that file'
         )
 
 
