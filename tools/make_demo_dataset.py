@@ -37,7 +37,8 @@ def parse_args():
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help='replace a data set that was made with other settings',
+        help='replace a data set that was made with other settings, or the '
+        'lists of another one',
     )
     return parser.parse_args()
 

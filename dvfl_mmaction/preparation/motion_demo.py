@@ -202,15 +202,16 @@ def make_demo_dataset(
         num_frames: Frames per clip, 8 to 1000, at 16 frames/s.
         seed: Seed of all draws, >= 0.
         workers: Threads; one per core by default.
-        overwrite: Replace a data set with other settings.
+        overwrite: Replace a data set with other settings, or the lists of
+            one that is not of this demo.
         report: Called with a line about the progress five times.
 
     Returns:
         Whether anything was written.
 
     Raises:
-        UserError: If an argument is out of range, the folder holds a data
-            set with other settings, or a file cannot be written.
+        UserError: If an argument is out of range, the folder holds another
+            data set or other settings, or a file cannot be written.
     """
     check_settings(clips_per_class, num_frames, seed, workers)
     settings = dict(
@@ -234,7 +235,9 @@ def make_demo_dataset(
             for index, name in enumerate(names[split])
             if not (root / 'videos' / name).is_file()
         ]
-        if manifest['complete'] and not jobs:
+        lists = [root / name for name in list_names(clips_per_class)]
+        is_listed = all(path.is_file() for path in lists)
+        if manifest['complete'] and is_listed and not jobs:
             return False
         _write_clips(jobs, workers or os.cpu_count() or 1, report)
         for split, clips in names.items():
@@ -290,6 +293,14 @@ def _claim(root, settings, overwrite) -> dict:
                 f'({manifest.get("settings", "unreadable")}), not {settings}; '
                 'pass --overwrite to replace it, or give another folder'
             )
+    elif not overwrite:
+        for name in list_names(settings['clips_per_class']):
+            if (root / name).exists():
+                raise UserError(
+                    f'{root / name} is of another data set, since {root} has '
+                    f'no {MANIFEST}; give another folder, or pass '
+                    '--overwrite to replace the file'
+                )
     # The manifest is missing or replaced: existing clips may differ.
     for split in SPLITS:
         folder = root / 'videos' / split
@@ -300,6 +311,11 @@ def _claim(root, settings, overwrite) -> dict:
     manifest = dict(settings=settings, complete=False)
     write_lines(path, [json.dumps(manifest)])
     return manifest
+
+
+def list_names(splits) -> list[str]:
+    """Files beside the clips: the list of each split, and the classes."""
+    return [*(f'{split}.txt' for split in splits), 'classes.txt']
 
 
 def _write_clips(jobs, workers, report):

@@ -157,3 +157,25 @@ def test_the_tool_reports_a_blocking_file_in_one_line(tmp_path):
     assert done.returncode not in (0, None)
     assert 'cannot write the data set' in done.stderr + done.stdout
     assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('name', ['train.txt', 'classes.txt'])
+def test_files_of_another_data_set_are_kept_without_overwrite(tmp_path, name):
+    def run(overwrite):
+        counts = dict(train=1, val=1, test=1)
+        return demo.make_demo_dataset(
+            tmp_path, counts, 8, overwrite=overwrite, report=lambda line: None
+        )
+
+    (tmp_path / name).write_text('own.mp4 0\n')
+    with pytest.raises(UserError, match=f'{name} .* --overwrite') as error:
+        run(overwrite=False)
+    assert '\n' not in str(error.value)
+    assert {p.name for p in tmp_path.iterdir()} == {name}
+    assert (tmp_path / name).read_text() == 'own.mp4 0\n'
+    assert run(overwrite=True)
+    assert 'oclock' in (tmp_path / name).read_text()
+    (tmp_path / name).unlink()
+    assert run(overwrite=False)  # a missing file is written again
+    assert 'oclock' in (tmp_path / name).read_text()
+    assert not run(overwrite=False)
