@@ -130,6 +130,8 @@ def main(args):
     from dvfl_mmaction.preparation.clips.pack import pack_clips
 
     print_user_errors()
+    # A name must not end the program where the terminal cannot show it.
+    sys.stdout.reconfigure(errors='backslashreplace')
     try:
         if args.dataset != CUSTOM:
             prepared = prepare(

@@ -1,6 +1,7 @@
 """The tool that prepares, checks and packs data sets, run by a user."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +156,12 @@ def test_clips_of_ones_own_are_checked_and_packed(tmp_path):
     assert [name for name, _ in packed] == [f'{k}.avi' for k in kept]
     for name, _ in packed:
         assert (tmp_path / 'packed/videos' / name).is_file()
+
+
+def test_names_that_no_terminal_can_show_are_escaped(tmp_path):
+    make_ucf101(tmp_path, write_stand_in, archives=False)
+    name = os.fsdecode(b'caf\xe9.avi')  # not in UTF-8
+    (tmp_path / 'UCF-101' / 'Archery' / name).touch()
+    done = run_tool('ucf101', '--root', tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'not listed: 1 (Archery/caf\\udce9.avi)' in done.stdout
