@@ -32,27 +32,34 @@ def find_demo_clip(path: Path) -> MotionClip:
             data beside ``videos``.
 
     Raises:
-        UserError: If it is no such clip, or the generator has changed since.
+        UserError: If it is no such clip, the manifest is damaged, or the
+            generator has changed since.
     """
     path = path.absolute()
     name, _, index = path.stem.rpartition('_')
-    split, manifest = path.parent.name, path.parents[2] / MANIFEST
+    split, manifest = path.parent.name, path.parent.parent.parent / MANIFEST
     is_named = name in CLASSES and index.isdecimal() and split in SPLITS
     if not is_named or not manifest.is_file():
         raise UserError(
             f'{path} is no clip of the demo data, whose objects are known; '
             'give clips of tools/make_demo_dataset.py'
         )
-    settings = json.loads(manifest.read_text(encoding='utf-8'))['settings']
-    if settings['version'] != VERSION:
+    try:
+        settings = json.loads(manifest.read_text(encoding='utf-8'))['settings']
+        version, seed = settings['version'], settings['seed']
+        num_frames = settings['num_frames']
+    except (KeyError, TypeError, ValueError):
         raise UserError(
-            f'{manifest} has version {settings["version"]} but this package '
+            f'{manifest} is damaged; make the demo data again with '
+            'tools/make_demo_dataset.py --overwrite'
+        ) from None
+    if version != VERSION:
+        raise UserError(
+            f'{manifest} has version {version} but this package '
             f'draws version {VERSION}; make the demo data again with '
             'tools/make_demo_dataset.py'
         )
-    return draw_clip(
-        settings['seed'], split, int(index), settings['num_frames']
-    )
+    return draw_clip(seed, split, int(index), num_frames)
 
 
 def read_masks(path: Path, pipeline: list[dict], modality: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +133,20 @@ def test_other_clips_are_refused(demo, tmp_path):
     for name in ('clip_00001.mp4', 'oclock_01_x.mp4', 'oclock_01.mp4'):
         with pytest.raises(UserError, match='no clip of the demo data'):
             find_demo_clip(source.with_name(name))
+
+
+@pytest.mark.parametrize('path', ['/a.mp4', '/val/oclock_02_00001.mp4'])
+def test_a_clip_near_the_root_of_the_disk_is_refused(path):
+    with pytest.raises(UserError, match='no clip of the demo data'):
+        find_demo_clip(Path(path))
+
+
+@pytest.mark.parametrize(
+    'text', ['', '[]', '{}', '{"settings": 3}', '{"settings": {}}']
+)
+def test_a_damaged_manifest_is_one_line(tmp_path, text):
+    (tmp_path / 'manifest.json').write_text(text)
+    path = tmp_path / 'videos' / 'val' / 'oclock_02_00001.mp4'
+    with pytest.raises(UserError, match='manifest.json is damaged') as error:
+        find_demo_clip(path)
+    assert '\n' not in str(error.value)
