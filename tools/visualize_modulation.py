@@ -91,7 +91,7 @@ def main():
         run_focus,
     )
     from dvfl_mmaction.analysis.prediction.clips import find_clips
-    from dvfl_mmaction.files import check_outputs
+    from dvfl_mmaction.files import check_outputs, check_writable
 
     # A name must not end the program where the terminal is not in UTF-8.
     sys.stdout.reconfigure(errors='backslashreplace')
@@ -99,6 +99,8 @@ def main():
     read = [args.config, args.checkpoint, *(args.compare or ())]
     read += [args.classes, *args.videos, *(clip.path for clip in clips)]
     check_outputs([args.focus], read)
+    if args.focus:
+        check_writable(args.focus)
     device = choose_device(args.device)
     models = [(args.config, args.checkpoint, args.cfg_options)]
     if args.compare:

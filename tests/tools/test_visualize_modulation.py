@@ -89,6 +89,10 @@ def test_the_focus_is_measured_on_demo_clips(folder):
             'small.pth is an input and would be overwritten; give another',
         ),
         (
+            ['clips/clip_0_0.mp4', '--focus', 'clips'],
+            'clips cannot be written: it is a folder; give another path',
+        ),
+        (
             ['clips/broken.mp4', '--out', 'none'],
             'none of 1 clips can be read; the first is clips/broken.mp4: the '
             'file is empty',
