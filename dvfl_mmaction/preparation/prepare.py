@@ -85,6 +85,12 @@ def prepare(
             'leave these clips out'
         )
     parts, empty = divide(reading, split)
+    if not parts and reading.clips:
+        raise UserError(
+            f'no split of {dataset.title} has clips on both sides: '
+            f'{len(reading.clips)} of its clips are in {root} '
+            f'({"; ".join(problems + empty)}); add the others'
+        )
     if not parts:
         raise UserError(
             f'no clip of {dataset.title} in {root} is both on disk and in '

@@ -348,6 +348,15 @@ def test_missing_archives_are_reported_with_their_source(tmp_path, name):
     assert archive.about in str(error.value) or name == 'k400'
 
 
+def test_clips_that_fill_one_side_only_are_reported(tmp_path):
+    root = make('ucf50', tmp_path, archives=False, groups=[2])
+    for split in ('official', 'paper'):
+        with pytest.raises(UserError, match='clips on both sides: 2 of') as e:
+            prepare('ucf50', root, split=split)
+        assert ('split paper' in str(e.value)) == (split == 'paper')
+    assert not (root / 'classes.txt').exists()
+
+
 def test_lists_without_any_clip_on_disk_are_rejected(tmp_path):
     root = make('ucf101', tmp_path, archives=False)
     for path in (root / 'UCF-101').glob('*/*.avi'):
