@@ -6,6 +6,10 @@ from types import ModuleType
 from ..errors import UserError
 
 
+class MissingPackage(UserError):
+    """A package that an extra of this project installs."""
+
+
 def import_extra(name: str, extra: str = 'export') -> ModuleType:
     """Import a package that an extra of this project installs.
 
@@ -14,7 +18,7 @@ def import_extra(name: str, extra: str = 'export') -> ModuleType:
         extra: Of this project, as in ``dvfl_mmaction[export]``.
 
     Raises:
-        UserError: If it is not installed.
+        MissingPackage: If it is not installed.
     """
     try:
         return importlib.import_module(name)
@@ -22,7 +26,7 @@ def import_extra(name: str, extra: str = 'export') -> ModuleType:
         package = name.partition('.')[0]
         if (error.name or '').partition('.')[0] != package:
             raise
-        raise UserError(
+        raise MissingPackage(
             f'{package} is not installed; run: '
             f"pip install 'dvfl_mmaction[{extra}]'"
         ) from None

@@ -21,6 +21,8 @@ from ..engine.config_checks import nested_datasets
 from ..errors import UserError
 from ..evaluation.results_hook import package_versions
 from ..files import hash_file, write_json, write_whole
+from .exported_model import load_exported
+from .extras import MissingPackage
 from .metadata import LICENCE
 from .model_card import model_card, result_row
 from .package_config import to_data
@@ -64,7 +66,7 @@ def package_model(
         out: The new folder.
         checkpoint: ``'best'``, ``'last'``, or a file.
         config: The config; by default the one in ``work_dir``.
-        exported: Exported forms of this model, which are copied.
+        exported: Exported forms of this checkpoint, which are copied.
         classes: File with a class name per line; by default as
             ``tools/predict.py`` finds the names.
         licence: Of the weights, by the hub's name for it.
@@ -76,13 +78,15 @@ def package_model(
         ``out``.
 
     Raises:
-        UserError: If a file is missing, the config cannot be data, or
-            ``out`` exists and must not be replaced.
+        UserError: If a file is missing, one was exported from another
+            checkpoint, the config cannot be data, or ``out`` exists and
+            must not be replaced.
     """
     work_dir, out = Path(work_dir), Path(out)
     check_target(out, overwrite)
     config = Path(config) if config else find_config(work_dir)
     path = find_checkpoint(work_dir, checkpoint)
+    exported = [Path(file) for file in exported]
     copied = exported_files(exported)
     cfg = load_config(str(config))
     pipeline = find_video_pipeline(cfg, str(config))
@@ -94,6 +98,7 @@ def package_model(
         loaded = load_strictly(model, str(path), str(config))
     names = find_class_names(cfg, loaded, model.cls_head.num_classes, classes)
     sha256 = hash_file(path)
+    check_weights(exported, path, sha256, report)
     results, others = find_results(work_dir, sha256, report)
     report(
         f'{path}: {len(results)} tests of these weights in {work_dir}'
@@ -176,14 +181,14 @@ def chosen_on(cfg: Mapping, checkpoint: Path) -> Path | None:
     return None
 
 
-def exported_files(paths: Iterable[str | Path]) -> dict[Path, Path]:
+def exported_files(paths: Iterable[Path]) -> dict[Path, Path]:
     """Where exported files and their companions go, and their sources.
 
     Raises:
         UserError: If one is missing, or two have the same name.
     """
     found = {}
-    for path in map(Path, paths):
+    for path in paths:
         for file in files_of(path):
             if not file.is_file():
                 raise UserError(
@@ -197,6 +202,33 @@ def exported_files(paths: Iterable[str | Path]) -> dict[Path, Path]:
                 )
             found[target] = file
     return found
+
+
+def check_weights(
+    paths: Iterable[Path],
+    checkpoint: Path,
+    sha256: str,
+    report: Callable[[str], None],
+):
+    """Reject exported files that have the weights of another checkpoint.
+
+    A file whose runtime is not installed is reported, and not compared.
+
+    Raises:
+        UserError: If one is, or cannot be read.
+    """
+    for path in paths:
+        try:
+            source = load_exported(path).metadata['checkpoint']
+        except MissingPackage as error:
+            report(f'{path} was not compared with {checkpoint}: {error}')
+            continue
+        if source.get('sha256') != sha256:
+            raise UserError(
+                f'--exported {path} was exported from {source.get("name")}, '
+                f'which is not the file {checkpoint}; export {checkpoint}, '
+                'or package the other one (--checkpoint)'
+            )
 
 
 def describe_preprocessing(

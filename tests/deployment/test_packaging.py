@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from dvfl_mmaction.analysis.prediction.packaged import load_package_predictor
 from dvfl_mmaction.analysis.prediction.predictor import (
     load_checkpoint_predictor,
 )
+from dvfl_mmaction.deployment.export import export_model
 from dvfl_mmaction.deployment.model_card import limits, result_row, summary
 from dvfl_mmaction.deployment.package_config import from_data
 from dvfl_mmaction.deployment.packaging import package_model
@@ -29,6 +31,18 @@ from dvfl_mmaction.files import hash_file
 
 def weights_of(path):
     return torch.load(path, weights_only=True)['state_dict']
+
+
+def package_source(source, out, report=lambda line: None, **options):
+    """Package the checkpoint that ``source`` exports."""
+    return package_model(
+        Path(source.checkpoint).parent,
+        out,
+        source.checkpoint,
+        source.config,
+        report=report,
+        **options,
+    )
 
 
 def test_a_loaded_model_has_the_weights_to_the_bit(packaged, work_dir):
@@ -178,20 +192,14 @@ def test_tests_of_the_quickstart_are_on_the_card(work_dir, tmp_path):
     assert 'No test of these weights' not in (out / 'README.md').read_text()
 
 
-def test_exported_files_are_added_with_what_belongs_to_them(
-    work_dir, tmp_path
-):
-    for name in ('a.onnx', 'b.xml', 'b.bin'):
-        (tmp_path / name).write_text(name)
-    exported = [tmp_path / 'a.onnx', tmp_path / 'b.xml']
-    out = package_model(
-        work_dir,
-        tmp_path / 'm',
-        exported=exported,
-        name='Small',
-        report=lambda line: None,
+def test_exported_files_are_added_with_what_belongs_to_them(source, tmp_path):
+    export_model(source, tmp_path / 'a.pt2', 'torch-export')
+    export_model(source, tmp_path / 'b.xml', 'openvino')
+    exported = [tmp_path / 'a.pt2', tmp_path / 'b.xml']
+    out = package_source(
+        source, tmp_path / 'm', exported=exported, name='Small'
     )
-    names = ['a.onnx', 'b.bin', 'b.xml']
+    names = ['a.pt2', 'b.bin', 'b.xml']
     assert sorted(p.name for p in (out / 'exported').iterdir()) == names
     manifest = json.loads((out / 'package.json').read_text())
     assert manifest['name'] == 'Small'
@@ -199,10 +207,37 @@ def test_exported_files_are_added_with_what_belongs_to_them(
         entry = manifest['files'][f'exported/{name}']
         assert entry['sha256'] == hash_file(tmp_path / name)
     (tmp_path / 'other').mkdir()
-    (tmp_path / 'other' / 'a.onnx').write_text('other')
-    exported.append(tmp_path / 'other' / 'a.onnx')
-    with pytest.raises(UserError, match='two files named a.onnx'):
-        package_model(work_dir, tmp_path / 'n', exported=exported)
+    (tmp_path / 'other' / 'a.pt2').write_text('other')
+    exported.append(tmp_path / 'other' / 'a.pt2')
+    with pytest.raises(UserError, match='two files named a.pt2'):
+        package_source(source, tmp_path / 'n', exported=exported)
+
+
+def test_exported_files_of_other_weights_are_refused(
+    source, work_dir, tmp_path
+):
+    exported = [tmp_path / 'a.pt2']
+    export_model(source, exported[0], 'torch-export')
+    with pytest.raises(UserError, match='exported from epoch_1.pth, which is'):
+        package_model(work_dir, tmp_path / 'm', exported=exported)
+    exported[0].write_text('text')
+    with pytest.raises(UserError, match='a.pt2 cannot be read'):
+        package_source(source, tmp_path / 'm', exported=exported)
+    assert [path.name for path in tmp_path.iterdir()] == ['a.pt2']
+
+
+def test_exported_files_without_their_runtime_are_added_uncompared(
+    source, tmp_path, monkeypatch
+):
+    path = tmp_path / 'a.onnx'
+    path.write_text('model')
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    lines = []
+    out = package_source(
+        source, tmp_path / 'm', exported=[path], report=lines.append
+    )
+    assert (out / 'exported' / 'a.onnx').read_text() == 'model'
+    assert any('a.onnx was not compared' in line for line in lines)
 
 
 def test_a_folder_is_replaced_only_if_it_is_a_package(work_dir, tmp_path):
