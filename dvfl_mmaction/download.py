@@ -4,7 +4,7 @@ import ipaddress
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -36,6 +36,7 @@ def fetch(
     size: int = 0,
     digest: str = '',
     attempts: int = ATTEMPTS,
+    verify: Callable[[Path], None] | None = None,
 ):
     """Download a file to ``target``, by way of ``target.part``.
 
@@ -47,8 +48,11 @@ def fetch(
         target: Path of the file; its folder is made.
         progress: Bar of this file.
         size: Bytes as published, 0 if unknown.
-        digest: The hash that the caller will verify.
+        digest: The hash that is published, which allows http.
         attempts: Attempts in a row without progress, >= 1.
+        verify: Called with the whole file before it gets its name; raises
+            UserError if the content is wrong. The file is then renamed to
+            ``target.refused``.
 
     Raises:
         UserError: If the server cannot be reached, or sends another file.
@@ -70,6 +74,14 @@ def fetch(
                     f'{size_of(part)} bytes'
                 ) from None
             time.sleep(FIRST_WAIT * 2**failures / 2)
+    try:
+        if verify:
+            verify(part)
+    except UserError as error:
+        refused = target.with_name(target.name + '.refused')
+        os.replace(part, refused)
+        state_path(part).unlink(missing_ok=True)
+        raise UserError(f'{error}; it was renamed to {refused}') from None
     os.replace(part, target)
     state_path(part).unlink(missing_ok=True)
 
@@ -279,7 +291,10 @@ def fetch_lines(url: str) -> list[str]:
         raise UserError(
             f'{url} was interrupted ({error}); rerun the command'
         ) from None
-    lines = data.decode('utf-8').splitlines()
+    try:
+        lines = data.decode('utf-8').splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f'{url} is no list of files in UTF-8') from None
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -190,6 +190,12 @@ def test_a_list_that_is_too_long_is_refused(server):
         download.fetch_lines(server.url('/list.txt'))
 
 
+def test_a_list_that_is_no_text_is_refused(server):
+    server.files['/list.txt'] = b'\xff\xfe'
+    with pytest.raises(UserError, match='no list of files in UTF-8'):
+        download.fetch_lines(server.url('/list.txt'))
+
+
 def test_a_redirect_is_followed(server, tmp_path):
     server.files['/b'] = DATA
     server.files['/a.rar'] = server.url('/b')

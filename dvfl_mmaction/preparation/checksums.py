@@ -33,8 +33,16 @@ def expected(root: Path, name: str, published: str) -> str:
     return f'sha256:{known}' if known else ''
 
 
-def verify(root: Path, path: Path, published: str = ''):
+def verify(
+    root: Path, path: Path, published: str = '', part: Path | None = None
+):
     """Compare a file with its published hash, else with the recorded one.
+
+    Args:
+        root: The data set's folder.
+        path: The file, in ``root``.
+        published: ``algorithm:hash``, or an empty string.
+        part: Where the file is before it gets its name.
 
     Raises:
         UserError: If they differ.
@@ -43,7 +51,7 @@ def verify(root: Path, path: Path, published: str = ''):
     algorithm, _, wanted = expected(root, name, published).partition(':')
     if not wanted:
         return
-    found = hash_file(path, algorithm)
+    found = hash_file(part or path, algorithm)
     if found != wanted:
         source = 'published' if published else f'in {root / RECORD}'
         raise UserError(

@@ -76,7 +76,10 @@ def list_parts(archive: Archive) -> list[Archive]:
     if not urls:
         raise UserError(f'{archive.url} is empty; download the files by hand')
     for url in urls:
-        name = f'{folder}/{urlsplit(url).path.rpartition("/")[2]}'
+        try:
+            name = f'{folder}/{urlsplit(url).path.rpartition("/")[2]}'
+        except ValueError:  # no address, such as 'https://[x'
+            name = ''
         if not Path(name).match(archive.name):
             raise UserError(
                 f'{archive.url} names {url!r}, but {archive.name} was '
@@ -102,16 +105,21 @@ def fetch_archive(root: Path, archive: Archive, report):
     """
     path = root / archive.name
     report(f'downloading {archive.url} to {path}')
+
+    def verify(part):
+        checksums.verify(root, path, archive.digest, part)
+        if not checksums.expected(root, archive.name, archive.digest):
+            checksums.record(root, archive.name, hash_file(part))
+
     with Progress(path.name, archive.size or None) as progress:
-        fetch(archive.url, path, progress, archive.size, archive.digest)
-    try:
-        checksums.verify(root, path, archive.digest)
-    except UserError as error:
-        refused = path.with_name(path.name + '.refused')
-        path.replace(refused)
-        raise UserError(f'{error}; it was renamed to {refused}') from None
-    if not checksums.expected(root, archive.name, archive.digest):
-        checksums.record(root, archive.name, hash_file(path))
+        fetch(
+            archive.url,
+            path,
+            progress,
+            archive.size,
+            archive.digest,
+            verify=verify,
+        )
 
 
 def instructions(root: Path, dataset: Dataset) -> list[str]:

@@ -110,6 +110,31 @@ def test_a_file_with_a_wrong_hash_is_refused_and_renamed(
     assert str(left) in str(error.value)
 
 
+def test_a_file_has_its_name_only_once_its_hash_was_compared(
+    server, tmp_path, monkeypatch
+):
+    make_ucf50(tmp_path / 'source', write_stand_in)
+    serve(monkeypatch, server, 'ucf50', tmp_path / 'source')
+    root, hash_file = tmp_path / 'root', checksums.hash_file
+    archive = catalogue.CATALOGUE['ucf50'].archives[0]
+    content = server.files[f'/{archive.name}']
+    digest = f'sha256:{hashlib.sha256(content).hexdigest()}'
+    archive = dataclasses.replace(archive, digest=digest)
+
+    def interrupted(path, algorithm):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checksums, 'hash_file', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetching.fetch_archive(root, archive, print)
+    assert not (root / archive.name).exists()
+    monkeypatch.setattr(checksums, 'hash_file', hash_file)
+    server.requests.clear()
+    fetching.fetch_archive(root, archive, print)
+    assert [path.name for path in root.iterdir()] == [archive.name]
+    assert server.requests[0][1] == f'bytes={len(content)}-'
+
+
 def test_files_that_need_registration_are_listed_with_sizes(tmp_path, capsys):
     with pytest.raises(UserError, match='has no public links'):
         prepare('ssv2', tmp_path, download=True)
@@ -131,7 +156,13 @@ def test_too_little_disk_space_is_reported_before_the_download(
 
 
 @pytest.mark.parametrize(
-    'line', ['https://example.org/other.txt', 'https://example.org/..', 'x']
+    'line',
+    [
+        'https://example.org/other.txt',
+        'https://example.org/..',
+        'https://[x/part_0.tar.gz',
+        'x',
+    ],
 )
 def test_a_list_of_parts_that_names_another_file_is_refused(server, line):
     server.files['/list.txt'] = f'{line}\n'.encode()

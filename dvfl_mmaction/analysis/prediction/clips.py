@@ -152,7 +152,9 @@ def name_and_label(line: str, several_labels: bool) -> tuple:
         return name, tuple(labels)
 
 
-def known_label(label):
+def known_label(
+    label: int | tuple[int, ...] | None,
+) -> int | tuple[int, ...] | None:
     """The label of a list; None for -1, which stands for none."""
     return None if label == int(NO_LABEL) else label
 
