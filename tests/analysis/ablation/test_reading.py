@@ -156,6 +156,30 @@ def test_the_published_results_give_the_published_comparison(
     assert [round(n, 1) for n in (result.gained, result.lost)] == changed
 
 
+def test_the_published_results_give_the_comparison_of_two_kl_settings():
+    """The numbers of docs/results_real_clips.md."""
+    names = 'one_label_losses.json', 'one_label_kl.json'
+    groups = group_runs(
+        pool(read_results([RESULTS / n for n in names]), 'folds')
+    )
+    dist, paper, mild, alone = (
+        find_group(groups, name)
+        for name in ('DISTLoss', 'temperature=10', 'temperature=4', 'alone')
+    )
+    (row,) = table([mild]).splitlines()[2:]
+    assert [c.strip() for c in row.split('|')[4:9]] == [
+        *('180', '79.4', '99.4', '-', '85.0')
+    ]
+    for candidate, baseline, wanted in (
+        (mild, paper, [7.8, 2.9, 13.4]),
+        (dist, mild, [-1.1, -6.2, 3.8]),
+        (mild, alone, [30.6, 23.5, 38.0]),
+    ):
+        result = compare(candidate, baseline)
+        numbers = (result.difference, result.low, result.high)
+        assert [round(number, 1) for number in numbers] == wanted
+
+
 def test_a_finished_run_replaces_a_failed_copy(add_run, write_copy, tmp_path):
     add_run('kd', 0, HALF)
     entries = write_results(tmp_path / 'out')
