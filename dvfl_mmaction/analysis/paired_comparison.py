@@ -108,9 +108,9 @@ def clustered_interval(
         variance = G / (G - 1) sum_g (sum_(n in g) (d_n - mean))^2 / N^2
 
     and G - 1 degrees of freedom (Liang and Zeger, Biometrika 73, 1986, with
-    the usual correction for G groups). Where all clips have one difference,
-    which tells no variance, it is :func:`score_interval` of a clip per group.
-    It is for other groups, not for other seeds.
+    the usual correction for G groups). Where all groups have one mean, which
+    tells no variance, it is :func:`score_interval` of a clip per group. It is
+    for other groups, not for other seeds.
 
     Args:
         differences: Candidate minus baseline per seed and clip, (S, N) or
@@ -132,10 +132,10 @@ def clustered_interval(
             'needs 2 groups or more'
         )
     mean, count = float(values.mean()), len(names)
-    if np.ptp(values) == 0:
+    sums = np.bincount(index, values - mean)
+    if np.allclose(sums, 0, atol=1e-9):
         gained, lost = (max(d, 0.0) * count for d in (mean, -mean))
         return score_interval(gained, lost, count, confidence)
-    sums = np.bincount(index, values - mean)
     error = math.sqrt(count / (count - 1) * (sums**2).sum()) / len(values)
     half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
     return max(mean - half, -1.0), min(mean + half, 1.0)

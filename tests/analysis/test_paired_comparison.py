@@ -1,6 +1,7 @@
 """Paired intervals against published and hand-worked values."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -155,6 +156,37 @@ def test_comparison_over_seeds_averages_flips():
     assert result.difference == pytest.approx(25)
 
 
+@pytest.mark.parametrize('confidence', [0.5, 0.95])
+def test_the_interval_over_seeds_is_that_of_seeds_and_clips(confidence):
+    candidate = [[1, 1, 1, 1, 0, 1], [1, 1, 0, 1, 0, 1]]
+    baseline = [[1, 0, 0, 1, 1, 0], [1, 0, 1, 1, 0, 0]]
+    for seeds in ((0, 1), (0, 0)):  # also of seeds that agree
+        first, second = (
+            np.array([rows[seed] for seed in seeds])
+            for rows in (candidate, baseline)
+        )
+        result = compare_paired(first, second, confidence)
+        ends = seed_and_clip_interval(first - second, confidence)
+        assert (result.low, result.high) == pytest.approx(
+            (100 * ends[0], 100 * ends[1])
+        )
+    result = compare_paired(candidate[0], baseline[0], confidence)
+    ends = score_interval(3, 1, 6, confidence)
+    assert (result.low, result.high) == pytest.approx(
+        (100 * ends[0], 100 * ends[1])
+    )
+
+
+def test_an_interval_excludes_zero_on_either_side_but_not_at_an_end():
+    right, wrong = np.ones(20, bool), np.zeros(20, bool)
+    assert compare_paired(right, wrong).excludes_zero
+    assert compare_paired(wrong, right).excludes_zero
+    assert not compare_paired(right, right).excludes_zero
+    result = compare_paired(right, wrong)
+    assert not replace(result, low=0.0).excludes_zero
+    assert not replace(result, low=-9.0, high=0.0).excludes_zero
+
+
 def test_equal_models_keep_an_interval_over_seeds():
     same = np.ones((3, 30), dtype=bool)
     result = compare_paired(same, same)
@@ -200,9 +232,26 @@ def test_the_interval_of_groups_by_hand():
     half = stats.t.ppf(0.975, 3) / 4
     found = clustered_interval(values, groups)
     assert found == pytest.approx((0.25 - half, min(0.25 + half, 1)))
-    # Seeds are averaged.
-    found = clustered_interval([values, values], groups)
+    # Seeds are averaged, and the ends are cut on both sides.
+    seeds = [[1, 1, 1, 1, 0, 0, 0, 0], [1, 1, -1, -1, 0, 0, 0, 0]]
+    found = clustered_interval(seeds, groups)
     assert found == pytest.approx((0.25 - half, min(0.25 + half, 1)))
+    low, high = clustered_interval(np.negative(values), groups)
+    assert (low, high) == pytest.approx((-1, half - 0.25))
+
+
+def test_groups_of_one_mean_keep_an_interval():
+    """As where a clip is gained and one lost in the same group."""
+    for values in ([1, -1, 0, 0, 0, 0, 0, 0], [1, 0, 1, 0, 0, 1, 0, 1]):
+        mean = np.mean(values)
+        found = clustered_interval(values, list('aabbccdd'))
+        assert found == score_interval(4 * mean, 0, 4)
+        assert found[0] < mean < found[1]
+    # Of other sizes, and means that are not exact.
+    values = np.array([1, 0, 0] * 4 + [1, 0, 0])
+    groups = [0] * 6 + [1] * 3 + [2] * 6
+    found = clustered_interval(values, groups)
+    assert found == pytest.approx(score_interval(1, 0, 3))
 
 
 @pytest.mark.parametrize('difference', [-1, 0, 1])
@@ -212,6 +261,8 @@ def test_equal_clips_keep_an_interval_over_groups(difference):
     counts = 6 * max(difference, 0), 6 * max(-difference, 0)
     assert found == score_interval(*counts, 6)
     assert found[0] < found[1] and found[0] <= difference <= found[1]
+    wide = clustered_interval(values, groups, 0.99)
+    assert wide == score_interval(*counts, 6, 0.99)
     # One of two seeds gains every clip.
     low, high = clustered_interval([values * 0, values], groups)
     assert low < difference / 2 < high
