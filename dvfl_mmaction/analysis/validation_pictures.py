@@ -28,7 +28,7 @@ def draw_hard_clips(
             name_of(clip.predicted),
             clip.share,
             name_of(clip.label),
-            clip.predicted == clip.label,
+            clip.is_right,
             Path(printable(clip.name)).name,
         )
         for clip in clips

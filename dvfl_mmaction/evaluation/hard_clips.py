@@ -11,11 +11,11 @@ class HardClip:
     """A clip and its prediction; they are ordered by their loss.
 
     Attributes:
-        loss: Cross-entropy with the label, nats.
+        loss: Cross-entropy with the label, nats; infinite with NaN scores.
         name: File of the clip.
         label: Its class.
         predicted: The most probable class.
-        share: Probability of that class, in [0, 1].
+        share: Probability of that class, in [0, 1]; NaN with NaN scores.
         frame: A frame of the clip, (H, W, 3) uint8 RGB.
     """
 
@@ -25,6 +25,11 @@ class HardClip:
     predicted: int = field(compare=False)
     share: float = field(compare=False)
     frame: np.ndarray = field(compare=False, repr=False)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the label is predicted, and by scores that are numbers."""
+        return self.predicted == self.label and not np.isnan(self.share)
 
 
 def to_probabilities(scores: np.ndarray) -> np.ndarray:
@@ -54,6 +59,7 @@ def judge(
     predicted = int(shares.argmax())
     # A probability of 0 in float32 is one below 1e-45.
     loss = float(-np.log(max(shares[label], 1e-45)))
+    loss = np.inf if np.isnan(loss) else loss  # of a model that diverged
     return HardClip(
         loss, name, int(label), predicted, float(shares[predicted]), frame
     )

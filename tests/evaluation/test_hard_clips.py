@@ -43,3 +43,18 @@ def test_the_worst_clips_come_first_and_once():
     names = [clip.name for clip in hardest(clips, 2)]
     assert names == ['confident', 'unsure']
     assert len(hardest(clips, 9)) == 3
+
+
+def test_clips_with_nan_scores_are_the_hardest_and_wrong():
+    """Also those of class 0, which NaN would predict."""
+    clips = [
+        judged([0.9, 0.1], 0, 'right'),
+        judged([np.nan, np.nan], 0, 'lost'),
+        judged([0.1, 0.9], 0, 'wrong'),
+        judged([np.nan, 0.5], 1, 'partly'),
+    ]
+    found = hardest(clips, 4)
+    assert [clip.name for clip in found] == [
+        *('partly', 'lost', 'wrong', 'right')
+    ]
+    assert [clip.is_right for clip in found] == [False] * 3 + [True]
