@@ -8,6 +8,7 @@ from small_recipe import NUM_CLASSES, distiller, run
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.distillation import (
+    BinaryDivergenceLoss,
     DISTLoss,
     DKDLoss,
     KLDivergenceLoss,
@@ -17,6 +18,7 @@ from dvfl_mmaction.distillation import (
 from dvfl_mmaction.distillation.combined_loss import (
     CombinedLoss,
     build_loss,
+    has_warmup,
     is_binary,
     part_names,
     parts_of,
@@ -65,6 +67,31 @@ def test_a_loss_alone_has_no_parts(teacher, build):
         found.append(student(*batch(), mode='loss'))
     assert not [name for name in found[1] if name.startswith('kd_')]
     assert found[0]['loss_kd'] == found[1]['loss_kd'] > 0
+
+
+def test_called_on_its_own_it_is_the_sum():
+    config = dict(type='KLDivergenceLoss', temperature=4), dict(type='DKDLoss')
+    student, teacher = torch.randn(2, 3, 5)
+    targets = torch.eye(5)[:3]
+    wanted = kl_divergence(student, teacher, 4) + DKDLoss()(
+        student, teacher, targets
+    )
+    # A config file may have a tuple.
+    for losses in (config, list(config)):
+        found = build_loss(losses)(student, teacher, targets=targets)
+        torch.testing.assert_close(found, wanted)
+
+
+def test_a_sum_needs_what_a_part_needs_and_is_binary_if_all_are():
+    loss = CombinedLoss([KLDivergenceLoss(), KLDivergenceLoss()])
+    assert not (loss.needs_every_class or loss.needs_targets)
+    assert not has_warmup(loss)
+    parts = [KLDivergenceLoss(), DKDLoss(warmup_epochs=2)]
+    loss = CombinedLoss(parts)
+    assert loss.needs_every_class and loss.needs_targets and has_warmup(loss)
+    binary = BinaryDivergenceLoss()
+    assert is_binary(CombinedLoss([binary, binary]))
+    assert not is_binary(CombinedLoss([binary, DISTLoss()]))
 
 
 def test_names_of_parts_differ_and_are_not_summed_by_mmengine():

@@ -109,6 +109,13 @@ def test_blends_need_a_cross_entropy():
         label_losses(other, logits(), blended())
 
 
+def test_without_labels_the_logits_still_get_a_gradient_of_0():
+    """DistributedDataParallel waits for one of every parameter."""
+    scores = logits(2).requires_grad_()
+    label_losses(head(), scores, samples(-1, -1))['loss_cls'].backward()
+    assert torch.equal(scores.grad, torch.zeros_like(scores))
+
+
 @pytest.mark.parametrize('soft', [False, True])
 def test_a_batch_without_labels_has_a_loss_of_0(teacher, build, soft):
     student = build(distiller(teacher))

@@ -6,7 +6,12 @@ import torch
 from mmaction.registry import METRICS
 
 from dvfl_mmaction.errors import UserError
-from dvfl_mmaction.evaluation.classification import calibration, rank_of_label
+from dvfl_mmaction.evaluation.classification import (
+    are_numbers,
+    best_class,
+    calibration,
+    rank_of_label,
+)
 from dvfl_mmaction.evaluation.clip_metric import hardest_pairs
 
 
@@ -52,6 +57,7 @@ def test_numbers_equal_those_computed_by_hand():
     # Lower bin: confidences 0.5 and 0.5, one of two right. Upper bin: 0.7,
     # 0.6, 0.8 and 0.8, mean 0.725, three of four right.
     lower, upper = report['calibration']['bins']
+    assert (lower['upper'], upper['upper']) == (0.5, 1.0)
     assert (lower['clips'], lower['accuracy']) == (2, 0.5)
     assert upper['confidence'] == pytest.approx(0.725)
     assert metrics['acc/ece'] == pytest.approx(4 / 6 * 0.025, abs=1e-7)
@@ -63,6 +69,10 @@ def test_the_most_confused_pair_comes_first():
         dict(label=0, predicted=1, clips=1, share=0.5),
         dict(label=1, predicted=2, clips=1, share=pytest.approx(1 / 3)),
     ]
+    # By share, then by clips.
+    counts = np.array([[6, 4, 0], [1, 1, 0], [0, 2, 2]])
+    pairs = [(p['label'], p['predicted']) for p in hardest_pairs(counts)]
+    assert pairs == [(2, 1), (1, 0), (0, 1)]
     many = np.full((20, 20), 1) + np.diag(np.full(20, 9))
     assert len(hardest_pairs(many)) == 10
 
@@ -132,6 +142,24 @@ def test_scores_that_are_not_probabilities_have_no_calibration():
     assert calibration(np.zeros((0, 3)), np.zeros(0), 15) is None
 
 
+@pytest.mark.parametrize('row', [[1.5, -0.5], [0.9, 0.8], [0.2, 0.3]])
+def test_what_is_negative_or_does_not_sum_to_1_is_no_probability(row):
+    """Logits, and sigmoids of several classes."""
+    assert calibration(np.array([row]), np.array([0]), 15) is None
+
+
+def test_a_confidence_that_rounding_lifts_above_1_is_in_the_last_bin():
+    found = calibration(np.array([[1 + 1e-6, 0.0]]), np.array([0]), 15)
+    assert [b['clips'] for b in found['bins']] == [0] * 14 + [1]
+    assert found['ece'] == pytest.approx(0, abs=1e-5)
+
+
+def test_only_nan_is_no_number():
+    scores = np.array([[np.inf, 0, 1], [0, -np.inf, 0], [5, np.nan, 1]])
+    assert are_numbers(scores).tolist() == [True, True, False]
+    assert [best_class(row) for row in scores] == [0, 0, -1]
+
+
 def test_calibration_error_is_0_if_confident_and_right_1_if_wrong():
     metrics, _ = evaluate(np.eye(5).tolist(), range(5))
     assert metrics['acc/ece'] == 0
@@ -194,6 +222,13 @@ def test_a_broken_clip_with_several_labels_ranks_last():
     values = [c['average_precision'] for c in report['per_class'][:3]]
     assert values == [pytest.approx(v) for v in (0.5, 0.75, 1)]
     assert report['broken'] == [dict(clip='0.mp4', reason='empty')]
+
+
+def test_a_broken_clip_ranks_behind_the_lowest_score_not_beside_it():
+    labels = [[0, 1], [1, 0]]
+    _, report = evaluate_several([[0.5, 0.5]] * 2, labels, broken={0})
+    values = [c['average_precision'] for c in report['per_class']]
+    assert values == [1, 0.5]
 
 
 @pytest.mark.parametrize('broken', [set(), {3}])

@@ -67,5 +67,7 @@ def test_a_clip_that_pads_the_last_batch_is_cut_beside_a_broken_one():
 def test_too_few_clips_and_scores_of_views_are_named():
     with pytest.raises(UserError, match='2 clips cannot rank 5'):
         evaluate([[1.0], [1.0]], [0, 0], (5,))
+    with pytest.raises(UserError, match='2 clips cannot rank 2'):
+        evaluate([[1.0], [1.0]], [0, 0], (1, 2))  # a clip ranks the other
     with pytest.raises(UserError, match='one vector'):
         evaluate([[[1.0]], [[1.0]]], [0, 0], (1,))
