@@ -56,7 +56,7 @@ def build_model(cfg: dict, num_classes: int | None = None) -> nn.Module:
     model = dict(cfg['model'])
     for key in ('teacher', 'alpha', 'loss_kd'):
         model.pop(key, None)
-    model['type'] = model['type'].replace('Distill', '')
+    model['type'] = plain_type(model)
     backbone = dict(model['backbone'])
     if 'pretrained' in backbone:
         backbone['pretrained'] = None  # load no weights
@@ -67,3 +67,10 @@ def build_model(cfg: dict, num_classes: int | None = None) -> nn.Module:
     preprocessor.pop('blending', None)
     model['data_preprocessor'] = preprocessor or None
     return MODELS.build(model)
+
+
+def plain_type(model: dict) -> str | type:
+    """Type of a recognizer's config, that of the student for a distiller."""
+    kind = model['type']
+    name = kind if isinstance(kind, str) else kind.__name__
+    return name.replace('Distill', '') if 'Distill' in name else kind

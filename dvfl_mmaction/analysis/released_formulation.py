@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
 
+from ..engine.config_checks import type_name
 from ..errors import UserError
 from ..models.video_focalnet import parse_arch
 
@@ -200,7 +201,7 @@ def as_released(config: dict, backbone: nn.Module) -> PlainNet:
         UserError: If it has another type, or an option that the released
             code lacks.
     """
-    kind, known = config['type'], {'type', 'arch', 'drop_path_rate'}
+    kind, known = type_name(config), {'type', 'arch', 'drop_path_rate'}
     extra = set(config) - known - {'pretrained', 'init_cfg'}
     arch = config.get('arch', DEFAULT_ARCHS.get(kind))
     if kind in DEFAULT_ARCHS and 'out_indices' in extra:

@@ -4,6 +4,7 @@ import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmengine.dataset import pseudo_collate
 
+from ..engine.config_checks import type_name
 from ..errors import UserError
 
 SIZE = (256, 340)  # (H, W) of a Kinetics video, short side 256
@@ -30,9 +31,9 @@ def sample_batch(cfg: dict, batch_size: int) -> dict:
     one_view = not steps
     steps = steps or find_pipeline(cfg, 'test')
     sampling = next((s for s in steps if 'clip_len' in s), None)
-    decoding = [i for i, s in enumerate(steps) if s['type'].endswith('Decode')]
-    skeletons = any(s['type'] == 'PoseDecode' for s in steps)
-    if sampling is None or not decoding or skeletons:
+    names = [type_name(step) for step in steps]
+    decoding = [i for i, name in enumerate(names) if name.endswith('Decode')]
+    if sampling is None or not decoding or 'PoseDecode' in names:
         raise UserError(
             'the config has no validation or test pipeline that samples '
             'frames (clip_len) and decodes them; give one that reads videos'

@@ -103,7 +103,9 @@ def config_architecture(model: dict) -> Architecture | None:
         of a Video-FocalNet.
     """
     backbone = dict(model['backbone'])
-    backbone = default_arguments(MODELS.get(backbone['type'])) | backbone
+    kind = backbone['type']
+    kind = kind if inspect.isclass(kind) else MODELS.get(kind)
+    backbone = default_arguments(kind) | backbone
     if not {'arch', 'focal_levels', 'focal_windows'} <= backbone.keys():
         return None
     arch = backbone['arch']

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..analysis.complexity import build_model, complexity
+from ..analysis.complexity import build_model, complexity, plain_type
 from ..analysis.configs import load_config
 from ..analysis.prediction.predictor import (
     find_class_names,
@@ -17,7 +17,7 @@ from ..checkpoints.writing import write_checkpoint
 from ..compat import run_repairs
 from ..distillation.binary_divergence import has_several_labels
 from ..distillation.teacher import load_strictly
-from ..engine.config_checks import nested_datasets
+from ..engine.config_checks import nested_datasets, type_name
 from ..errors import UserError
 from ..evaluation.results_hook import package_versions
 from ..files import hash_file, write_json, write_whole
@@ -113,7 +113,7 @@ def package_model(
         num_classes=model.cls_head.num_classes,
         several_labels=has_several_labels(model.cls_head),
         class_names=names,
-        backbone=cfg.model.backbone.type,
+        backbone=type_name(cfg.model.backbone),
         parameters=counts.parameters,
         macs=counts.macs,
         preprocessing=preprocessing,
@@ -154,12 +154,12 @@ def as_tested(cfg: Config, pipeline: list[dict]) -> dict:
     cfg = copy.deepcopy(cfg.to_dict())
     model = cfg['model']
     if any(key in model for key in TEACHING):
-        model['type'] = model['type'].replace('Distill', '')
+        model['type'] = plain_type(model)
         for key in TEACHING:
             model.pop(key, None)
         hooks = cfg.get('default_hooks') or {}
         for key, hook in list(hooks.items()):
-            if hook and hook.get('type') in TEACHER_HOOKS:
+            if hook and type_name(hook) in TEACHER_HOOKS:
                 del hooks[key]
     model['backbone'].pop('pretrained', None)
     (model.get('data_preprocessor') or {}).pop('blending', None)
@@ -242,7 +242,7 @@ def describe_preprocessing(
         shape: Of the input, without the batch; ends with (H, W).
     """
     sampling = next((s for s in pipeline if 'clip_len' in s), {})
-    crops = (CROPS.get(s['type'].rpartition('.')[2], 1) for s in pipeline)
+    crops = (CROPS.get(type_name(step), 1) for step in pipeline)
     preprocessor = cfg['model'].get('data_preprocessor') or {}
     return dict(
         height=shape[-2],
@@ -297,5 +297,5 @@ def describe_teacher(teacher) -> str:
         return Path(config).stem
     if isinstance(config, Mapping):
         model = config.get('model', config)
-        return str((model.get('backbone') or {}).get('type'))
+        return type_name(model.get('backbone') or {}) or 'a network'
     return str(teacher.get('type', 'teacher'))

@@ -1,14 +1,40 @@
 """Multiply-adds and parameters, against the papers and by hand."""
 
+import copy
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.analysis.complexity import complexity
 from dvfl_mmaction.analysis.configs import load_config
+from dvfl_mmaction.datasets import ClipDecode
+from dvfl_mmaction.distillation import DistillRecognizer3D
+from dvfl_mmaction.models import VideoFocalNet
 
 ROOT = Path(__file__).parents[2]
+SMALL = dict(
+    model=dict(
+        type='Recognizer3D',
+        backbone=dict(
+            type='VideoFocalNet',
+            out_indices=(0,),
+            arch=dict(embed_dim=4, depths=(1,)),
+        ),
+        cls_head=dict(type='I3DHead', in_channels=4, num_classes=3),
+        data_preprocessor=dict(
+            type='ActionDataPreprocessor', format_shape='NCTHW'
+        ),
+    ),
+    val_pipeline=[
+        dict(type='UniformSample', clip_len=2),
+        dict(type='ClipDecode'),
+        dict(type='Resize', scale=(32, 32), keep_ratio=False),
+        dict(type='FormatShape', input_format='NCTHW'),
+        dict(type='PackActionInputs'),
+    ],
+)
 
 
 def test_a_config_counts_what_the_papers_count():
@@ -21,19 +47,8 @@ def test_a_config_counts_what_the_papers_count():
 
 
 def test_a_layer_is_counted_by_hand(tmp_path):
-    (tmp_path / 'linear.py').write_text(
-        "model = dict(type='Recognizer3D',\n"
-        "  backbone=dict(type='VideoFocalNet', out_indices=(0,),\n"
-        '    arch=dict(embed_dim=4, depths=(1,))),\n'
-        "  cls_head=dict(type='I3DHead', in_channels=4, num_classes=3),\n"
-        "  data_preprocessor=dict(type='ActionDataPreprocessor',\n"
-        "    format_shape='NCTHW'))\n"
-        "val_pipeline = [dict(type='UniformSample', clip_len=2),\n"
-        "  dict(type='ClipDecode'), dict(type='Resize', scale=(32, 32),\n"
-        "  keep_ratio=False), dict(type='FormatShape',\n"
-        "  input_format='NCTHW'), dict(type='PackActionInputs')]\n"
-        "custom_imports = dict(imports=['dvfl_mmaction'])\n"
-    )
+    imports = dict(custom_imports=dict(imports=['dvfl_mmaction']))
+    Config(SMALL | imports).dump(str(tmp_path / 'linear.py'))
     found = complexity(load_config(str(tmp_path / 'linear.py')))
     # At each of 2 x 8 x 8 positions: the patch, 4 x 4 x 3 values to 4.
     patch = 48 * 4
@@ -45,6 +60,21 @@ def test_a_layer_is_counted_by_hand(tmp_path):
     # Once per clip: the head, 4 to 3.
     assert found.macs == 128 * (patch + space + along_time + rest) + 4 * 3
     assert found.shape == (1, 3, 2, 32, 32)
+
+
+@pytest.mark.parametrize(
+    'kind', ['mmaction.DistillRecognizer3D', DistillRecognizer3D]
+)
+def test_types_may_have_a_scope_or_be_classes(kind):
+    cfg = copy.deepcopy(SMALL)
+    cfg['model'] |= dict(type=kind, teacher=dict(config='c', checkpoint='d'))
+    cfg['model']['backbone']['type'] = VideoFocalNet
+    cfg['val_pipeline'][1]['type'] = ClipDecode
+    cfg['val_pipeline'][2]['type'] = 'mmaction.Resize'
+    assert complexity(cfg) == complexity(SMALL)
+    cfg['val_pipeline'][1]['type'] = 'mmaction.PoseDecode'
+    with pytest.raises(UserError, match='give one that reads videos'):
+        complexity(cfg)
 
 
 def test_flow_has_two_channels_per_field():

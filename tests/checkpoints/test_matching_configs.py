@@ -16,6 +16,7 @@ from dvfl_mmaction.checkpoints.matching_configs import (
     model_shapes,
     suggest_configs,
 )
+from dvfl_mmaction.models import VFLNetNano
 from dvfl_mmaction.project_paths import find_configs
 
 NANO = Architecture(
@@ -48,6 +49,8 @@ def test_a_config_has_the_architecture_of_the_model_it_builds(path):
         dict(in_channels=10),
         dict(type='VFLNetNano', arch='nano'),
         dict(type='VFLNetNano'),
+        dict(type='mmaction.VFLNetNano'),
+        dict(type=VFLNetNano),
     ],
     ids=str,
 )

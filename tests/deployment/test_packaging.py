@@ -25,7 +25,8 @@ from dvfl_mmaction.analysis.prediction.predictor import (
 from dvfl_mmaction.deployment.export import export_model
 from dvfl_mmaction.deployment.model_card import limits, result_row, summary
 from dvfl_mmaction.deployment.package_config import from_data
-from dvfl_mmaction.deployment.packaging import package_model
+from dvfl_mmaction.deployment.packaging import as_tested, package_model
+from dvfl_mmaction.distillation import DistillRecognizer3D
 from dvfl_mmaction.files import hash_file
 
 
@@ -297,6 +298,27 @@ def test_parts_of_other_packages_are_left_out_or_refused(work_dir, tmp_path):
     Config(config).dump(str(path))
     with pytest.raises(UserError, match="0: type names 'TheirStep'"):
         package_model(work_dir, tmp_path / 'n', config=path)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'plain'),
+    [
+        ('mmaction.DistillRecognizer3D', 'mmaction.Recognizer3D'),
+        (DistillRecognizer3D, 'Recognizer3D'),
+    ],
+)
+def test_a_student_is_packaged_without_its_teacher(kind, plain):
+    backbone = dict(type='VFLNetNano')
+    hooks = dict(logger=dict(type='LoggerHook'))
+    accuracy = dict(type='mmaction.TeacherAccuracyHook')
+    model = dict(type=kind, teacher=dict(config='c'), alpha=0.3, loss_kd=None)
+    config = dict(
+        model=dict(model, backbone=backbone | dict(pretrained='w.pth')),
+        default_hooks=dict(hooks, accuracy=accuracy, none=None),
+    )
+    found = as_tested(Config(config), [])
+    assert found['model'] == dict(type=plain, backbone=backbone)
+    assert found['default_hooks'] == dict(hooks, none=None)
 
 
 def test_the_card_says_whose_clips_chose_the_checkpoint(

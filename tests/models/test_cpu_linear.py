@@ -10,7 +10,9 @@ from torch import nn
 from dvfl_mmaction.analysis.released_formulation import (
     PlainModulation,
     PlainNet,
+    as_released,
 )
+from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.models import VideoFocalNet
 from dvfl_mmaction.models.cpu_linear import (
     Linear,
@@ -89,6 +91,20 @@ def test_the_network_equals_the_released_one(size):
     with torch.no_grad():
         assert_close(ours(x), theirs(x))
     assert_close(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize(
+    'kind', ['VideoFocalNet', 'mmaction.VideoFocalNet', VideoFocalNet]
+)
+def test_the_released_form_of_a_config_has_the_weights(kind):
+    ours = VideoFocalNet(SMALL, out_indices=(1,))
+    config = dict(type=kind, arch=SMALL, out_indices=(1,))
+    theirs = as_released(config, ours).state_dict()
+    for name, value in ours.state_dict().items():
+        assert torch.equal(theirs[name], value), name
+    config['temporal'] = 'causal'
+    with pytest.raises(UserError, match='no VideoFocalNet with temporal;'):
+        as_released(config, ours)
 
 
 def test_float64_takes_the_plain_path():

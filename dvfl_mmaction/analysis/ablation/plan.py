@@ -13,6 +13,7 @@ from pprint import pformat
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ...engine.config_checks import type_name
 from ...engine.schedule_options import apply_schedule
 from ...errors import UserError
 from ...files import write_whole
@@ -329,7 +330,7 @@ def why_not_recorded(cfg: Config) -> str | None:
         kind = 'several' if isinstance(teacher, list | tuple) else None
         kind = kind or teacher.get('type', 'its config')
         return f'it is not one frozen teacher with its weights ({kind})'
-    if cfg.get('train_cfg', {}).get('type') != 'StreamTrainLoop':
+    if type_name(cfg.get('train_cfg') or {}) != 'StreamTrainLoop':
         return "train_cfg.type is not 'StreamTrainLoop'"
     if epochs_of(cfg) is None:
         return 'the training counts iterations, not epochs'

@@ -15,6 +15,7 @@ from ...analysis.prediction.clips import Clip
 from ...analysis.prediction.predictor import load_recognizer
 from ...analysis.text import printable
 from ...datasets.video_file import limit_pixels
+from ...engine.config_checks import type_name
 from ...errors import UserError
 from ..live.classifier import Classifier, FrameClassifier, WindowClassifier
 from ..live.frames import Frame, SourceError
@@ -53,7 +54,7 @@ class WebModel:
     def refuses_large_pictures(self) -> bool:
         """Whether its pipeline does, once told so; decord does not."""
         steps = self.observer.pipeline
-        return any(s['type'].endswith('ClipInit') for s in steps)
+        return any(type_name(step) == 'ClipInit' for step in steps)
 
     def name_of(self, index: int) -> str:
         """Name of a class, or its number."""

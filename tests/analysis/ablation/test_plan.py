@@ -7,9 +7,10 @@ from mmengine.config import Config
 
 from dvfl_mmaction.analysis.ablation.axes import axes_of
 from dvfl_mmaction.analysis.ablation.execution import finished
-from dvfl_mmaction.analysis.ablation.plan import plan_runs
+from dvfl_mmaction.analysis.ablation.plan import plan_runs, why_not_recorded
 from dvfl_mmaction.analysis.ablation.results import collect
 from dvfl_mmaction.analysis.ablation.settings import make_settings
+from dvfl_mmaction.engine.stream_train_loop import StreamTrainLoop
 from dvfl_mmaction.files import write_json
 
 
@@ -128,3 +129,14 @@ def test_a_student_alone_has_neither_teacher_nor_recording(plain, tmp_path):
     assert [run.kind for run in runs] == ['alone'] * 4
     assert {run.recording for run in runs} == {None}
     assert {run.teacher for run in runs} == {None}
+
+
+def test_a_teacher_is_recorded_in_a_loop_whose_clips_repeat():
+    teacher = dict(config='t.py', checkpoint='t.pth')
+    cfg = Config(dict(model=dict(teacher=teacher)))
+    cfg.train_cfg = dict(type='mmaction.StreamTrainLoop', max_epochs=2)
+    assert why_not_recorded(cfg) is None
+    cfg.train_cfg.type = StreamTrainLoop
+    assert why_not_recorded(cfg) is None
+    cfg.train_cfg.type = 'EpochBasedTrainLoop'
+    assert "is not 'StreamTrainLoop'" in why_not_recorded(cfg)
