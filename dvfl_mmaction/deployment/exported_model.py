@@ -133,7 +133,7 @@ class ExportedModel:
         if (
             len(shape) != axes
             or shape[-1] != 3
-            or frames.dtype != np.uint8
+            or getattr(frames, 'dtype', None) != np.uint8
             or 0 in shape
         ):
             kind = getattr(frames, 'dtype', type(frames).__name__)

@@ -30,7 +30,10 @@ ENTRIES = dict(
     pipeline=list,
 )
 # The part of results.json that is copied.
-MEASURES = ('top1', 'top5', 'mean_class_accuracy', 'clips', 'views', 'split')
+MEASURES = (
+    *('top1', 'top5', 'mean1', 'mean_average_precision'),
+    *('clips', 'views', 'split'),
+)
 
 
 def make_metadata(

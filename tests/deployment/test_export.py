@@ -193,6 +193,7 @@ def test_a_list_of_a_config_is_read_with_its_delimiter(source, tmp_path):
         (clips(1, 4)[..., :16, :], 'are 32 x 16 pixels'),
         (clips(1, 4).astype(np.float32), 'takes uint8'),
         (clips(4), 'takes uint8'),
+        (clips(1, 4).tolist(), '32, 3.* list; .* takes uint8'),
     ],
 )
 def test_frames_that_do_not_fit_are_refused(models, frames, message):

@@ -4,6 +4,8 @@ import json
 import os
 
 import pytest
+import torch
+from mmaction.registry import METRICS
 
 from dvfl_mmaction.deployment.metadata import find_accuracy
 from dvfl_mmaction.deployment.work_dir import find_results
@@ -16,15 +18,16 @@ def write(tmp_path):
     (tmp_path / 'epoch_1.pth').write_bytes(b'weights')
     sha256 = hash_file(tmp_path / 'epoch_1.pth')
 
-    def write(name, top1, age_s=0, **changes):
+    def write(name, top1=None, age_s=0, **changes):
         path = tmp_path / name / 'results.json'
         path.parent.mkdir(parents=True)
         results = dict(
-            top1=top1,
             clips=4,
             views=dict(form='1x1'),
             checkpoint=dict(sha256=sha256),
         )
+        if top1 is not None:
+            results['top1'] = top1
         path.write_text(json.dumps(results | changes))
         os.utime(path, (1e9 - age_s,) * 2)
 
@@ -68,6 +71,24 @@ def test_the_newest_test_counts_whatever_its_folder_is_called(
     assert sorted(top1_of(write)[0]) == [0.2, 0.3]
     (write.folder / 'views' / 'results.json').unlink()
     assert find_accuracy(write.folder / 'epoch_1.pth')['top1'] == 0.2
+
+
+@pytest.mark.parametrize(
+    ('label', 'names'),
+    [
+        ([1], {'top1', 'top5', 'mean1'}),
+        ([0, 1], {'mean_average_precision'}),  # several labels per clip
+    ],
+)
+def test_the_measures_of_a_test_are_found_by_their_names(write, label, names):
+    metric = METRICS.build(dict(type='ClipMetric'))
+    label, scores = torch.tensor(label), torch.tensor([0.3, 0.7])
+    metric.process(None, [dict(pred_score=scores, gt_label=label)])
+    metric.evaluate(1)
+    write('a', **metric.report, split='paper')
+    found = find_accuracy(write.folder / 'epoch_1.pth')
+    assert found.keys() == names | {'clips', 'views', 'split'}
+    assert {found[name] for name in names} == {1.0}
 
 
 def test_files_that_are_no_results_are_reported_and_skipped(write, capsys):
