@@ -15,7 +15,7 @@ from dvfl_mmaction.errors import UserError
 def test_names_labels_and_header_survive_a_file(tmp_path):
     annotations = Annotations(
         [('a/b c.avi', 3), ('ünï (1).mp4', 0), ('#4/#20_x.avi', 12)],
-        dict(dataset='hmdb51', split='official 1'),
+        dict(dataset='hmdb51', split='official 1', source='C: a: b'),
     )
     write_annotations(tmp_path / 'list.txt', annotations)
     assert read_annotations(tmp_path / 'list.txt') == annotations
@@ -77,6 +77,8 @@ def read_text(tmp_path, text, **layout):
         ('a/b.mp4 0\nc d.mp4 1\n', {}),
         (b'\xef\xbb\xbfa/b.mp4 0\nc d.mp4 1\n', {}),
         ('a/b.mp4 0\r\nc d.mp4 1', {}),
+        ('a/b.mp4 0\rc d.mp4 1\r', {}),
+        (' a/b.mp4 0 \n\tc d.mp4 1\t\n \n', {}),
         ('a\\b.mp4 0\nc d.mp4 1\n', {}),
         ('"a/b.mp4" 0\n\'c d.mp4\' 1\n', {}),
         ('a/b.mp4 0\n# c\n#\nc d.mp4 1\n# x.mp4 3\n', {}),
@@ -114,9 +116,11 @@ def test_several_labels_are_read_and_written(tmp_path, text, layout):
         ('"a b.mp4" 120 5', {}, 'for several labels set multi_class=True'),
         ('a.mp4,0,1', dict(delimiter=','), 'set multi_class=True'),
         ('a/b 120 5', {}, 'list of frame folders'),
+        ('a/b,120,5', dict(delimiter=','), 'more than one number'),
         ('a.mp4 run 0', {}, "has 'run' between path and label"),
         ('a.mp4,0', {}, "looks separated by ',' .* set delimiter=','"),
         ('a.mp4, 0', {}, "looks separated by ','"),
+        ('a.mp4: 0', {}, "looks separated by ':'"),
         ('a.mp4;0', {}, "looks separated by ';'"),
         ('a.mp4 0', dict(delimiter=','), "looks separated by ' '"),
         ('a.mp4 0,1', dict(multi_class=True), "looks separated by ','"),
@@ -177,6 +181,23 @@ def test_a_number_may_end_a_name_if_the_delimiter_is_another(tmp_path):
     assert read.clips == [('clip 12', 3)]
     with pytest.raises(UserError, match='delimiter is None'):
         read_annotations(tmp_path / 'list.txt', delimiter=None)
+
+
+def test_a_quote_that_is_not_around_the_name_is_part_of_it(tmp_path):
+    read = read_text(tmp_path, "'a'b.mp4 0\n\"c.mp4 1\n\"d' 2\n")
+    assert [name for name, _ in read.clips] == ["'a'b.mp4", '"c.mp4', '"d\'']
+
+
+def test_a_list_of_the_same_size_and_time_is_read_anew(tmp_path):
+    """As one that was copied with its time, or renamed."""
+    read_text(tmp_path, 'a.mp4 0\n')
+    path, other = tmp_path / 'list.txt', tmp_path / 'other.txt'
+    other.write_text('b.mp4 0\n')
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    os.utime(other, ns=times)
+    other.replace(path)
+    assert path.stat().st_mtime_ns == times[1]
+    assert read_annotations(path).clips == [('b.mp4', 0)]
 
 
 def test_a_list_is_parsed_once_until_it_changes(tmp_path, monkeypatch):

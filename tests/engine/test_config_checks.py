@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from torch.utils.data import DataLoader
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets import ClipDataset
 from dvfl_mmaction.distillation import DistillRecognizer3D
 from dvfl_mmaction.engine.config_checks import (
+    check_batches,
     check_classes,
     check_colors,
     check_constructor,
@@ -19,7 +21,7 @@ from dvfl_mmaction.engine.config_checks import (
     check_training_views,
     needed_paths,
 )
-from dvfl_mmaction.models import ClipDataPreprocessor
+from dvfl_mmaction.models import ClipDataPreprocessor, VideoFocalNet
 
 
 @pytest.mark.parametrize(
@@ -64,8 +66,45 @@ def test_constructors_for_other_networks_are_refused(constructor):
     )
     with pytest.raises(UserError, match='LayerDecayOptimWrapperConstructor'):
         check_constructor(cfg)
+    cfg['optim_wrapper']['constructor'] = f'mmaction.{constructor}'
+    for kind in ('VideoFocalNet', 'mmaction.VFLNetNano', VideoFocalNet):
+        cfg['model']['backbone']['type'] = kind
+        with pytest.raises(UserError, match=f'is {constructor}, which'):
+            check_constructor(cfg)
     cfg['model']['backbone']['type'] = 'ResNetTSM'
     check_constructor(cfg)
+
+
+def test_a_training_without_a_batch_is_refused():
+    check_batches(DataLoader([1, 2, 3], batch_size=3, drop_last=True))
+    check_batches(DataLoader([1, 2, 3], batch_size=4))
+    short = DataLoader([1, 2, 3], batch_size=4, drop_last=True)
+    with pytest.raises(UserError, match='3 clips, 4 per batch.* drop_last=Fa'):
+        check_batches(short)
+
+
+def test_parts_that_need_every_label_are_refused_for_a_list_without(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('a.mp4 1\nb.mp4 -1\n')
+    model = dict(
+        type='DistillRecognizer3D',
+        cls_head=dict(num_classes=7),
+        data_preprocessor=dict(blending=dict(type='mmaction.MixupOrCutmix')),
+    )
+    dataset = dict(type='ClipDataset', ann_file=str(path))
+    cfg = dict(model=model, train_dataloader=dict(dataset=dataset))
+    check_data(cfg, ['train_dataloader'])
+    blending = dict(type='mmaction.CutmixBlending')
+    for part, message in (
+        (dict(data_preprocessor=dict(blending=blending)), 'CutmixBlending'),
+        (dict(neck=dict(aux_head_cfg=dict(loss_weight=1))), 'aux_head_cfg'),
+    ):
+        cfg['model'] = model | part
+        path.write_text('a.mp4 1\nb.mp4 -1\n')
+        with pytest.raises(UserError, match=f'as b.mp4, but .*{message} need'):
+            check_data(cfg, ['train_dataloader'])
+        path.write_text('a.mp4 1\nb.mp4 0\n')
+        check_data(cfg, ['train_dataloader'])
 
 
 def test_deferred_colours_that_nothing_applies_are_refused():
@@ -194,8 +233,16 @@ def test_numbers_of_classes_that_differ_with_several_labels_are_refused():
         model=dict(cls_head=dict(num_classes=4)),
         val_dataloader=dict(dataset=dataset),
     )
-    with pytest.raises(UserError, match='num_classes 5 but .* is 4'):
-        check_several_labels(cfg)
+    loop = dict(other_loaders=[cfg['val_dataloader']])
+    for loaders, name in (
+        (dict(val_dataloader=cfg['val_dataloader']), 'val_dataloader'),
+        (dict(test_dataloader=cfg['val_dataloader']), 'test_dataloader'),
+        (dict(train_cfg=loop), 'train_cfg.other_loaders.0'),
+    ):
+        with pytest.raises(
+            UserError, match=f'{name}.* num_classes 5 but .* is 4'
+        ):
+            check_several_labels(dict(model=cfg['model']) | loaders)
     dataset['num_classes'] = 4
     check_several_labels(cfg)
 
@@ -207,6 +254,15 @@ def test_several_labels_beyond_the_models_classes_are_refused(tmp_path):
     check_labels(path, 8, **layout)
     with pytest.raises(UserError, match='a.mp4 with 7 but .* 7 classes'):
         check_labels(path, 7, **layout)
+    dataset = dict(type='ClipDataset', ann_file=str(path)) | layout
+    cfg = dict(
+        model=dict(cls_head=dict(num_classes=8)),
+        test_dataloader=dict(dataset=dataset),
+    )
+    check_data(cfg, ['test_dataloader'])
+    cfg['model']['cls_head']['num_classes'] = 7
+    with pytest.raises(UserError, match='a.mp4 with 7 but .* 7 classes'):
+        check_data(cfg, ['test_dataloader'])
 
 
 def test_a_schedule_that_ends_before_it_begins_is_refused():

@@ -72,3 +72,17 @@ def test_loaders_pin_memory_unless_they_say_otherwise():
     assert cfg['train_dataloader'] == dict(batch_size=2, pin_memory=True)
     assert cfg['val_dataloader'] == dict(pin_memory=False)
     assert cfg['test_dataloader'] is None
+
+
+def test_further_training_loaders_get_the_options_too():
+    """Those of MultiLoaderEpochBasedTrainLoop."""
+    dataset = dict(type='ClipDataset', multi_class=True)
+    other = dict(num_workers=0, persistent_workers=True, dataset=dataset)
+    cfg = dict(
+        model=dict(cls_head=dict(num_classes=7)),
+        train_cfg=dict(other_loaders=[other]),
+    )
+    for apply in (apply_num_classes, apply_num_workers, apply_pinned_memory):
+        apply(cfg)
+    assert dataset['num_classes'] == 7
+    assert other == dict(num_workers=0, dataset=dataset, pin_memory=True)

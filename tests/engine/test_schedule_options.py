@@ -199,6 +199,10 @@ def test_a_cut_schedule_names_the_option():
 def test_a_variable_that_nothing_reads_is_refused():
     with pytest.raises(UserError, match='max_epochs is 30 .* set epochs'):
         check_schedule(config(max_epochs=30))
+    scoped = config(max_epochs=30)
+    scoped['train_cfg']['type'] = 'mmaction.StreamTrainLoop'
+    with pytest.raises(UserError, match='max_epochs is 30 .* set epochs'):
+        check_schedule(scoped)
     check_schedule(config(max_epochs=120))
     # A variable of MMAction2's recipes, which a command overrides.
     cfg = config(max_epochs=30)

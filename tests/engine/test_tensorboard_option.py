@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.visualization import TensorboardVisBackend
 from PIL import Image
 from small_recipe import distiller, recipe, run, write_teacher
 from tensorboard.backend.event_processing.event_accumulator import (
@@ -73,6 +74,17 @@ def test_the_users_backend_and_hook_keep_their_arguments():
     assert cfg['visualizer']['vis_backends'] == [own]
     hook = dict(type='ValidationPicturesHook', num_clips=3)
     assert cfg['default_hooks']['validation_pictures'] == hook
+
+
+@pytest.mark.parametrize(
+    'kind', ['mmengine.TensorboardVisBackend', TensorboardVisBackend]
+)
+def test_a_backend_with_a_scope_or_as_a_class_is_found(kind):
+    backends = [LOCAL, dict(type=kind)]
+    for wanted, left in ((True, backends), (False, [LOCAL])):
+        visualizer = dict(vis_backends=backends)
+        cfg = applied(tensorboard=wanted, visualizer=visualizer)
+        assert cfg['visualizer']['vis_backends'] == left
 
 
 def test_other_values_are_refused():

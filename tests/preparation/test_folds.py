@@ -364,9 +364,27 @@ def test_a_clip_that_is_broken_under_another_name_is_left_out(root):
     (root / 'more.txt').write_text('./a/seg6.mp4 0\n')
     write_checked_lists(root, 'a/seg6.mp4')
     folds = make_folds(root, 2)
-    assert folds.clips == 11
+    assert folds.clips == 11 and not folds.repeated
     for path in (root / 'folds').rglob('*.txt'):
         assert 'seg6' not in path.read_text()
+
+
+def test_a_label_counts_though_another_list_lacks_it(root):
+    """Whichever of the two is read first."""
+    for name in ('all.txt', 'unlabelled.txt'):
+        (root / name).write_text('a/seg9.mp4 -1\nb/seg4.mp4 -1\n')
+    folds = make_folds(root, 2)
+    assert (folds.clips, folds.unlabelled) == (12, 1)
+    tested = [clip for k in (1, 2) for clip in clips(root, f'test_{k}.txt')]
+    assert {('a/seg9.mp4', 0), ('b/seg4.mp4', 1)} <= set(tested)
+
+
+def test_each_list_says_its_fold_and_part(root):
+    make_folds(root, 3, labelled=1)
+    for path in (root / 'folds').rglob('*.txt'):
+        part, _, fold = path.stem.partition('_')
+        header = read_annotations(path, unlabelled=True).header
+        assert header == dict(fold=f'{fold} of 3', part=part)
 
 
 def test_a_list_whose_clips_are_all_broken_is_left_out(root):

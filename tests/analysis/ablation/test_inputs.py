@@ -1,6 +1,7 @@
 """Lists and weights that change between two commands of an ablation."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from dvfl_mmaction.analysis.ablation.execution import execute
 from dvfl_mmaction.analysis.ablation.inputs import (
     INPUTS,
     check_inputs,
+    hash_of,
+    named_files,
     record_inputs,
 )
 from dvfl_mmaction.analysis.ablation.plan import plan_runs
@@ -71,6 +74,35 @@ def test_a_changed_file_is_refused(runs, settings, name):
         check_inputs(runs)
     Path(name).unlink()
     check_inputs(runs)
+
+
+def test_lists_and_weights_are_found_anywhere_in_a_config():
+    parts = (
+        dict(data_root='data', ann_file='a.txt'),
+        dict(dataset=dict(ann_file='b.txt', data_root=None)),
+    )
+    values = dict(
+        train_dataloader=dict(dataset=dict(datasets=parts)),
+        load_from='c.pth',
+        model=dict(
+            teacher=[dict(config='t.py', checkpoint='d.pth')],
+            backbone=dict(pretrained='e.pth', depths=(1, 2)),
+            neck=dict(pretrained=None, ann_file=3),
+        ),
+    )
+    assert set(named_files(values)) == {
+        *('data/a.txt', 'b.txt', 'c.pth', 'd.pth', 'e.pth')
+    }
+
+
+def test_a_file_of_the_same_size_is_hashed_again(tmp_path):
+    path = tmp_path / 'list.txt'
+    found = []
+    for number, text in enumerate(('a.mp4 0', 'a.mp4 1', 'a.mp4 1')):
+        path.write_text(text)
+        os.utime(path, (number, number))
+        found.append(hash_of(str(path)))
+    assert found[0] != found[1] == found[2]
 
 
 def test_a_run_without_results_takes_the_new_files(settings):

@@ -7,7 +7,7 @@ import pytest
 from dvfl_mmaction.analysis.ablation.axes import axes_of
 from dvfl_mmaction.analysis.ablation.comparing import compare, describe
 from dvfl_mmaction.analysis.ablation.plan import plan_runs
-from dvfl_mmaction.analysis.ablation.pooling import pool
+from dvfl_mmaction.analysis.ablation.pooling import pool, pooled_entry
 from dvfl_mmaction.analysis.ablation.results import (
     collect,
     group_runs,
@@ -174,6 +174,7 @@ def test_pooled_folds_are_one_test_list(add_run, tmp_path):
     assert (run['seed'], run['clips'], run['top1']) == (0, 8, 0.5)
     assert run['minutes'] == 3 and run['labels'] == {}
     assert run['memory_mb'] == 200  # the peak of all
+    assert run['right'] == '11110000'  # one list after the other
     assert len(pooled['kd'].scores[0].clips) == 8
     with pytest.raises(UserError, match='--pool speed'):
         pool(entries, 'speed')
@@ -210,6 +211,40 @@ def test_the_teachers_of_pooled_folds_are_joined(add_run, tmp_path):
     assert groups['t3'].runs[0]['folder'] == other
     assert compare(groups['t'], groups['kd']).difference == 25
     assert groups['kd'].runs[0]['agreement'] == 0.75
+
+
+def test_a_teacher_of_all_folds_keeps_its_own_test(add_run, tmp_path):
+    teacher = add_run('t', None, GOOD, kind='teacher')
+    for fold in (1, 2):
+        add_run(f'kd_{fold}', 0, HALF, [('fold', fold)], teacher=teacher)
+    entries = collect(tmp_path / 'out')
+    for entry in entries:
+        entry['config'] = entry['config'].partition('_')[0]
+    groups = {g.name: g for g in group_runs(pool(entries, 'fold'))}
+    (run,) = groups['t'].runs
+    assert run['clips'] == 4 and run['folder'] == teacher
+    assert groups['kd'].runs[0]['clips'] == 8
+
+
+def test_without_scores_shares_are_weighted_by_the_clips_of_the_folds():
+    first = dict(
+        **dict(digest='a', labels={'fold': 1}, scores='gone', right='1'),
+        **dict(clips=1, top1=1.0, top5=1.0, ece=0.1, agreement=1.0),
+        **dict(minutes=1.0, memory_mb=7, test_list='x'),
+    )
+    other = dict(clips=3, top1=0.0, top5=0.5, agreement=0.5, minutes=2.0)
+    second = first | other | dict(digest='b', memory_mb=5)
+    found = pooled_entry('kd', 0, 'fold', {'1': first, '2': second})
+    assert [found[key] for key in ('clips', 'top1', 'top5', 'agreement')] == [
+        *(4, 0.25, 0.625, 0.625)
+    ]
+    assert (found['minutes'], found['memory_mb']) == (3, 7)
+    # What holds for the first fold alone is left out.
+    assert found['ece'] is None and not {'right', 'test_list'} & found.keys()
+    for key in ('agreement', 'minutes', 'memory_mb'):
+        part = {k: v for k, v in second.items() if k != key}
+        found = pooled_entry('kd', 0, 'fold', {'1': first, '2': part})
+        assert found[key] is None
 
 
 def test_runs_that_pool_into_one_are_refused(add_run, tmp_path):

@@ -118,6 +118,42 @@ def test_results_without_scores_are_compared_by_their_outcomes(
         compare(*group_runs(entries)[:2])
 
 
+def test_scores_of_one_side_are_compared_with_outcomes_of_the_other(
+    add_run, tmp_path
+):
+    names = ['d', 'a', 'c', 'b']
+    add_run('kd', 0, GOOD, clips=names)
+    folder = add_run('alone', 0, HALF, clips=names)
+    entries = write_results(tmp_path / 'out')
+    Path(folder, 'scores.npz').unlink()
+    cached_scores.cache_clear()
+    groups = {group.name: group for group in group_runs(entries)}
+    assert compare(groups['kd'], groups['alone']).difference == 50
+    assert compare(groups['alone'], groups['kd']).difference == -50
+
+
+def test_results_without_a_hash_have_the_list_of_their_options_or_config(
+    add_run, tmp_path
+):
+    for name, seed in (('kd', 0), ('alone', 0)):
+        add_run(name, seed, GOOD)
+    entries = write_results(tmp_path / 'out')
+    shutil.rmtree(tmp_path / 'out')
+    own = {'test_dataloader.dataset.ann_file': 'test.txt'}
+    other = {'val_dataloader.dataset.ann_file': 'val.txt', 'epochs': 3}
+    for entry in entries:
+        del entry['test_list']
+        entry['options'] = {}
+    with pytest.raises(UserError, match='different clips'):
+        compare(*group_runs(entries))  # those of two configs
+    for entry, options in zip(entries, (own, own | other), strict=True):
+        entry['options'] = options
+    assert compare(*group_runs(entries)).difference == 0
+    for entry, options in zip(entries, ({}, other), strict=True):
+        entry |= dict(options=options, config='kd')
+    assert compare(*group_runs(entries)).difference == 0
+
+
 @pytest.mark.parametrize(
     ('seeds', 'shares', 'interval', 'changed'),
     [

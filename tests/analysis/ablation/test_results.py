@@ -27,6 +27,8 @@ from dvfl_mmaction.analysis.ablation.results import (
     write_results,
 )
 from dvfl_mmaction.analysis.ablation.scores import (
+    ClipScores,
+    agreement,
     cached_scores,
     load_scores,
     measure,
@@ -90,6 +92,40 @@ def test_unreadable_clips_are_wrong(add_run, tmp_path):
     assert group.scores[0].correct.sum() == 2
 
 
+def clip_scores(ranked, readable, names='abcd'):
+    """Scores of clips of class 0, of which a row names the best first."""
+    scores = np.zeros((len(ranked), 7))
+    for row, classes in zip(scores, ranked, strict=True):
+        row[classes] = [0.5, 0.3, 0.2][: len(classes)]
+    number = len(ranked)
+    return ClipScores(
+        np.array(list(names)),
+        np.zeros(number, int),
+        scores,
+        np.array(readable),
+        np.arange(number),
+    )
+
+
+def test_the_agreement_is_of_the_clips_that_both_could_read():
+    student = clip_scores([[0], [1], [2], [3]], [True, True, False, True])
+    teacher = clip_scores([[0], [2], [2], [3]], [True, True, True, False])
+    assert agreement(student, teacher) == 0.5
+    neither = clip_scores([[0], [1], [2], [3]], [False, False, True, False])
+    assert agreement(student, neither) is None
+    others = clip_scores([[0], [1], [2], [3]], [True] * 4, 'abce')
+    assert agreement(student, others) is None
+
+
+def test_measures_of_a_test_are_those_of_its_readable_clips():
+    rows = [[0, 1, 2], [1, 0, 2], [1, 2, 0], [0, 1, 2]]
+    found = measure(clip_scores(rows, [True, True, True, False]))
+    assert (found['top1'], found['top5']) == (0.25, 0.75)
+    # Of the three that can be read, with 50 % each, one is right.
+    assert found['ece'] == pytest.approx(0.5 - 1 / 3)
+    assert (found['clips'], found['right']) == (4, '1000')
+
+
 def test_a_diverged_run_is_wrong_in_each_clip(add_run, tmp_path):
     """There are four classes, all within the best five."""
     teacher = add_run('big', None, GOOD, kind='teacher')
@@ -109,6 +145,8 @@ def test_a_comparison_is_over_the_common_seeds(add_run, tmp_path):
     assert (result.low, result.high) == pytest.approx([100 * e for e in ends])
     text = describe(first, second)
     assert '+50.0 points' in text and 'over clips, which' in text
+    assert text.startswith(f'{first.name}\n  minus {second.name}:\n')
+    assert '2.0 clips right only in the first, 0.0 only in the second' in text
 
 
 def test_the_limits_of_few_seeds_are_printed(add_run, tmp_path):

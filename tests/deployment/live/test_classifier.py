@@ -46,6 +46,14 @@ def test_a_window_does_not_span_two_connections():
     assert clips == [[0, 1, 2], [1, 2, 3], [4, 5, 6], [5, 6, 7]]
 
 
+def test_the_first_window_comes_as_soon_as_it_is_full():
+    """Also after each connection, and whatever the pace of the others."""
+    classifier = window(clip_len=2, every=4)
+    found = works(classifier, frames(13, opened=(0, 6)))
+    assert [work.index for work in found] == [1, 5, 7, 11]
+    assert [work.run for work in found] == [1, 1, 2, 2]
+
+
 def causal(stride=1):
     """A model whose state is the list of the frames that it got."""
 
@@ -88,6 +96,39 @@ def test_a_new_connection_begins_with_a_new_state_even_if_frames_drop():
         [(2, 2), 4],
         [(2, 2), 4, 5],
     ]
+
+
+def test_the_stride_begins_anew_with_each_connection():
+    classifier = causal(stride=2)
+    found = works(classifier, frames(7, opened=(0, 3)))
+    assert [work.index for work in found] == [0, 2, 3, 5]
+
+
+def test_another_size_begins_with_a_new_state():
+    classifier = causal()
+    small, large = Frame(0, 0.0, np.zeros((2, 2, 3), np.uint8), 0.0, True), []
+    for index in (1, 2):
+        image = np.full((4, 6, 3), index, np.uint8)
+        large.append(Frame(index, index / 10, image, 0.0))
+    found = works(classifier, [small, *large])
+    answers = [classifier.classify(work) for work in found]
+    assert answers == [[(2, 2), 0], [(4, 6), 1], [(4, 6), 1, 2]]
+
+
+def test_a_classifier_of_another_stream_has_the_options_and_no_frames():
+    options = dict(clip_len=2, stride=2, every=3, class_names=['a', 'b', 'c'])
+    first = window(**options)
+    works(first, frames(4))
+    other = first.for_another_stream()
+    assert [w.index for w in works(other, frames(9))] == [2, 5, 8]
+    assert other.name_of(1) == 'b' and other.num_classes == 3
+    first = causal(stride=3)
+    for work in works(first, frames(4)):
+        first.classify(work)
+    other = first.for_another_stream()
+    found = works(other, frames(7))
+    assert [w.index for w in found] == [0, 3, 6]
+    assert other.classify(found[0]) == [(2, 2), 0]
 
 
 def test_names_are_numbers_where_unknown():

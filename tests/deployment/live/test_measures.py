@@ -56,6 +56,38 @@ def test_the_summary_has_the_rates_and_the_line_says_them():
     assert 'lag of the picture p50 30, p95 30, max 30 ms' in measures.line()
 
 
+def test_the_summary_has_all_counts_and_rates_by_name():
+    measures = Measures(20, 18, 0, 3, 2, 8.0, 1.234)
+    measures.shown_lag.add(0.03)
+    measures.count_answer(0.02)
+    memory = measures.memory_start_mb
+    measures.count_answer(0.04)
+    measures.memory_end_mb = 7.0
+    assert measures.memory_start_mb is memory  # of the first answer
+    assert measures.summary() == dict(
+        frames_read=20,
+        frames_shown=18,
+        frames_not_shown=2,
+        answers=2,
+        dropped=3,
+        seconds=8.0,
+        slipped_s=1.23,
+        read_per_second=2.5,
+        shown_per_second=2.25,
+        answers_per_second=0.25,
+        lag_ms=dict(p50=20, p95=40, max=40.0),
+        shown_lag_ms=dict(p50=30, p95=30, max=30.0),
+        memory_start_mb=memory,
+        memory_end_mb=7.0,
+    )
+    measures.memory_start_mb = 5.0
+    assert measures.line().endswith(
+        'played 1.2 s slower than its speed; memory 5 MB at the first '
+        'answer, 7 MB at the end'
+    )
+    assert Measures().summary()['read_per_second'] == 0
+
+
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='reads /proc')
 def test_resident_memory_follows_an_allocation():
     before = resident_mb()

@@ -42,6 +42,11 @@ def test_another_class_that_begins_ends_a_segment():
     assert segments(rows, PLAIN) == [(0, 2, 0, 0.8), (2, 4, 1, 0.75)]
 
 
+def test_another_class_below_enter_neither_ends_nor_hides_the_end():
+    rows = [(0.7, 0.2, 0.1), (0.45, 0.5, 0.05), (0.39, 0.55, 0.06)]
+    assert segments(rows, PLAIN) == [(0, 2, 0, (0.7 + 0.45) / 2)]
+
+
 def test_an_answer_stands_until_the_next_and_the_first_from_the_start():
     found = find_segments([0.5, 2.0], np.array(two(0.9, 0.9)), 3.5, PLAIN)
     assert [(s.start_s, s.end_s) for s in found] == [(0, 3.5)]
@@ -78,6 +83,20 @@ def test_a_window_of_one_second_at_a_tenth_spans_eleven_answers():
     # At 2.0 s, 6 of 11 answers are 1; at 1.9 s, 5 of 11.
     (found,) = segments(rows, rule, step=0.1)
     assert found[:2] == (pytest.approx(2.0), pytest.approx(4.0))
+
+
+def test_the_unit_of_time_changes_nothing():
+    """Multiples of 0.1 are not exact; the same answers are averaged."""
+    rows = np.random.default_rng(0).dirichlet([0.5] * 3, 200)
+    options = dict(enter=0.45, leave=0.4, min_length_s=0)
+    tenths = segments(rows, SegmentRule(smooth_s=1, **options), step=0.1)
+    whole = segments(rows, SegmentRule(smooth_s=10, **options))
+    assert len(whole) > 5
+    assert [tuple(np.multiply(s[:2], 10)) for s in tenths] == [
+        pytest.approx(s[:2]) for s in whole
+    ]
+    assert [s[2] for s in tenths] == [s[2] for s in whole]
+    assert [s[3].expected for s in tenths] == [s[3] for s in whole]
 
 
 def test_one_by_one_only_the_last_scores_are_held():

@@ -82,6 +82,13 @@ def test_json_has_the_rule_and_how_far_it_goes(tmp_path):
     )
 
 
+def test_the_name_of_the_source_is_printable(tmp_path):
+    path = tmp_path / 'a.json'
+    write_timeline(path, [], str, SegmentRule(), 'a\n\udcff.mp4', 1.0)
+    content = json.loads(path.read_text(encoding='utf-8'))
+    assert content['source'] == 'a\\n\\xff.mp4' and content['complete']
+
+
 def test_other_formats_are_refused():
     with pytest.raises(UserError, match=r'--to a.vtt is no timeline'):
         check_format(Path('a.vtt'))
