@@ -163,6 +163,11 @@ def test_clips_without_a_label_are_read_where_they_are_accepted(
     assert read_annotations(tmp_path / 'copy.txt', unlabelled=True) == read
 
 
+def test_the_first_clip_without_a_label_is_named(tmp_path):
+    with pytest.raises(UserError, match="line 2: 'b.mp4 -1' has the label"):
+        read_text(tmp_path, 'a.mp4 0\nb.mp4 -1\nc.mp4 -1\n')
+
+
 @pytest.mark.parametrize(
     ('line', 'layout', 'message'),
     [

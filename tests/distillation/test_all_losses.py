@@ -167,6 +167,26 @@ def test_a_temperature_out_of_range_is_refused(cls, temperature):
         cls(temperature=temperature)
 
 
+@pytest.mark.parametrize(
+    ('cls', 'options'),
+    [
+        (KLDivergenceLoss, dict(temperature=10)),
+        (ReverseKLDivergenceLoss, dict(temperature=10)),
+        (SymmetricKLDivergenceLoss, dict(temperature=10)),
+        (BinaryDivergenceLoss, dict(temperature=10)),
+        (StandardizedKLDivergenceLoss, dict(temperature=2)),
+        (DISTLoss, dict(beta=2, gamma=2, temperature=1)),
+        (DKDLoss, dict(alpha=1, beta=8, temperature=4)),
+        (WTTMLoss, dict(gamma=0.2)),
+    ],
+)
+def test_the_defaults_are_those_that_are_documented(cls, options):
+    loss = cls()
+    assert loss.options == options and loss.loss_weight == 1
+    for name, value in options.items():
+        assert getattr(loss, name) == value and f'{name}=' in repr(loss)
+
+
 def test_only_the_forward_divergence_does_without_some_classes():
     assert not KLDivergenceLoss.needs_every_class
     others = [BinaryDivergenceLoss, *LOSSES[1:]]

@@ -1,9 +1,11 @@
 """The divergence of students with several labels per clip, by hand."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmaction.models.losses import BCELossWithLogits, CrossEntropyLoss
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from small_recipe import distiller
@@ -13,6 +15,7 @@ from dvfl_mmaction.distillation import BinaryDivergenceLoss, binary_divergence
 from dvfl_mmaction.distillation.binary_divergence import (
     binary_agreement,
     binary_entropy,
+    class_probabilities,
 )
 from dvfl_mmaction.distillation.recorded_teacher import require_temperature
 
@@ -75,6 +78,23 @@ def test_entropy_of_a_fair_coin_and_equal_decisions():
         torch.tensor([[1.0, 1.0, 2.0, -9.0]]),
     )
     assert log['teacher_agreement'] == 0.75
+    unsure, certain = torch.zeros(2, 3), torch.full((2, 3), 200.0)
+    log = binary_agreement(certain, unsure)
+    assert log['teacher_entropy'].item() == pytest.approx(math.log(2))
+    assert log['student_entropy'] == 0 and log['teacher_agreement'] == 0
+
+
+def test_probabilities_are_sigmoids_for_several_labels_else_a_softmax():
+    logits = torch.randn(2, 3)
+    bce, ce = BCELossWithLogits(), CrossEntropyLoss()
+    for head in (
+        SimpleNamespace(multi_class=True, loss_cls=ce),
+        SimpleNamespace(multi_class=False, loss_cls=bce),
+    ):
+        assert torch.equal(class_probabilities(head, logits), logits.sigmoid())
+    for head in (SimpleNamespace(loss_cls=ce), SimpleNamespace()):
+        found = class_probabilities(head, logits)
+        assert torch.equal(found, logits.softmax(-1))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from dvfl_mmaction.distillation import (
     standardized_kl_divergence,
     symmetric_kl_divergence,
 )
+from dvfl_mmaction.distillation.losses import unit_deviations
 
 
 def test_a_hand_worked_divergence():
@@ -136,9 +137,10 @@ def test_a_temperature_out_of_range_is_refused(temperature):
         KLDivergenceLoss(temperature)
 
 
-def test_a_negative_weight_is_refused():
-    with pytest.raises(UserError, match='loss_weight is -1'):
-        KLDivergenceLoss(loss_weight=-1)
+@pytest.mark.parametrize('weight', [-1, math.nan, math.inf])
+def test_a_weight_out_of_range_is_refused(weight):
+    with pytest.raises(UserError, match=f'loss_weight is {weight}; give'):
+        KLDivergenceLoss(loss_weight=weight)
 
 
 def test_other_classes_are_refused():
@@ -179,3 +181,19 @@ def test_standardised_logits_leave_the_students_scale_free():
     assert same.item() == pytest.approx(0, abs=1e-12)
     flipped = standardized_kl_divergence(-teacher, teacher, 2.0)
     assert flipped > 0.1
+
+
+@pytest.mark.parametrize('scale', [1e-12, 1.0, 1e12])
+def test_deviations_have_norm_1_beyond_the_rounding_of_float32(scale):
+    steps = torch.tensor([1.0, 2.0, 4.0])
+    for values in (steps, 1 + 1e-4 * steps):
+        found = unit_deviations(scale * values)
+        assert found.norm().item() == pytest.approx(1, abs=1e-3)
+    # Neighbours in float32: their difference is the rounding's.
+    row = torch.full((3,), 1000 * scale)
+    row[1] = torch.nextafter(row[1], torch.tensor(torch.inf))
+    assert row[1] > row[0]
+    row.requires_grad_()
+    found = unit_deviations(row)
+    (found * steps).sum().backward()
+    assert not found.any() and not row.grad.any()
