@@ -53,8 +53,9 @@ def read_annotations(
     Lines of ``# key: value`` at the top are the header; later lines that
     start with ``# `` are comments. Empty lines and a byte-order mark are
     skipped. A name may hold spaces: the label follows the last delimiter.
-    Quotes around a name are removed, and its backslashes become ``/``. A
-    list that was read before and has not changed is not parsed again.
+    Quotes around a name or a line are removed, and backslashes become
+    ``/``. A list that was read before and has not changed is not parsed
+    again.
 
     Args:
         path: The list, in UTF-8.
@@ -174,6 +175,12 @@ def parse_line(line: str, delimiter: str, multi_class: bool) -> tuple:
     plain = delimiter == ' ' and not multi_class and PLAIN.fullmatch(line)
     if plain:
         return plain[1], int(plain[2])
+    if (
+        len(line) > 2
+        and line[0] in '"\''
+        and line.find(line[0], 1) == (len(line) - 1)
+    ):
+        line = line[1:-1]  # quoted as a whole
     name, labels = line, []
     none = None if multi_class else NO_LABEL
     while multi_class or not labels:

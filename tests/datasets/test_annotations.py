@@ -81,6 +81,7 @@ def read_text(tmp_path, text, **layout):
         (' a/b.mp4 0 \n\tc d.mp4 1\t\n \n', {}),
         ('a\\b.mp4 0\nc d.mp4 1\n', {}),
         ('"a/b.mp4" 0\n\'c d.mp4\' 1\n', {}),
+        ('"a/b.mp4 0"\n\'c d.mp4 1\'\n', {}),
         ('a/b.mp4 0\n# c\n#\nc d.mp4 1\n# x.mp4 3\n', {}),
         ('a/b.mp4\t0\nc d.mp4 \t 1\n', {}),
         ('a/b.mp4\t0\nc d.mp4\t1\n', dict(delimiter='\t')),
