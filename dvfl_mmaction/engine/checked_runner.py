@@ -38,6 +38,7 @@ from .cuda_numerics import check_tf32, fix_workspace, tf32_products
 from .dataset_variables import check_dataset_variables
 from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
 from .lost_batches import name_lost_clips
+from .missing_clips import check_clip_files
 from .options import apply_options, apply_pinned_memory
 from .resuming import Schedule, realign
 from .schedule_options import cut_schedule, without_single_steps
@@ -79,7 +80,7 @@ class CheckedRunner(Runner):
         check_several_labels(cfg)
         # ``mim test`` sets load_from; testing needs no training data.
         if not cfg.get('load_from'):
-            check_data(cfg, ('train_dataloader', 'val_dataloader'))
+            check_data_of(cfg, 'train', 'val')
         if get_device() == 'cpu':
             keep_freed_memory()
         if get_device() == 'cuda':
@@ -201,7 +202,7 @@ class CheckedRunner(Runner):
 
     def train(self):
         """Train; KeyboardInterrupt says how to resume."""
-        check_data(self.cfg, ('train_dataloader', 'val_dataloader'))
+        check_data_of(self.cfg, 'train', 'val')
         if warning := cut_schedule(self.cfg):
             self.logger.warning(warning)
         prepare_pretrained(self.model, self._starting_checkpoint())
@@ -257,6 +258,7 @@ class CheckedRunner(Runner):
 
         ``CheckpointHook`` can save the best one in a training only.
         """
+        check_data_of(self.cfg, 'val')
         hooks = self._hooks
         self._hooks = [h for h in hooks if not isinstance(h, CheckpointHook)]
         try:
@@ -266,6 +268,17 @@ class CheckedRunner(Runner):
             self._hooks = hooks
 
     def test(self):
-        check_data(self.cfg, ('test_dataloader',))
+        check_data_of(self.cfg, 'test')
         with self._settings_of_a_run():
             return super().test()
+
+
+def check_data_of(cfg: dict, *modes: str):
+    """Check the data sets of a run, and that their clips exist.
+
+    Raises:
+        UserError: See :func:`check_data` and :func:`check_clip_files`.
+    """
+    loaders = [f'{mode}_dataloader' for mode in modes]
+    check_data(cfg, loaders)
+    check_clip_files(cfg, loaders)

@@ -66,8 +66,13 @@ def test_the_error_names_the_clips(data, tmp_path, mode, how, message):
 def test_a_mistake_that_a_worker_finds_is_one_line(data, tmp_path, mode):
     config = recipe(recognizer(), data, tmp_path)
     dataset = config[f'{mode}_dataloader']['dataset']
+    for name in ('a.mp4', 'b.mp4'):
+        (tmp_path / name).write_text('no video')
     (tmp_path / 'list.txt').write_text('a.mp4 0\nb.mp4 1\n')
-    dataset.update(ann_file=str(tmp_path / 'list.txt'))
+    dataset.update(
+        ann_file=str(tmp_path / 'list.txt'),
+        data_prefix=dict(video=str(tmp_path)),
+    )
     config[f'{mode}_dataloader'].update(num_workers=1)
     runner = RUNNERS.build(config)
     with pytest.raises(UserError) as error:
