@@ -41,7 +41,7 @@ from .lost_batches import name_lost_clips
 from .missing_clips import check_clip_files
 from .options import apply_options, apply_pinned_memory
 from .resuming import Schedule, realign
-from .schedule_options import cut_schedule, without_single_steps
+from .schedule_options import uneven_schedule, without_single_steps
 from .starting_weights import prepare_pretrained
 from .train_batches import INFO, TrainBatches
 
@@ -203,7 +203,7 @@ class CheckedRunner(Runner):
     def train(self):
         """Train; KeyboardInterrupt says how to resume."""
         check_data_of(self.cfg, 'train', 'val')
-        if warning := cut_schedule(self.cfg):
+        if warning := uneven_schedule(self.cfg):
             self.logger.warning(warning)
         prepare_pretrained(self.model, self._starting_checkpoint())
         try:

@@ -98,17 +98,31 @@ def schedule_end(cfg: dict) -> int | float | None:
     return max(ends, default=None)
 
 
-def cut_schedule(cfg: dict) -> str | None:
-    """Say that the training ends before its schedule does, if so."""
+def uneven_schedule(cfg: dict) -> str | None:
+    """Say that the training and its schedule do not end together, if so.
+
+    A schedule of warm-ups alone may end early: the rate then stays.
+    """
     last = (cfg.get('train_cfg') or {}).get('max_epochs')
     end = schedule_end(cfg)
-    if not last or end is None or end <= last:
+    if not last or end is None or end == last:
         return None
-    return (
-        f'train_cfg.max_epochs is {last} but param_scheduler ends at epoch '
-        f'{end}: the schedule is cut off; to shorten it as well, set '
-        f'epochs={last} instead'
-    )
+    if end > last:
+        return (
+            f'train_cfg.max_epochs is {last} but param_scheduler ends at '
+            f'epoch {end}: the schedule is cut off; to shorten it as well, '
+            f'set epochs={last} instead'
+        )
+    parts = [part for parts in scheduler_lists(cfg) for part in parts]
+    if all(part.get('end', math.inf) < math.inf for part in parts) and any(
+        part['end'] == end and not is_warmup(part) for part in parts
+    ):
+        return (
+            f'train_cfg.max_epochs is {last} but param_scheduler ends at '
+            f'epoch {end}: the last rate stays for the epochs after it; to '
+            f'lengthen the schedule as well, set epochs={last} instead'
+        )
+    return None
 
 
 def scale_part(part: dict, epochs: int, old: int):

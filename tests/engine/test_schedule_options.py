@@ -8,7 +8,7 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.engine.config_checks import check_schedule
 from dvfl_mmaction.engine.schedule_options import (
     apply_schedule,
-    cut_schedule,
+    uneven_schedule,
     without_single_steps,
 )
 
@@ -66,7 +66,7 @@ def test_warm_up_and_cosine_follow(options, expected):
     apply_schedule(cfg)
     assert cfg == before
     check_schedule(cfg)
-    assert cut_schedule(cfg) is None
+    assert uneven_schedule(cfg) is None
 
 
 @pytest.mark.parametrize(
@@ -187,13 +187,26 @@ def test_without_a_training_or_schedule_nothing_is_needed():
     assert cfg['train_cfg']['max_epochs'] == 3
 
 
-def test_a_cut_schedule_names_the_option():
-    assert 'set epochs=3 instead' in cut_schedule(config(epochs_before=3))
-    assert cut_schedule(config()) is cut_schedule({}) is None
+def test_a_uneven_schedule_names_the_option():
+    assert 'set epochs=3 instead' in uneven_schedule(config(epochs_before=3))
+    assert uneven_schedule(config()) is uneven_schedule({}) is None
     cfg = config(epochs_before=3)
     cfg['param_scheduler'][1]['end'] = 3
     with pytest.raises(UserError, match='begins at 20 .* only epochs=3,'):
         check_schedule(cfg)
+
+
+def test_a_schedule_that_ends_early_names_the_option():
+    cfg = config(epochs_before=240)
+    assert 'the last rate stays' in uneven_schedule(cfg)
+    apply_schedule(cfg | dict(epochs=240))  # as the message says
+    assert spans(cfg) == [(0, 40), (40, 240)]
+    for parts in (
+        BY_EPOCH[:1],  # the warm-up alone
+        [*BY_EPOCH, dict(type='MultiStepLR', milestones=[200])],
+        [dict(type='MultiStepLR', milestones=[60, 90])],
+    ):
+        assert uneven_schedule(config(parts, epochs_before=240)) is None
 
 
 def test_a_variable_that_nothing_reads_is_refused():
