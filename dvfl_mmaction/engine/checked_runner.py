@@ -11,6 +11,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import (
     EpochBasedTrainLoop,
+    IterBasedTrainLoop,
     Runner,
     find_latest_checkpoint,
 )
@@ -175,7 +176,8 @@ class CheckedRunner(Runner):
 
         See :mod:`~dvfl_mmaction.engine.resuming`.
         """
-        if not isinstance(self._train_loop, EpochBasedTrainLoop):
+        loops = EpochBasedTrainLoop, IterBasedTrainLoop
+        if not isinstance(self._train_loop, loops):
             return super().resume(filename, *args, **kwargs)
         schedule = Schedule(self)
         super().resume(filename, *args, **kwargs)

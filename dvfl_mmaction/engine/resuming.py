@@ -1,8 +1,11 @@
 """Resume with another batch size, number of processes or schedule."""
 
 import copy
+import math
 import warnings
 from collections.abc import Iterator
+
+from mmengine.runner import IterBasedTrainLoop
 
 from .stream_train_loop import StreamTrainLoop
 from .train_batches import TrainBatches
@@ -52,7 +55,9 @@ class Schedule:
                 scheduler.optimizer.param_groups, values, strict=True
             ):
                 group.update(value)
-        per_epoch = len(runner.train_loop.dataloader)
+        per_epoch = math.inf  # such a loop steps no scheduler by epoch
+        if not counts_iterations(runner.train_loop):
+            per_epoch = len(runner.train_loop.dataloader)
         with warnings.catch_warnings():
             # About steps before the optimizer's first one.
             warnings.simplefilter('ignore', UserWarning)
@@ -98,15 +103,34 @@ def realign(runner, schedule: Schedule):
     trains the clips that are left, each once, and the config's schedule
     continues at the same share of the training. One log line reports this.
     Under another loop than :class:`StreamTrainLoop` a begun epoch starts
-    again.
+    again; without epochs only the schedule is compared.
 
     Args:
         runner: Has loaded the checkpoint.
         schedule: Of the runner, before it did.
     """
     loop = runner.train_loop
-    now, before = TrainBatches.of(runner), TrainBatches.recorded(runner)
     loaded, changes = loop.iter, []
+    if not counts_iterations(loop):
+        changes += realign_batches(runner)
+    if schedule.differs(runner) or loop.iter != loaded:
+        schedule.restore(runner, loop.epoch, loop.iter)
+        changes.append(
+            "the config's schedule, not the checkpoint's, continues at "
+            f'iteration {loop.iter} of {loop.max_iters}'
+        )
+    if changes:
+        runner.logger.warning(f'resume: {"; ".join(changes)}')
+
+
+def realign_batches(runner) -> list[str]:
+    """Set the loop to the batch that comes next, and record the batches.
+
+    Returns:
+        What differs from the checkpoint, for the log.
+    """
+    loop, changes = runner.train_loop, []
+    now, before = TrainBatches.of(runner), TrainBatches.recorded(runner)
     if before and not now.differs_from(before):
         now.epoch, now.iteration = before.epoch, before.iteration
         now.clips = before.clips
@@ -123,14 +147,12 @@ def realign(runner, schedule: Schedule):
     if before and str(now) != str(before):
         changes.insert(0, f'batches are {now}, not {before}')
     now.record(runner)
-    if schedule.differs(runner) or loop.iter != loaded:
-        schedule.restore(runner, loop.epoch, loop.iter)
-        changes.append(
-            "the config's schedule, not the checkpoint's, continues at "
-            f'iteration {loop.iter} of {loop.max_iters}'
-        )
-    if changes:
-        runner.logger.warning(f'resume: {"; ".join(changes)}')
+    return changes
+
+
+def counts_iterations(loop) -> bool:
+    """Whether a training loop has no epochs."""
+    return isinstance(loop, IterBasedTrainLoop)
 
 
 def fits(loop, batches_per_epoch: int) -> bool:

@@ -199,6 +199,33 @@ def test_a_longer_schedule_is_followed(data, stopped, by_option):
     assert re.search(r'schedule.*continues at iteration 3 of 12', line)
 
 
+@pytest.mark.parametrize('longer', [False, True])
+def test_iterations_without_epochs_follow_the_schedule(data, tmp_path, longer):
+    def by_iterations(work_dir, end, **kwargs):
+        config = config_of(data, work_dir, 4, **kwargs)
+        config['train_dataloader']['sampler'] = dict(type='InfiniteSampler')
+        config['train_cfg'] = dict(
+            type='IterBasedTrainLoop', max_iters=end, val_interval=99
+        )
+        config['train_dataloader']['dataset'].pop('listing')
+        config['train_dataloader']['dataset']['type'] = 'ClipDataset'
+        config['param_scheduler'][1] = dict(
+            type='CosineAnnealingLR', by_epoch=False, T_max=end, end=end
+        )
+        return config
+
+    run(by_iterations(tmp_path, 3))
+    resume_at(tmp_path, 2)
+    end = 6 if longer else 3
+    resumed = run(by_iterations(tmp_path, end, resume=True))
+    whole = run(by_iterations(tmp_path / 'whole', end))
+    assert resumed.rates == {i: whole.rates[i] for i in range(2, end)}
+    lines = log_lines(tmp_path)
+    assert len(lines) == longer
+    if longer:
+        assert 'continues at iteration 2 of 6' in lines[0]
+
+
 def test_equal_settings_log_nothing(data, stopped):
     folder = stopped(4, 2)
     run(config_of(data, folder, 4, resume=True))
