@@ -41,7 +41,7 @@ from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
 from .lost_batches import name_lost_clips
 from .missing_clips import check_clip_files
 from .options import apply_options, apply_pinned_memory
-from .resuming import Schedule, realign
+from .resuming import Schedule, check_training_state, realign
 from .schedule_options import uneven_schedule, without_single_steps
 from .starting_weights import prepare_pretrained
 from .train_batches import INFO, TrainBatches
@@ -151,10 +151,11 @@ class CheckedRunner(Runner):
             make_plain(kwargs['checkpoint'])
 
     def _rename_released(self, checkpoint: dict):
-        """Rename the weights of a released file.
+        """Rename the weights of a released file; check what is resumed.
 
         Raises:
-            UserError: If it does not fit, or the run is to resume from it.
+            UserError: If it does not fit, or the run is to resume from it
+                and it has no state of a training.
         """
         path = str(self._checkpoint_file)
         model = (
@@ -162,13 +163,10 @@ class CheckedRunner(Runner):
         )
         config = self.cfg.filename or 'the config'
         report = rename_released(checkpoint, path, model, config)
+        if self._resume:
+            check_training_state(checkpoint, path)
         if report is None:
             return
-        if self._resume:
-            raise UserError(
-                f'{path} is a released file without the state of a training; '
-                'give it as load_from without --resume'
-            )
         self.logger.info(f'{path}: {report}')
 
     def resume(self, filename, *args, **kwargs):

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from mmengine.runner import IterBasedTrainLoop
 
+from ..errors import UserError
 from .stream_train_loop import StreamTrainLoop
 from .train_batches import TrainBatches
 
+TRAINING_STATE = ('epoch', 'iter')  # in the meta information
 SCHEDULER_PROGRESS = {'last_step', '_global_step', '_last_value'}
 
 
@@ -69,6 +71,26 @@ class Schedule:
                     for scheduler, *_ in kept:
                         if scheduler.by_epoch:
                             scheduler.step()
+
+
+def check_training_state(checkpoint: dict, path: str):
+    """Reject a checkpoint that has weights but no state of a training.
+
+    Published files are such.
+
+    Raises:
+        UserError: With what is missing.
+    """
+    meta = checkpoint.get('meta') or {}
+    missing = [key for key in TRAINING_STATE if key not in meta]
+    if 'message_hub' not in checkpoint:
+        missing.append('message_hub')
+    if missing:
+        raise UserError(
+            f'{path} cannot be resumed: it holds weights without the state '
+            f'of a training ({", ".join(missing)}); to start from its '
+            'weights, give it as load_from without --resume'
+        )
 
 
 def schedulers_of(runner) -> Iterator:

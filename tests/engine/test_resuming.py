@@ -232,6 +232,20 @@ def test_equal_settings_log_nothing(data, stopped):
     assert log_lines(folder) == []
 
 
+@pytest.mark.parametrize('missing', ['meta', 'message_hub'])
+def test_weights_without_the_state_of_a_training_are_refused(
+    data, stopped, missing
+):
+    folder = stopped(4, 2)
+    path = folder / 'iter_2.pth'
+    saved = torch.load(path, weights_only=True)
+    del saved[missing]
+    torch.save(saved, path)
+    with pytest.raises(UserError, match='iter_2.pth cannot be resumed') as e:
+        run(config_of(data, folder, 4, resume=True))
+    assert 'load_from without --resume' in str(e.value)
+
+
 def test_a_checkpoint_without_a_record_starts_its_epoch_again(data, stopped):
     folder = stopped(2, 9)
     path = folder / 'iter_9.pth'
