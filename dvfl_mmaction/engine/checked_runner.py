@@ -239,10 +239,18 @@ class CheckedRunner(Runner):
 
         MMEngine compiles ``train_step`` with the optimizer, which
         ``torch.compile`` cannot trace.
+
+        Raises:
+            UserError: If it is neither a bool nor a dict.
         """
         options = self.cfg.get('compile')
         if options is None or options is False:
             return
+        if options is not True and not isinstance(options, dict):
+            raise UserError(
+                f'compile is {options!r}; give True, or the arguments of '
+                "torch.compile, such as compile=dict(mode='default')"
+            )
         model = (
             self.model.module if is_model_wrapper(self.model) else (self.model)
         )

@@ -69,6 +69,8 @@ def test_the_backbone_can_be_compiled(data, tmp_path):
     ).model
     assert compiled.backbone._compiled_call_impl is not None
     assert compiled._compiled_call_impl is None
+    with pytest.raises(UserError, match="compile is 'default'; give True"):
+        run(config | dict(compile='default', experiment_name='refused'))
     for name, weights in compiled.state_dict().items():
         torch.testing.assert_close(weights, plain[name])
 
