@@ -187,7 +187,7 @@ def test_without_a_training_or_schedule_nothing_is_needed():
     assert cfg['train_cfg']['max_epochs'] == 3
 
 
-def test_a_uneven_schedule_names_the_option():
+def test_an_uneven_schedule_names_the_option():
     assert 'set epochs=3 instead' in uneven_schedule(config(epochs_before=3))
     assert uneven_schedule(config()) is uneven_schedule({}) is None
     cfg = config(epochs_before=3)
