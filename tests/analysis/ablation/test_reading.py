@@ -216,6 +216,25 @@ def test_the_published_results_give_the_comparison_of_two_kl_settings():
         assert [round(number, 1) for number in numbers] == wanted
 
 
+def test_the_published_results_give_the_comparison_of_three_labels():
+    """The numbers of docs/results_real_clips.md."""
+    groups = group_runs(
+        pool(read_results([RESULTS / 'three_labels.json']), 'folds')
+    )
+    dist, kl, alone = (
+        find_group(groups, name)
+        for name in ('DISTLoss', 'KLDivergenceLoss', 'alone')
+    )
+    for candidate, baseline, wanted in (
+        (dist, alone, [10.0, 2.2, 17.9]),
+        (kl, alone, [2.2, -5.0, 9.5]),
+        (dist, kl, [7.8, 1.3, 14.5]),
+    ):
+        result = compare(candidate, baseline)
+        numbers = (result.difference, result.low, result.high)
+        assert [round(number, 1) for number in numbers] == wanted
+
+
 def test_a_finished_run_replaces_a_failed_copy(add_run, write_copy, tmp_path):
     add_run('kd', 0, HALF)
     entries = write_results(tmp_path / 'out')
