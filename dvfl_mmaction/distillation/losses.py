@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 
+SMALLEST = 1e-30  # of values that are compared; its inverse is finite
+
 
 def in_float32(compare):
     """Prepare the logits for a function that compares them.
@@ -112,9 +114,9 @@ def standardized_kl_divergence(
 def unit_deviations(values: Tensor) -> Tensor:
     """Deviations from the mean of the last axis, divided by their norm.
 
-    Where the values are equal, up to the rounding of float32, there is no
-    direction: the result is 0, and so is the gradient. Dividing by a small
-    constant instead would give a gradient of its inverse.
+    Where the values are equal, up to the rounding of float32, or all below
+    1e-30, there is no direction: the result is 0, and so is the gradient.
+    Dividing by a small constant instead would give a gradient of its inverse.
 
     Args:
         values: (..., N).
@@ -122,10 +124,13 @@ def unit_deviations(values: Tensor) -> Tensor:
     Returns:
         (..., N), of norm 1 or 0.
     """
+    # Squares of probabilities below 1e-19 would underflow in float32.
+    largest = values.detach().abs().amax(-1, keepdim=True)
+    values = values / largest.clamp(min=SMALLEST)
     deviations = values - values.mean(-1, keepdim=True)
     norm = torch.linalg.vector_norm(deviations, dim=-1, keepdim=True)
     size = torch.linalg.vector_norm(values, dim=-1, keepdim=True)
-    varies = norm > 1e-6 * size.detach()
+    varies = (norm > 1e-6 * size.detach()) & (largest > SMALLEST)
     return deviations * varies / torch.where(varies, norm, 1.0)
 
 

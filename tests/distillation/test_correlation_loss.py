@@ -50,6 +50,20 @@ def test_it_agrees_with_torchs_correlation_at_a_temperature():
     )
 
 
+@pytest.mark.parametrize('margin', [45.0, 50.0, 60.0])
+def test_classes_of_tiny_probabilities_correlate_like_others(margin):
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, 8, 6)
+    unlikely = margin * (torch.arange(6) >= 3)
+    exact = correlation_distance(
+        (student - unlikely).double(), (teacher - unlikely).double(), 2, 2, 1
+    )
+    found = correlation_distance(
+        student - unlikely, teacher - unlikely, 2, 2, 1
+    )
+    assert found.item() == pytest.approx(exact.item(), rel=1e-4)
+
+
 def test_it_does_not_change_with_the_spread_of_the_predictions():
     """A student half as far from uniform is as good, unlike with KL."""
     p = TEACHER.exp()

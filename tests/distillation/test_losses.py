@@ -183,7 +183,7 @@ def test_standardised_logits_leave_the_students_scale_free():
     assert flipped > 0.1
 
 
-@pytest.mark.parametrize('scale', [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize('scale', [1e-22, 1e-12, 1.0, 1e12, 1e22])
 def test_deviations_have_norm_1_beyond_the_rounding_of_float32(scale):
     steps = torch.tensor([1.0, 2.0, 4.0])
     for values in (steps, 1 + 1e-4 * steps):
@@ -197,3 +197,10 @@ def test_deviations_have_norm_1_beyond_the_rounding_of_float32(scale):
     found = unit_deviations(row)
     (found * steps).sum().backward()
     assert not found.any() and not row.grad.any()
+
+
+def test_deviations_of_values_too_small_to_divide_by_are_0():
+    values = torch.tensor([1e-31, 1e-44, 0.0], requires_grad=True)
+    found = unit_deviations(values)
+    (found * torch.tensor([1.0, 2.0, 4.0])).sum().backward()
+    assert not found.any() and not values.grad.any()
