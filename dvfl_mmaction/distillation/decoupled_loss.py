@@ -44,8 +44,13 @@ def decoupled_divergence(
         Scalar >= 0, in nats, times tau^2.
 
     Raises:
-        UserError: If the shapes differ.
+        UserError: If the shapes differ, or there is one class.
     """
+    if student_logits.shape[-1] < 2:
+        raise UserError(
+            'DKDLoss compares the label with the other classes, but there is '
+            'one class; use KLDivergenceLoss'
+        )
     student = student_logits / temperature
     teacher = teacher_logits / temperature
     shares, classes = targets.to(student.dtype).topk(2)  # (B, 2) twice

@@ -100,3 +100,9 @@ def test_options_below_0_are_refused():
     for name in ('alpha', 'beta', 'warmup_epochs'):
         with pytest.raises(UserError, match=f'{name} is -1'):
             DKDLoss(**{name: -1})
+
+
+def test_one_class_is_refused():
+    logits = torch.zeros(2, 1)
+    with pytest.raises(UserError, match='there is one class; use KLDiv'):
+        DKDLoss()(logits, logits, torch.ones(2, 1))
