@@ -15,6 +15,7 @@ MAGIC = b'DVFLREC1'
 ALIGNMENT = 4096  # bytes; the first record starts at a multiple of it
 RECORD = struct.Struct('<II')  # checksum, rows
 DTYPES = ('float16', 'float32')
+MAX_TOP_K_CLASSES = 1 << 16  # their numbers are stored in 16 bits
 MAX_COUNT = 1 << 24  # of classes, or of clips per batch
 
 
@@ -63,7 +64,13 @@ class LogitRecording:
                 f'record_dtype is {about["dtype"]!r}; give one of '
                 f'{", ".join(DTYPES)}'
             )
-        if top_k is not None and not 0 < top_k < min(num_classes, 1 << 16):
+        if top_k is not None and num_classes > MAX_TOP_K_CLASSES:
+            raise UserError(
+                f'top_k is {top_k!r}, with which a recording holds up to '
+                f'{MAX_TOP_K_CLASSES} classes, but there are {num_classes}; '
+                'leave it out to record all logits'
+            )
+        if top_k is not None and not 0 < top_k < num_classes:
             raise UserError(
                 f'top_k is {top_k!r}; give a number from 1 to '
                 f'{num_classes - 1}, or None for all {num_classes} classes'

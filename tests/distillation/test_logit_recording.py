@@ -221,9 +221,49 @@ def test_arguments_out_of_range_are_refused(path, wrong):
     assert not path.exists()
 
 
+def test_top_k_is_refused_where_16_bits_cannot_number_the_classes(path):
+    most = dict(num_classes=1 << 16, top_k=1, rows=1)
+    recording = LogitRecording.create(path, about(**most))
+    logits = np.zeros((1, 1 << 16), np.float32)
+    logits[0, -1] = 9
+    recording.write(0, logits)
+    assert recording.read(0).argmax() == (1 << 16) - 1
+    most['num_classes'] += 1
+    with pytest.raises(UserError, match='up to 65536 classes, but .* 65537'):
+        LogitRecording.create(path.with_name('more'), about(**most))
+
+
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='Linux')
 def test_a_full_disk_is_reported():
     descriptor = os.open('/dev/full', os.O_WRONLY)
     recording = LogitRecording(Path('/dev/full'), about(), descriptor, 4096)
     with pytest.raises(UserError, match='No space left'):
         recording.write(0, batch(0))
+
+
+def test_a_write_that_ends_early_is_reported(path, monkeypatch):
+    recording = LogitRecording.create(path, about())
+    write = os.pwrite
+    monkeypatch.setattr(os, 'pwrite', lambda f, b, at: write(f, b[:9], at))
+    with pytest.raises(UserError, match='cannot be written completely'):
+        recording.write(0, batch(0))
+    assert recording.count() == 0
+
+
+def test_a_damaged_length_of_the_header_reads_no_more_than_the_file(path):
+    path.parent.mkdir()
+    path.write_bytes(MAGIC + (1 << 30).to_bytes(4, 'little') + b'{}')
+    tracemalloc.start()
+    with pytest.raises(UserError, match='its header is damaged'):
+        LogitRecording.open(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_of_equal_logits_the_first_classes_are_kept(path):
+    recording = LogitRecording.create(path, about(num_classes=400, top_k=2))
+    logits = np.zeros((1, 400), np.float32)
+    logits[0, 100:] = 1
+    recording.write(0, logits)
+    kept = np.flatnonzero(recording.read(0) == 1)
+    assert kept.tolist() == [100, 101]
