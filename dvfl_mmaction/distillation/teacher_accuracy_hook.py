@@ -26,16 +26,16 @@ class TeacherAccuracyHook(Hook):
 
     Args:
         num_clips: Number of validation clips, >= 1.
+
+    Raises:
+        UserError: Before training, if the model has no teacher, or one of
+            other classes.
     """
 
     def __init__(self, num_clips: int = 32):
         self.num_clips = num_clips
 
-    @master_only
     def before_train(self, runner):
-        if runner.val_loop is None:
-            runner.logger.info('no validation data to test the teacher on')
-            return
         student = distilling_model(runner.model)
         if student is None:
             raise UserError(
@@ -43,10 +43,19 @@ class TeacherAccuracyHook(Hook):
                 'default_hooks, or train a DistillRecognizer3D or '
                 'DistillRecognizer2D'
             )
+        # In every process, and for teachers that are not tested, too.
+        student.teacher.match_classes(training_class_names(runner))
+        self.test_teacher(runner, student)
+
+    @master_only
+    def test_teacher(self, runner, student):
+        """Test the teacher in the first process, and log its accuracy."""
+        if runner.val_loop is None:
+            runner.logger.info('no validation data to test the teacher on')
+            return
         if not student.teacher.can_predict:
             runner.logger.info(f'{student.teacher.name}: not tested')
             return
-        student.teacher.match_classes(training_class_names(runner))
         with preserve_rng_state():
             hits, total, chance = count_hits(
                 student, runner.val_loop.dataloader, self.num_clips

@@ -120,11 +120,34 @@ def test_the_hook_tests_the_real_teacher(data, teacher, tmp_path):
 def test_a_teacher_that_cannot_predict_is_not_tested(student, caplog):
     student.teacher = Teacher()
     runner = SimpleNamespace(
-        model=student, val_loop=object(), logger=MMLogger.get_instance('mm')
+        model=student,
+        cfg={},
+        train_dataloader=SimpleNamespace(dataset=[]),
+        val_loop=object(),
+        logger=MMLogger.get_instance('mm'),
     )
     runner.logger.addHandler(caplog.handler)
     HOOKS.build(dict(type='TeacherAccuracyHook')).before_train(runner)
     assert 'teacher: not tested' in caplog.text
+
+
+@pytest.mark.parametrize('is_main', [True, False])
+def test_classes_are_ordered_in_every_process(student, monkeypatch, is_main):
+    """Also without validation clips, on which only the first one tests."""
+    monkeypatch.setattr(
+        'mmengine.dist.utils.is_main_process', lambda *_: is_main
+    )
+    matched = []
+    monkeypatch.setattr(student.teacher, 'match_classes', matched.append)
+    dataset = SimpleNamespace(metainfo=dict(classes=('run', 'sit')))
+    runner = SimpleNamespace(
+        model=student,
+        train_dataloader=SimpleNamespace(dataset=dataset),
+        val_loop=None,
+        logger=MMLogger.get_instance('mm'),
+    )
+    HOOKS.build(dict(type='TeacherAccuracyHook')).before_train(runner)
+    assert matched == [['run', 'sit']]
 
 
 def test_a_model_without_a_teacher_is_refused(data, tmp_path):
