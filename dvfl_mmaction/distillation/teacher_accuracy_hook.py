@@ -28,11 +28,16 @@ class TeacherAccuracyHook(Hook):
         num_clips: Number of validation clips, >= 1.
 
     Raises:
-        UserError: Before training, if the model has no teacher, or one of
-            other classes.
+        UserError: If ``num_clips`` is out of range; before training, if the
+            model has no teacher, or one of other classes.
     """
 
     def __init__(self, num_clips: int = 32):
+        if num_clips < 1:
+            raise UserError(
+                f'teacher_accuracy.num_clips is {num_clips}; give 1 or more, '
+                'or set default_hooks.teacher_accuracy=None to test none'
+            )
         self.num_clips = num_clips
 
     def before_train(self, runner):

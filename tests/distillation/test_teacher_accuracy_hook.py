@@ -150,6 +150,11 @@ def test_classes_are_ordered_in_every_process(student, monkeypatch, is_main):
     assert matched == [['run', 'sit']]
 
 
+def test_a_test_on_no_clip_is_refused():
+    with pytest.raises(UserError, match='num_clips is 0; give 1 or more'):
+        HOOKS.build(dict(type='TeacherAccuracyHook', num_clips=0))
+
+
 def test_a_model_without_a_teacher_is_refused(data, tmp_path):
     config = recipe(recognizer(), data, tmp_path)
     config['default_hooks']['teacher'] = dict(type='TeacherAccuracyHook')
