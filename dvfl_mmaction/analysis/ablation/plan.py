@@ -13,7 +13,7 @@ from pprint import pformat
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ...engine.config_checks import type_name
+from ...engine.config_checks import nested_datasets, type_name
 from ...engine.schedule_options import apply_schedule
 from ...errors import UserError
 from ...files import write_whole
@@ -244,8 +244,8 @@ def plan_teacher(cfg: Config, out: Path, teachers: dict) -> str | None:
         teachers: Planned tests by folder; gets this one.
 
     Returns:
-        The folder of the test; None if the teacher is not a file's config
-        with its weights, and so cannot be tested by itself.
+        The folder of the test; None if the teacher is not a file's config,
+        with test data, and its weights, and so cannot be tested by itself.
     """
     teacher = cfg.model.teacher
     if not is_recordable(teacher) or not isinstance(teacher.config, str):
@@ -254,10 +254,9 @@ def plan_teacher(cfg: Config, out: Path, teachers: dict) -> str | None:
     if path is None or 'test_dataloader' not in cfg:
         return None
     tested = Config.fromfile(str(path))
-    for key in ('data_root', 'ann_file', 'data_prefix'):
-        if key in cfg.test_dataloader.dataset:
-            value = cfg.test_dataloader.dataset[key]
-            tested.test_dataloader.dataset[key] = value
+    if 'test_dataloader' not in tested:
+        return None
+    use_clips(tested.test_dataloader, cfg.test_dataloader.dataset)
     values = dict(tested.to_dict(), checkpoint=teacher.checkpoint)
     digest = digest_of(values)
     name = f'teacher {path.stem}'
@@ -277,6 +276,29 @@ def plan_teacher(cfg: Config, out: Path, teachers: dict) -> str | None:
         )
         write_config(tested, teachers[folder])
     return folder
+
+
+def use_clips(loader: dict, dataset: dict):
+    """Give a teacher's loader the clips of a student's data set.
+
+    The pipeline stays the teacher's.
+
+    Args:
+        loader: Config of the teacher's loader; changed.
+        dataset: Config of the student's data set, which may wrap others
+            (``ConcatDataset``).
+    """
+    own = loader.dataset
+    if len(list(nested_datasets(dataset))) == 1:
+        for key in ('data_root', 'ann_file', 'data_prefix', 'delimiter'):
+            if key in dataset:
+                own[key] = dataset[key]
+        return
+    pipelines = [d.pipeline for d in nested_datasets(own) if 'pipeline' in d]
+    loader.dataset = copy.deepcopy(dataset)
+    for part in nested_datasets(loader.dataset):
+        if 'pipeline' in part and pipelines:
+            part.pipeline = pipelines[0]
 
 
 def is_recordable(teacher: dict) -> bool:

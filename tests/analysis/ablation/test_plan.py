@@ -140,3 +140,34 @@ def test_a_teacher_is_recorded_in_a_loop_whose_clips_repeat():
     assert why_not_recorded(cfg) is None
     cfg.train_cfg.type = 'EpochBasedTrainLoop'
     assert "is not 'StreamTrainLoop'" in why_not_recorded(cfg)
+
+
+def test_a_teacher_without_test_data_is_not_tested(config, plain, tmp_path):
+    cfg = Config.fromfile(plain)
+    Config(dict(model=cfg.model)).dump(plain)
+    runs, _ = plan(config, tmp_path / 'out', alpha=[0.1])
+    assert [run.kind for run in runs] == ['distilled'] * 2
+    assert {run.teacher for run in runs} == {None}
+
+
+def test_a_teacher_is_tested_on_the_students_lists(config, plain, tmp_path):
+    """One or several; decoded and resized as for the teacher."""
+    cfg = Config.fromfile(config)
+    dataset = cfg.test_dataloader.dataset
+    dataset.update(ann_file='other.txt', delimiter=',')
+    wanted = Config.fromfile(plain).test_dataloader.dataset.pipeline
+    dataset.pipeline = dataset.pipeline[1:]
+    several = dict(
+        type='ConcatDataset', datasets=[dataset, dict(dataset, ann_file='b')]
+    )
+    for given in (dataset, several):
+        cfg.test_dataloader.dataset = given
+        cfg.dump(config)
+        runs, _ = plan(config, tmp_path / 'out', alpha=[0.1])
+        written = Config.fromfile(f'{runs[0].folder}/config.py')
+        found = written.test_dataloader.dataset
+        parts = found.get('datasets', [found])
+        names = ['other.txt'] if given is dataset else ['other.txt', 'b']
+        assert [part.ann_file for part in parts] == names
+        assert {part.delimiter for part in parts} == {','}
+        assert all(part.pipeline == wanted for part in parts)
