@@ -142,7 +142,9 @@ def plain(values):
 
 def folder_name(name: str, digest: str) -> str:
     """Name of a setting's folder; the digest makes it unique."""
-    return re.sub(r'[^\w.=-]+', '_', name)[:100] + '-' + digest
+    safe = re.sub(r'[^\w.=-]+', '_', name)[:100]
+    # File systems limit the bytes of a name, to 255.
+    return safe.encode()[:200].decode(errors='ignore') + '-' + digest
 
 
 def plan_runs(

@@ -7,7 +7,11 @@ from mmengine.config import Config
 
 from dvfl_mmaction.analysis.ablation.axes import axes_of
 from dvfl_mmaction.analysis.ablation.execution import finished
-from dvfl_mmaction.analysis.ablation.plan import plan_runs, why_not_recorded
+from dvfl_mmaction.analysis.ablation.plan import (
+    folder_name,
+    plan_runs,
+    why_not_recorded,
+)
 from dvfl_mmaction.analysis.ablation.results import collect
 from dvfl_mmaction.analysis.ablation.settings import make_settings
 from dvfl_mmaction.engine.stream_train_loop import StreamTrainLoop
@@ -171,3 +175,10 @@ def test_a_teacher_is_tested_on_the_students_lists(config, plain, tmp_path):
         assert [part.ann_file for part in parts] == names
         assert {part.delimiter for part in parts} == {','}
         assert all(part.pipeline == wanted for part in parts)
+
+
+def test_a_long_name_in_another_script_fits_a_file_system(tmp_path):
+    name = folder_name('kd fold=' + '折' * 200, '0123456789')
+    (tmp_path / name).mkdir()
+    assert name.startswith('kd_fold=折折') and name.endswith('折-0123456789')
+    assert folder_name('a' * 200, '0') == 'a' * 100 + '-0'
