@@ -258,8 +258,16 @@ def resident_peak() -> int:
         status = Path('/proc/self/status').read_text()
         return int(re.search(r'^VmHWM:\s*(\d+) kB', status, re.M)[1]) * 1024
     except (OSError, TypeError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == 'darwin' else peak * 1024
+        return peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def peak_bytes(usage: resource.struct_rusage) -> int:
+    """Peak resident memory of ended or running processes, in bytes.
+
+    macOS counts bytes; other systems count units of 1,024.
+    """
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return usage.ru_maxrss * unit
 
 
 def describe_machine(device: str, threads: int) -> dict:

@@ -14,7 +14,7 @@ from torch.autograd import DeviceType
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.analysis import benchmark
-from dvfl_mmaction.analysis.benchmark import Measurement
+from dvfl_mmaction.analysis.benchmark import Measurement, peak_bytes
 from dvfl_mmaction.analysis.benchmark_report import draw, markdown
 from dvfl_mmaction.analysis.comparison import compare, quantile
 from dvfl_mmaction.analysis.released_formulation import as_released
@@ -141,6 +141,12 @@ def test_busy_time_counts_overlapping_kernels_once():
     ]
     assert covered(device_intervals(events)) == 4 + 15
     assert covered([]) == 0
+
+
+def test_macos_counts_bytes_and_linux_units_of_1024(monkeypatch):
+    for platform, wanted in (('linux', 3072), ('darwin', 3)):
+        monkeypatch.setattr(sys, 'platform', platform)
+        assert peak_bytes(SimpleNamespace(ru_maxrss=3)) == wanted
 
 
 def test_peak_memory_excludes_the_parent_process(tmp_path):

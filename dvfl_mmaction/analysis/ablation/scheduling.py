@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 
+from ...preparation.clips.pools import count_cores
 from ...preparation.clips.runner import format_duration
 from .execution import mark_failed
 from .plan import Run
@@ -30,7 +31,7 @@ def slot_environments(jobs: int) -> list[dict]:
             device = devices[slot % len(devices)]
             environment['CUDA_VISIBLE_DEVICES'] = device
         if 'OMP_NUM_THREADS' not in os.environ:
-            threads = max(len(os.sched_getaffinity(0)) // jobs, 1)
+            threads = max(count_cores() // jobs, 1)
             environment['OMP_NUM_THREADS'] = str(threads)
         slots.append(environment)
     return slots

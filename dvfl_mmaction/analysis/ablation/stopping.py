@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..benchmark import peak_bytes
+
 GRACE_S = 5  # from Ctrl-C to the end by force
 POLL_S = 0.2
 
@@ -68,7 +70,7 @@ def run_command(
         end_group(process)
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss * 1024
+    return process.returncode, peak_bytes(usage)
 
 
 def end_group(process: subprocess.Popen):

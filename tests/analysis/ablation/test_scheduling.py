@@ -39,6 +39,9 @@ def test_a_slot_is_a_gpu_or_a_share_of_the_cores(monkeypatch):
     cores = len(os.sched_getaffinity(0))
     assert slot_environments(1) == [{'OMP_NUM_THREADS': str(cores)}]
     assert slot_environments(2 * cores)[-1] == {'OMP_NUM_THREADS': '1'}
+    monkeypatch.delattr(os, 'sched_getaffinity')  # as on macOS
+    threads = str(os.cpu_count())
+    assert slot_environments(1) == [{'OMP_NUM_THREADS': threads}]
     monkeypatch.setenv('OMP_NUM_THREADS', '3')
     assert slot_environments(1) == [{}]
 
