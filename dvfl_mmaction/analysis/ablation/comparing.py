@@ -23,7 +23,7 @@ def find_group(groups: Sequence[Group], name: str) -> Group:
     Raises:
         UserError: If none or several match.
     """
-    if name.isdigit() and 1 <= int(name) <= len(groups):
+    if name.isdecimal() and 1 <= int(name) <= len(groups):
         return groups[int(name) - 1]
     exact = [group for group in groups if group.name == name]
     found = exact or [group for group in groups if name in group.name]

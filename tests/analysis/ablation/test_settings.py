@@ -29,6 +29,7 @@ def test_values_are_parsed_as_python_or_text():
         *(1, 0.5, 'a/b.txt', True, None, [1, 2]),
         *({'x': 1, 'y': 2}, '1,2', -3),
     ]
+    assert parse_values('{[]: 1},0.5') == ['{[]: 1}', 0.5]
 
 
 def test_an_axis_has_the_shortest_name_that_is_unique():
