@@ -174,11 +174,13 @@ class FrozenTeacher(Teacher):
         # The teacher must not change the student's random draws.
         with torch.random.fork_rng():
             model = MODELS.build(model_cfg)
-        found = model.cls_head.num_classes
+        layout_of(model)  # rejects models that take no clips
+        head = getattr(model, 'cls_head', None)
+        found = getattr(head, 'num_classes', None)
         wanted = student.cls_head.num_classes
         if found != wanted:
             raise UserError(
-                f'the teacher {self.name} has {found} classes but the '
+                f'the teacher {self.name} has {found or "no"} classes but the '
                 f'student has {wanted}; give a teacher trained on the '
                 "student's data set, or set model.cls_head.num_classes"
             )

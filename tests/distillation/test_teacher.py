@@ -86,6 +86,23 @@ def test_other_classes_are_refused(tmp_path, build):
         build(distiller(teacher))
 
 
+def test_a_model_that_takes_no_clips_is_refused(teacher, build):
+    head = dict(
+        type='OmniHead', image_classes=4, video_classes=4, in_channels=24
+    )
+    teacher['config'] |= dict(type='RecognizerOmni', cls_head=head)
+    with pytest.raises(UserError, match='is a RecognizerOmni; give a'):
+        build(distiller(teacher))
+
+
+def test_a_model_without_classes_is_refused(teacher, build):
+    teacher['config'] |= dict(cls_head=dict(type='FeatureHead'))
+    with pytest.raises(
+        UserError, match='has no classes but the student has 4'
+    ):
+        build(distiller(teacher))
+
+
 def test_weights_of_another_class_count_are_refused(teacher, tmp_path, build):
     other = write_teacher(tmp_path / 'other.pth', num_classes=51)
     teacher['checkpoint'] = other['checkpoint']
