@@ -52,3 +52,5 @@ val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 auto_scale_lr = dict(enable=True)  # of 128 clips
+# Not a key of the config: to change it changes nothing.
+del sampling

@@ -18,3 +18,5 @@ test_dataloader = dict(dataset=dict(data_prefix=features))
 work_dir = 'work_dirs/vflnet_bmn'
 test_evaluator = dict(dump_config=dict(out=f'{work_dir}/results.json'))
 val_evaluator = test_evaluator
+# Not a key of the config: to change it changes nothing.
+del features

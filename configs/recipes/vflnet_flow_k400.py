@@ -39,3 +39,5 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 # The papers' rate for this total batch: 0.1 * 128 / 512.
 optim_wrapper = dict(optimizer=dict(lr=0.025))
+# Not keys of the config: to change one of them changes nothing.
+del fields, sampling

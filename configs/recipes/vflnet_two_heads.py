@@ -47,3 +47,5 @@ train_cfg = dict(
     other_loaders=[frame_dataloader],
     max_epochs=120,
 )
+# Not keys of the config: to change one of them changes nothing.
+del frame_pipeline, frame_dataloader

@@ -1,12 +1,42 @@
 """Recipes for other data sets than the papers'."""
 
+import ast
+import inspect
+from pathlib import Path
+
 import pytest
 from mmengine.optim import build_optim_wrapper
+from mmengine.runner import Runner
 from project_configs import build_without_weights, load
 from torch.optim import AdamW
 
-from dvfl_mmaction.engine.config_checks import check_keys, check_schedule
+from dvfl_mmaction.engine.config_checks import (
+    TOOL_KEYS,
+    check_keys,
+    check_schedule,
+)
 from dvfl_mmaction.engine.options import apply_options
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+# MMAction2's inference and the option tensorboard read the first four;
+# CheckedRunner refuses the others where they change nothing.
+READ = {
+    *('train_pipeline', 'val_pipeline', 'test_pipeline', 'vis_backends'),
+    *('num_classes', 'data_root'),
+}
+
+
+@pytest.mark.parametrize(
+    'path', sorted(CONFIGS.rglob('*.py')), ids=lambda path: path.stem
+)
+def test_no_variable_is_left_that_nothing_reads(path):
+    """As an option it would change nothing, without an error."""
+    left = set()
+    for node in ast.parse(path.read_text(encoding='utf-8')).body:
+        names = {getattr(t, 'id', None) for t in getattr(node, 'targets', ())}
+        left = left - names if isinstance(node, ast.Delete) else left | names
+    known = set(inspect.signature(Runner.__init__).parameters) | TOOL_KEYS
+    assert left - {None, '_base_'} <= known | READ
 
 
 @pytest.mark.parametrize(
