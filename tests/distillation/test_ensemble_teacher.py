@@ -9,10 +9,11 @@ from small_recipe import distiller, run, write_teacher
 from dvfl_mmaction import UserError
 from dvfl_mmaction.distillation import kl_divergence
 from dvfl_mmaction.distillation.ensemble_teacher import (
+    EnsembleTeacher,
     average_sigmoid,
     average_softmax,
 )
-from dvfl_mmaction.distillation.teacher import FrozenTeacher
+from dvfl_mmaction.distillation.teacher import FrozenTeacher, Teacher
 
 
 @pytest.fixture
@@ -62,6 +63,46 @@ def test_the_target_of_the_loss_is_the_weighted_mean(two, build):
         student.state_dict().keys()
         == build(distiller(two[1])).state_dict().keys()
     )
+
+
+def test_a_loss_without_a_temperature_gets_the_mean_at_1(two, build):
+    student = build(distiller(two, loss_kd=dict(type='WTTMLoss')))
+    clips = torch.randn(2, 1, 3, 4, 32, 32)
+    parts = [m.predict(clips).softmax(-1) for m in student.teacher.members]
+    torch.testing.assert_close(
+        student.teacher.predict(clips).softmax(-1),
+        0.75 * parts[0] + 0.25 * parts[1],
+    )
+
+
+class Learner(Teacher):
+    """A teacher with a state."""
+
+    can_predict = True
+
+    def __init__(self, state):
+        self.state = state
+
+    def state_dict(self):
+        return self.state
+
+    def load_state_dict(self, state):
+        self.state = state
+
+
+def test_each_teacher_resumes_from_its_own_state():
+    first = EnsembleTeacher(
+        [Learner({'a': 1}), Learner({}), Learner({'b': 2})], [1] * 3
+    )
+    second = EnsembleTeacher([Learner(None) for _ in range(3)], [1] * 3)
+    second.load_state_dict(first.state_dict())
+    assert [m.state for m in second.members] == [{'a': 1}, {}, {'b': 2}]
+
+
+def test_teachers_are_tested_if_all_of_them_can_predict():
+    pairs = [Learner({}), Learner({})], [Learner({}), Teacher()]
+    found = [EnsembleTeacher(pair, [1, 1]).can_predict for pair in pairs]
+    assert found == [True, False]
 
 
 def test_a_list_of_one_is_that_teacher(two):

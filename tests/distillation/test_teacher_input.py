@@ -186,6 +186,17 @@ def test_grey_clips_become_rgb_and_the_reverse(built, log):
     assert 'input channels=1, the student has 3' in log.text
 
 
+def test_the_grey_of_a_clip_is_one_for_both_orders_of_channels(built):
+    teachers = gray_recognizer(100.0, 50.0), gray_recognizer(100.0, 50.0)
+    teachers[1].data_preprocessor.to_rgb = True  # of its single channel
+    clips = torch.randn(2, 4, 3, 6, 6)
+    grey, same = (
+        TeacherInput(built['2d'], teacher, ClipFormat())(clips)
+        for teacher in teachers
+    )
+    assert_close(grey, same, rtol=1e-4, atol=1e-5)
+
+
 def test_grey_clips_that_nothing_normalises_become_rgb():
     raw = dict(mean=None, std=None)
     gray = plane(recognizer())
@@ -254,6 +265,10 @@ def test_a_difference_is_a_warning_once_unless_it_is_asked_for(built, log):
     assert len(texts) == 2
     assert 'trained with num_frames 8, the student has 4' in texts[0]
     assert 'trained with input_size 12x12, the student has 6x6' in texts[1]
+    log.clear()
+    convert(clips()[..., :4])  # of a batch of other clips
+    (text,) = [r.message for r in log.records if 'input_size' in r.message]
+    assert 'the student has 6x4' in text
     log.clear()
     convert = TeacherInput(
         built['3d'], built['3d'], trained, asked=('num_frames', 'size')

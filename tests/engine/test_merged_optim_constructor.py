@@ -77,6 +77,14 @@ def test_a_state_of_single_groups_is_loaded(optimizer):
         assert torch.equal(one, other), name
 
 
+def test_a_state_of_other_groups_is_left_to_pytorch():
+    _, wrapper = build(MERGED, OPTIMIZERS['SGD'])
+    state = wrapper.state_dict()
+    state['param_groups'].append(state['param_groups'][0])
+    with pytest.raises(ValueError, match='number of parameter groups'):
+        wrapper.load_state_dict(state)
+
+
 def test_its_own_state_is_loaded_unchanged():
     model, wrapper = build(MERGED, OPTIMIZERS['AdamW'])
     step(model, wrapper, 2)

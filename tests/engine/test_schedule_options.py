@@ -50,6 +50,7 @@ def spans(cfg):
         (dict(epochs=240), [(0, 40), (40, 240)]),
         (dict(epochs=50), [(0, 8), (8, 50)]),
         (dict(epochs=3), [(0, 0.5), (0.5, 3)]),
+        (dict(epochs=9), [(0, 2), (2, 9)]),
         (dict(epochs=30, warmup_epochs=2), [(0, 2), (2, 30)]),
         (dict(warmup_epochs=0.5), [(0, 0.5), (0.5, 120)]),
         (dict(epochs=30, warmup_epochs=0), [(0, 30)]),
@@ -130,6 +131,18 @@ def test_milestones_and_several_optimizers_follow():
         type='MultiStepLR', milestones=[20, 40], end=60
     )
     assert cfg['param_scheduler']['second'][1]['end'] == 60
+
+
+@pytest.mark.parametrize(
+    'part',
+    [
+        dict(type='ConstantLR', factor=1, end=5),  # keeps the rate
+        dict(type='LinearLR', start_factor=0.1),  # never ends
+    ],
+)
+def test_a_part_that_does_not_reach_another_rate_is_no_warm_up(part):
+    with pytest.raises(UserError, match='has no warm-up'):
+        apply_schedule(config([part], warmup_epochs=3))
 
 
 def test_a_decay_from_the_start_is_no_warm_up():

@@ -8,7 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.models import VFLNetNano, VideoFocalNet
-from dvfl_mmaction.models.causal import apply_causally, running_mean
+from dvfl_mmaction.models.causal import (
+    History,
+    apply_causally,
+    running_mean,
+)
 from dvfl_mmaction.models.focal_modulation import TemporalConv
 
 SMALL = dict(embed_dim=8, depths=(1, 2))
@@ -32,6 +36,12 @@ def test_the_mean_grows_to_the_window_then_slides():
     means = running_mean(x, 3).flatten().tolist()
     assert means == pytest.approx([1, 1.5, 2, 5, 6])
     assert torch.equal(running_mean(x, 1), x)
+
+
+def test_the_count_of_a_stream_stops_at_the_window():
+    history = History([torch.tensor([0.0, 2.0, 3.0])])
+    (count,) = history.next_state(2, 3)
+    assert count.tolist() == [2, 3, 3]
 
 
 def test_a_causal_convolution_sees_zeros_before_the_first_frame():
