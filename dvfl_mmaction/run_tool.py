@@ -49,7 +49,8 @@ def find_script(tool: str) -> Path:
     path = Path(tool).expanduser()
     if path.suffix == '.py' and path.is_file():
         return path.resolve()
-    found = sorted(TOOLS.rglob(f'{tool.removesuffix(".py")}.py'))
+    name = f'{tool.removesuffix(".py")}.py'
+    found = [] if path.is_absolute() else sorted(TOOLS.rglob(name))
     if len(found) == 1:
         return found[0]
     if found:

@@ -244,6 +244,8 @@ def test_what_a_script_lacks_is_one_line(tmp_path, code, error):
     [
         ('confusion', "did you mean 'confusion_matrix'"),
         ('demo/demo.py', 'give the path of a script, or one of analyze_logs'),
+        ('/gone/demo.py', '/gone/demo.py is neither a script nor a tool'),
+        ('~/gone/demo.py', 'gone/demo.py is neither a script nor a tool'),
         ('download', 'one of several tools; give one: data/'),
     ],
 )
