@@ -17,6 +17,7 @@ from dvfl_mmaction.analysis.complexity import complexity
 from dvfl_mmaction.analysis.configs import load_config
 from dvfl_mmaction.analysis.tables import align
 from dvfl_mmaction.errors import print_user_errors
+from dvfl_mmaction.tool_options import check_least
 
 
 def parse_args():
@@ -31,7 +32,9 @@ def parse_args():
         help='classes of every head (default: of the config)',
     )
     parser.add_argument('--json', action='store_true', help='print JSON')
-    return parser.parse_args()
+    args = parser.parse_args()
+    check_least(parser, args, num_classes=1)
+    return args
 
 
 def main():

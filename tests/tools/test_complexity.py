@@ -28,3 +28,9 @@ def test_an_absent_config_is_reported_in_one_line():
     assert done.stderr.strip() == (
         'error: absent.py not found; give a config file'
     )
+
+
+def test_a_head_without_classes_is_refused():
+    done = run_tool('absent.py', '--num-classes', '0')
+    assert done.returncode == 2
+    assert '--num-classes 0; give 1 or more' in done.stderr
