@@ -70,7 +70,8 @@ def recording_config(args) -> Config:
     cfg.train_cfg.type = 'RecordingLoop'
     cfg.param_scheduler = None
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    cfg.default_hooks.checkpoint = cfg.default_hooks.param_scheduler = None
+    hooks = dict(cfg.get('default_hooks') or {})
+    cfg.default_hooks = hooks | dict(checkpoint=None, param_scheduler=None)
     return cfg
 
 

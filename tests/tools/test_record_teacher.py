@@ -30,11 +30,11 @@ def test_the_tool_reports_wrong_configs(tmp_path, config, message):
     assert not (tmp_path / 'rec').exists()
 
 
-def test_the_student_of_a_recording_needs_no_pretrained_weights():
-    tool = runpy.run_path(str(TOOL))
-    cfg = tool['recording_config'](
+def recording_config(path):
+    """What the tool makes of a config."""
+    return runpy.run_path(str(TOOL))['recording_config'](
         SimpleNamespace(
-            config=str(TOOL.parents[1] / 'configs' / 'vflnet_kd_ucf101.py'),
+            config=str(path),
             cfg_options=None,
             to='recording',
             dtype='float16',
@@ -43,5 +43,20 @@ def test_the_student_of_a_recording_needs_no_pretrained_weights():
             work_dir=None,
         )
     )
+
+
+def test_a_config_may_have_no_hooks(tmp_path):
+    path = tmp_path / 'kd.py'
+    path.write_text(
+        "model = dict(backbone={}, teacher=dict(checkpoint='t.pth'))\n"
+        'train_cfg = dict(max_epochs=1)\n'
+    )
+    hooks = recording_config(path).default_hooks
+    assert hooks == dict(checkpoint=None, param_scheduler=None)
+
+
+def test_the_student_of_a_recording_needs_no_pretrained_weights():
+    path = TOOL.parents[1] / 'configs' / 'vflnet_kd_ucf101.py'
+    cfg = recording_config(path)
     assert cfg.model.backbone.pretrained is None
     assert cfg.model.teacher.record_to == 'recording'
