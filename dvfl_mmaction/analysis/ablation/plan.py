@@ -287,11 +287,11 @@ def use_clips(loader: dict, dataset: dict):
 
     Args:
         loader: Config of the teacher's loader; changed.
-        dataset: Config of the student's data set, which may wrap others
-            (``ConcatDataset``).
+        dataset: Config of the student's data set. It, or the teacher's, may
+            wrap others (``ConcatDataset``).
     """
     own = loader.dataset
-    if len(list(nested_datasets(dataset))) == 1:
+    if not any(len(list(nested_datasets(d))) > 1 for d in (own, dataset)):
         for key in ('data_root', 'ann_file', 'data_prefix', 'delimiter'):
             if key in dataset:
                 own[key] = dataset[key]

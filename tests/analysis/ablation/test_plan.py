@@ -1,6 +1,7 @@
 """Which runs are made, where, and which share a recorded teacher."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 from mmengine.config import Config
@@ -164,7 +165,17 @@ def test_a_teacher_is_tested_on_the_students_lists(config, plain, tmp_path):
     several = dict(
         type='ConcatDataset', datasets=[dataset, dict(dataset, ann_file='b')]
     )
-    for given in (dataset, several):
+    own = Config.fromfile(plain)
+    wrapped = deepcopy(own)
+    wrapped.test_dataloader.dataset = dict(
+        type='ConcatDataset', datasets=[own.test_dataloader.dataset]
+    )
+    for given, teacher in (
+        (dataset, own),
+        (several, own),
+        (dataset, wrapped),
+    ):
+        teacher.dump(plain)
         cfg.test_dataloader.dataset = given
         cfg.dump(config)
         runs, _ = plan(config, tmp_path / 'out', alpha=[0.1])
