@@ -38,7 +38,7 @@ class ClipMetric(BaseMetric):
     after each frame.
 
     Args:
-        top_k: The values of k; each 1 or more.
+        top_k: One k or several, each 1 or more.
         num_bins: Number of equally wide bins of the calibration error.
         collect_device: Where processes gather results: ``'cpu'``, ``'gpu'``.
 
@@ -55,22 +55,23 @@ class ClipMetric(BaseMetric):
 
     def __init__(
         self,
-        top_k: Sequence[int] = (1, 5),
+        top_k: int | Sequence[int] = (1, 5),
         num_bins: int = NUM_BINS,
         collect_device: str = 'cpu',
     ):
         super().__init__(collect_device=collect_device)
-        if not top_k or min(top_k) < 1:
+        values = (top_k,) if isinstance(top_k, int) else tuple(top_k or ())
+        if not values or not all(map(is_count, values)):
             raise UserError(
-                f'top_k is {top_k!r}; wanted: one or more numbers of at '
-                'least 1; give, for example, (1, 5)'
+                f'top_k is {top_k!r}; wanted: one or more whole numbers of '
+                'at least 1; give, for example, (1, 5)'
             )
-        if num_bins < 1:
+        if not is_count(num_bins):
             raise UserError(
-                f'num_bins is {num_bins!r}; wanted: at least 1; give, for '
-                'example, 15'
+                f'num_bins is {num_bins!r}; wanted: a whole number of at '
+                'least 1; give, for example, 15'
             )
-        self.top_k = tuple(top_k)
+        self.top_k = values
         self.num_bins = num_bins
         self.report = None
 
@@ -190,6 +191,11 @@ class ClipMetric(BaseMetric):
         known = [c['average_precision'] for c in per_class if c['clips']]
         top = dict(mean_average_precision=float(np.mean(known)))
         return top, dict(per_class=per_class)
+
+
+def is_count(value) -> bool:
+    """Whether an argument is a whole number of 1 or more."""
+    return type(value) is int and value >= 1
 
 
 def ranks_by_frame(scores: Tensor, label: int) -> np.ndarray:

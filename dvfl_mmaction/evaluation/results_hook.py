@@ -80,9 +80,7 @@ class ResultsHook(Hook):
                 results['confusion_matrix'],
                 results['hardest_pairs'],
                 class_names=self.class_names,
-                title=f'{Path(results["config"]).stem}, '
-                f'{results["views"]["form"]}: '
-                f'top-1 {100 * results["top1"]:.2f} %',
+                title=figure_title(results),
             )
         runner.logger.info(
             f'results of {results["clips"]} clips, '
@@ -104,6 +102,15 @@ def class_names_of(runner) -> list[str] | None:
         )
         return None
     return names
+
+
+def figure_title(results: dict) -> str:
+    """Config, views, and the accuracy of the first k of ``ClipMetric``."""
+    name = next(iter(results['correct']))  # top1, top5, ...
+    return (
+        f'{Path(results["config"]).stem}, {results["views"]["form"]}: '
+        f'{name.replace("top", "top-")} {100 * results[name]:.2f} %'
+    )
 
 
 def format_results(results: dict) -> str:

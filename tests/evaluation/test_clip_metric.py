@@ -168,11 +168,21 @@ def test_calibration_error_is_0_if_confident_and_right_1_if_wrong():
 
 
 @pytest.mark.parametrize(
-    'wrong', [dict(top_k=()), dict(top_k=(0,)), dict(num_bins=0)]
+    'wrong',
+    [
+        *(dict(top_k=k) for k in ((), 0, (0,), (1, 2.5), True, '15', None)),
+        *(dict(num_bins=n) for n in (0, 1.5, None)),
+    ],
 )
 def test_an_argument_out_of_range_is_reported(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         METRICS.build(dict(type='ClipMetric', **wrong))
+
+
+def test_one_k_needs_no_list():
+    """As of ``--cfg-options test_evaluator.top_k=3``."""
+    metrics, _ = evaluate(HAND, LABELS, top_k=2)
+    assert metrics['acc/top2'] == 1 and 'acc/top1' not in metrics
 
 
 def test_a_model_without_scores_is_reported():

@@ -2,17 +2,22 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from faulty_dataset import faulty_recipe, write_faulty_dataset
+from mmaction.registry import METRICS
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from small_recipe import run, run_in_processes
 
 from dvfl_mmaction.datasets.annotations import Annotations, write_annotations
+from dvfl_mmaction.evaluation import confusion_figure
 from dvfl_mmaction.evaluation.results_hook import (
+    ResultsHook,
     format_results,
     path_and_hash,
     views_of,
@@ -22,6 +27,35 @@ from dvfl_mmaction.evaluation.results_hook import (
 def test_results_have_null_for_what_is_no_number():
     text = format_results(dict(mean1=float('nan'), confusion_matrix=[[1]]))
     assert json.loads(text) == dict(mean1=None, confusion_matrix=[[1]])
+
+
+def test_a_test_without_top_1_has_results_and_a_figure(tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(
+        confusion_figure,
+        'save_confusion_figure',
+        lambda *_, title, **kwargs: titles.append(title),
+    )
+    metric = METRICS.build(dict(type='ClipMetric', top_k=(2, 3)))
+    for label in range(3):
+        score = torch.tensor([0.5, 0.3, 0.2])
+        sample = dict(pred_score=score, gt_label=torch.tensor([label]))
+        metric.process(None, [sample])
+    metric.evaluate(3)
+    hook = ResultsHook()
+    hook.views = dict(form='1x1', clips=1, crops=1)
+    hook.class_names = None
+    runner = SimpleNamespace(
+        test_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=[metric])),
+        test_dataloader=SimpleNamespace(dataset=[]),
+        cfg=Config(dict(model={})),
+        log_dir=tmp_path,
+        logger=MMLogger.get_instance('results'),
+    )
+    hook.after_test_epoch(runner)
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert results['correct'] == dict(top2=2, top3=3)
+    assert titles == [', 1x1: top-2 66.67 %']
 
 
 @pytest.fixture(scope='module')
