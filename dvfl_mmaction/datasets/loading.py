@@ -21,6 +21,7 @@ class ClipInit(BaseTransform):
             broken. None for no limit.
 
     Raises:
+        UserError: If ``timeout_s`` is no number above 0.
         BrokenClipError: In use, if the file is not a video.
     """
 

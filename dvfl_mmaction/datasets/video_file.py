@@ -9,6 +9,8 @@ from contextvars import ContextVar
 import av
 import numpy as np
 
+from ..errors import UserError
+
 # libav's log lines name no file; the errors below carry the reason.
 av.logging.set_level(None)
 
@@ -46,13 +48,17 @@ class TimeLimit:
 
     Args:
         seconds: The limit; None for none.
+
+    Raises:
+        UserError: If it is no number above 0.
     """
 
     def __init__(self, seconds: float | None):
-        if seconds is not None and not seconds > 0:
-            raise ValueError(
-                f'timeout_s is {seconds}; use a number of seconds above 0, '
-                'or None for no limit'
+        number = isinstance(seconds, int | float) and seconds > 0
+        if seconds is not None and not number:
+            raise UserError(
+                f'timeout_s is {seconds!r}; give a number of seconds above '
+                '0, or None for no limit'
             )
         self.seconds = seconds
         self.start()

@@ -16,6 +16,7 @@ from hostile_clips import (
 from dvfl_mmaction.datasets import ClipDecode, ClipInit, video_file
 from dvfl_mmaction.datasets.video_file import CONTAINER_OPTIONS, TimeLimit
 from dvfl_mmaction.datasets.video_reader import BrokenClipError, VideoReader
+from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.preparation.clips.check import decode_clip
 
 
@@ -136,6 +137,12 @@ def test_without_a_limit_nothing_ends(clip, monkeypatch):
     monkeypatch.setattr(video_file, 'time', Clock(1000))
     with VideoReader(clip, timeout_s=None) as reader:
         assert len(reader.read([0, 29])) == 2
+
+
+@pytest.mark.parametrize('limit', [0, -1, float('nan'), '60'])
+def test_a_limit_that_is_no_time_is_reported(limit):
+    with pytest.raises(UserError, match=f'timeout_s is {limit!r}; give'):
+        ClipInit(timeout_s=limit)
 
 
 def test_the_step_and_the_check_have_the_limit(clip, monkeypatch):
