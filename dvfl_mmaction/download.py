@@ -58,7 +58,7 @@ def fetch(
         UserError: If the server cannot be reached, or sends another file.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + '.part')
+    part = part_path(target)
     failures = 0
     while True:
         before = size_of(part)
@@ -300,6 +300,11 @@ def fetch_lines(url: str) -> list[str]:
 
 def size_of(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
+
+
+def part_path(target: Path) -> Path:
+    """File that holds what has been downloaded of a file."""
+    return target.with_name(target.name + '.part')
 
 
 def state_path(part: Path) -> Path:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..download import fetch, fetch_lines
+from ..download import fetch, fetch_lines, part_path, size_of
 from ..errors import UserError
 from ..files import check_space, hash_file
 from ..progress import Progress
@@ -45,7 +45,8 @@ def fetch_archives(root: Path, dataset: Dataset, report=print) -> set[Path]:
         singles += absent
         # Clips are compressed: unpacked, they take about as much again.
         share = archive.size * len(absent) // len(parts)
-        needed += share * (2 if archive.folder else 1)
+        have = sum(size_of(part_path(root / part.name)) for part in absent)
+        needed += max(0, share * (2 if archive.folder else 1) - have)
     check_space(root, needed, f'to download and unpack {dataset.title}')
     for single in singles:
         fetch_archive(root, single, report)

@@ -35,6 +35,11 @@ class Job:
         return sum(path.stat().st_size for path in self.files)
 
     @property
+    def part(self) -> Path:
+        """Temporary folder beside the target."""
+        return self.target.with_name(self.target.name + '.part')
+
+    @property
     def stamp(self) -> list[str]:
         return [f'{path.stat().st_size} {path.name}' for path in self.files]
 
@@ -75,6 +80,8 @@ def unpack_all(
     few = f'{name} and {len(jobs) - 1} more' if jobs[1:] else name
     # A nested archive also leaves its inner archives on the disk.
     nested = sum(job.size for job in jobs if job.archive.kind == 'nested')
+    for job in jobs:  # what a killed run has left takes space
+        shutil.rmtree(job.part, ignore_errors=True)
     check_space(root, size + nested, f'to unpack {few}')
     with Progress(f'unpacking {few}', size) as progress:
 
@@ -170,8 +177,7 @@ def verify_hashes(root: Path, job: Job, verified: set[Path]) -> list[str]:
 
 def unpack_job(job: Job, progress: Progress | Share):
     """Unpack to a temporary folder, and rename it when it is complete."""
-    part = job.target.with_name(job.target.name + '.part')
-    shutil.rmtree(part, ignore_errors=True)
+    part = job.part
     part.mkdir(parents=True)
     try:
         unpack(job.files, part, progress)

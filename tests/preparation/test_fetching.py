@@ -155,6 +155,23 @@ def test_too_little_disk_space_is_reported_before_the_download(
         fetching.fetch_archives(tmp_path, catalogue.UCF50)
 
 
+def test_what_is_downloaded_needs_no_more_space(tmp_path, monkeypatch):
+    """A resumed download needs the space that the first run had."""
+    archive = dataclasses.replace(catalogue.UCF50.archives[0], size=1000)
+    dataset = dataclasses.replace(catalogue.UCF50, archives=(archive,))
+    monkeypatch.setattr(
+        'dvfl_mmaction.files.shutil.disk_usage',
+        lambda path: type('Usage', (), dict(free=1300)),
+    )
+    monkeypatch.setattr(fetching, 'fetch_archive', lambda *_: None)
+    part = tmp_path / 'UCF50.rar.part'
+    part.write_bytes(bytes(700))
+    assert fetching.fetch_archives(tmp_path, dataset)
+    part.write_bytes(bytes(699))
+    with pytest.raises(UserError, match='1.3 kB are needed to download'):
+        fetching.fetch_archives(tmp_path, dataset)
+
+
 @pytest.mark.parametrize(
     'line',
     [

@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import rarfile
@@ -117,6 +118,19 @@ def test_the_remains_of_an_interrupted_run_are_removed(tmp_path):
     prepare('ucf50', tmp_path)
     assert not (tmp_path / 'UCF50' / 'Punch').exists()
     assert not (tmp_path / 'UCF50.part').exists()
+
+
+def test_the_remains_of_a_killed_run_take_no_space(tmp_path, monkeypatch):
+    make_ucf50(tmp_path, write_stand_in)
+    left = tmp_path / 'UCF50.part' / 'UCF50' / 'a.avi'
+    left.parent.mkdir(parents=True)
+    left.touch()
+
+    def usage(path):
+        return SimpleNamespace(free=0 if left.exists() else 10**12)
+
+    monkeypatch.setattr(files.shutil, 'disk_usage', usage)
+    assert prepare('ucf50', tmp_path).lists
 
 
 APPLE_DOUBLE = b'\0\5\x16\7\xff'  # how macOS begins its ._ files
