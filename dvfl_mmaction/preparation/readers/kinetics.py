@@ -8,7 +8,8 @@ from ..catalogue import Dataset
 from ..findings import Clip, Fault, Findings, Reading
 from .disk import first_existing, index_names, list_files
 
-PLACES = ('', 'k400/', 'videos/')  # k400/ is used by CVDF's scripts
+VIDEOS = 'videos/'  # names in lists are relative to it
+PLACES = ('', 'k400/')  # k400/ is used by CVDF's scripts
 COLUMNS = {'label', 'youtube_id', 'time_start', 'time_end'}
 REPLACEMENTS = 'replacement_for_corrupted_k400'
 
@@ -17,11 +18,13 @@ def read_k400(root: Path, dataset: Dataset) -> Reading:
     """The official training and validation parts.
 
     Clips may lie in the folder itself, or in one folder per class or per
-    archive. A replacement is used instead of the clip that it replaces.
+    archive. A part in ``videos`` has precedence, since names in lists lead
+    there; the folder beside it may hold archives. A replacement is used
+    instead of the clip that it replaces.
     """
     links, findings = {}, Findings()
     replacements = {}
-    for place in (*PLACES, 'replacement/', 'k400/replacement/'):
+    for place in (VIDEOS, *PLACES, 'replacement/', 'k400/replacement/'):
         if (root / place / REPLACEMENTS).is_dir():
             replacements = index_folder(
                 root, place + REPLACEMENTS, REPLACEMENTS, links, findings
@@ -36,13 +39,15 @@ def read_k400(root: Path, dataset: Dataset) -> Reading:
     taken, parts = set(), []
     for part, table in tables.items():
         archive = next(a for a in dataset.archives if a.folder == part)
-        folder = first_existing(
-            root,
-            [place + part for place in PLACES],
-            f'put {archive.name} ({archive.about}, from {dataset.page}) in '
-            f'{root}, or pass --download',
-        )
-        place = folder.relative_to(root).as_posix()
+        place = VIDEOS + part
+        if not (root / place).is_dir():
+            folder = first_existing(
+                root,
+                [place + part for place in PLACES],
+                f'put {archive.name} ({archive.about}, from {dataset.page}) '
+                f'in {root}, or pass --download',
+            )
+            place = folder.relative_to(root).as_posix()
         on_disk = index_folder(root, place, part, links, findings)
         parts.append(
             match_rows(table, labels, on_disk, replacements, taken, findings)
@@ -58,8 +63,8 @@ def index_folder(
     root: Path, place: str, name: str, links: dict, findings: Findings
 ) -> dict[str, str]:
     """Id and times -> name in ``videos``; adds to the links to make."""
-    if not place.startswith('videos/') or (root / place).is_symlink():
-        links[f'videos/{name}'] = place
+    if not place.startswith(VIDEOS):
+        links[VIDEOS + name] = place
     files = list_files(root / place)
     return index_names([f'{name}/{file}' for file in files], findings)
 
