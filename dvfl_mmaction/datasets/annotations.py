@@ -281,8 +281,16 @@ def write_annotations(path: Path, annotations: Annotations):
     lines = [f'# {key}: {value}' for key, value in annotations.header.items()]
     for name, label in annotations.clips:
         labels = label if isinstance(label, list) else [label]
-        lines.append(' '.join([name, *map(str, labels)]))
+        lines.append(' '.join([quoted(name), *map(str, labels)]))
     write_lines(path, lines)
+
+
+def quoted(name: str) -> str:
+    """A name, in quotes if it would be read otherwise without them."""
+    is_comment = name.startswith('# ')
+    has_quotes = name[:1] in ('"', "'") and name[-1:] == name[:1]
+    has_blanks = name.strip(' \t') != name
+    return f'"{name}"' if is_comment or has_quotes or has_blanks else name
 
 
 def write_lines(path: Path, lines: list[str]):

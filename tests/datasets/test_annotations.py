@@ -22,6 +22,18 @@ def test_names_labels_and_header_survive_a_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['list.txt']
 
 
+@pytest.mark.parametrize('label', [3, [3, 1]])
+@pytest.mark.parametrize(
+    'name',
+    ['# 1.mp4', '#1.mp4', '"a b".mp4', '"a.mp4"', "'a'", "'tis.mp4", ' a.mp4'],
+)
+def test_an_unusual_name_survives_a_file(tmp_path, name, label):
+    path, several = tmp_path / 'list.txt', isinstance(label, list)
+    clips = [(name, label), ('z.mp4', label)]
+    write_annotations(path, Annotations(clips))
+    assert read_annotations(path, multi_class=several).clips == clips
+
+
 def test_byte_order_marks_of_joined_lists_are_skipped(tmp_path):
     part = b'\xef\xbb\xbf"a, b.mp4",0\r\n'
     (tmp_path / 'list.txt').write_bytes(part + part)
