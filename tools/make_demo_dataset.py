@@ -32,7 +32,7 @@ def parse_args():
         '--seed', type=int, default=0, help='random seed (default: 0)'
     )
     parser.add_argument(
-        '--workers', type=int, help='processes (default: one per core)'
+        '--workers', type=int, help='threads (default: one per core)'
     )
     parser.add_argument(
         '--overwrite',

@@ -112,6 +112,19 @@ def parse_args():
     work = args.check or args.pack or args.folds is not None
     if args.dataset == CUSTOM and not work:
         parser.error(f'{CUSTOM} needs --check, --pack or --folds')
+    official = dict(
+        download=args.download,
+        split=args.split != SPLITS[0],
+        strict=args.strict,
+    )
+    if args.dataset == CUSTOM and any(official.values()):
+        given = next(name for name, used in official.items() if used)
+        parser.error(
+            f'--{given} is for the data sets with archives; {CUSTOM} has '
+            'your own lists: leave it out'
+        )
+    if args.workers and not (args.check or args.pack):
+        parser.error('--workers needs --check or --pack')
     if args.dataset != CUSTOM and args.folds is not None:
         parser.error(
             f'--folds is for {CUSTOM}; {args.dataset} has official splits'

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,26 @@ def test_options_that_make_no_sense_are_rejected():
         done = run_tool('custom', '--root', '.', '--check', '--workers', count)
         assert done.returncode == 2
         assert f'--workers {count}; give 1 or more' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('words', 'error'),
+    [
+        (('custom', '--check', '--download'), '--download is for the data'),
+        (('custom', '--pack', 'x', '--strict'), '--strict is for the data'),
+        (('custom', '--folds', '2', '--split', 'paper'), '--split is for the'),
+        (('custom', '--folds', '2', '--workers', '2'), 'needs --check or'),
+        (('ucf101', '--workers', '2'), '--workers needs --check or --pack'),
+    ],
+)
+def test_options_that_would_do_nothing_are_rejected(
+    words, error, monkeypatch, capsys
+):
+    tool = runpy.run_path(TOOLS / 'prepare_dataset.py')
+    monkeypatch.setattr(sys, 'argv', ['tool', *words, '--root', '.'])
+    with pytest.raises(SystemExit, match='2'):
+        tool['parse_args']()
+    assert error in capsys.readouterr().err
 
 
 def test_clips_of_ones_own_are_checked_and_packed(tmp_path):
