@@ -27,8 +27,8 @@ class ClipRetrieval(RetrievalRecall):
         **kwargs: Of MMAction2's ``RetrievalRecall``.
 
     Raises:
-        UserError: If features are not one vector per clip, or if there are
-            too few clips.
+        UserError: If features are not one vector per clip, a clip may have
+            several labels, or there are too few clips.
     """
 
     def process(self, data_batch, data_samples):
@@ -45,6 +45,13 @@ class ClipRetrieval(RetrievalRecall):
                     f'the model returned {came} for a clip; ClipRetrieval '
                     "needs one vector; set cls_head type='FeatureHead' and "
                     "average_clips='score'"
+                )
+            if sample.gt_label.numel() != 1:
+                raise UserError(
+                    f'a clip has {sample.gt_label.numel()} labels or classes; '
+                    'ClipRetrieval needs one label per clip; remove '
+                    'multi_class from the data set, and give its list one '
+                    'label per line'
                 )
             # MMEngine cuts the samples that pad the last batches of several
             # processes by their number, which counts broken ones.

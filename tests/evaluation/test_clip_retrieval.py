@@ -71,3 +71,9 @@ def test_too_few_clips_and_scores_of_views_are_named():
         evaluate([[1.0], [1.0]], [0, 0], (1, 2))  # a clip ranks the other
     with pytest.raises(UserError, match='one vector'):
         evaluate([[[1.0]], [[1.0]]], [0, 0], (1,))
+
+
+def test_several_labels_per_clip_are_named():
+    several = torch.tensor([1.0, 0, 1])
+    with pytest.raises(UserError, match='needs one label per clip'):
+        evaluate([[1.0], [1.0], [1.0]], [several] * 3, (1,))
