@@ -8,6 +8,7 @@ from small_recognizers import narrow_config
 
 from dvfl_mmaction.checkpoints.architecture import (
     Architecture,
+    list_differences,
     read_architecture,
 )
 from dvfl_mmaction.checkpoints.matching_configs import (
@@ -59,6 +60,32 @@ def test_every_argument_of_the_backbone_counts(arguments):
     model['backbone'] |= arguments
     built = read_architecture(model_shapes(model))
     assert config_architecture(model) == built is not None
+
+
+THREE = dict(depths=(2, 2, 2), focal_levels=(2, 2, 2), focal_windows=(3, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ('wanted', 'initialise', 'differing'),
+    [
+        (dict(depths=(2, 2, 6, 2)), False, []),
+        (dict(depths=(2, 2, 2, 2)), False, ['depths']),
+        (dict(depths=(2, 2, 2, 2)), True, []),  # its first blocks
+        (dict(depths=(2, 2, 7, 1)), True, ['depths']),
+        (THREE, True, []),
+        (THREE, False, ['depths', 'focal_levels', 'focal_windows']),
+        (dict(embed_dim=128, tubelet_size=2), True, ['embed_dim']),
+        (dict(tubelet_size=2), False, ['depths', 'tubelet_size']),
+        (dict(in_channels=2, num_classes=9), True, []),
+        (dict(depths=(2, 2, 6, 2), num_classes=9), False, ['num_classes']),
+        (dict(depths=(2, 2, 6, 2), num_classes=None), False, []),
+    ],
+)
+def test_only_an_initialisation_may_lack_parts(wanted, initialise, differing):
+    found = replace(NANO, depths=(2, 2, 6, 2))
+    target = replace(NANO, **wanted)
+    lines = list_differences(found, target, initialise)
+    assert [line.partition(' is ')[0] for line in lines] == differing
 
 
 def test_another_backbone_has_no_such_architecture():

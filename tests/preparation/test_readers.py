@@ -58,6 +58,17 @@ def test_ucf50_leaves_one_group_out(tmp_path):
     assert (classes[0], classes[4]) == ('BaseballPitch', 'Billiards')
 
 
+@pytest.mark.parametrize('group', ['', '_g00_c01', '_g26_c01'])
+def test_a_file_of_none_of_the_25_groups_is_in_no_split(tmp_path, group):
+    root = make('ucf50', tmp_path, archives=False)
+    name = f'BaseballPitch/v_BaseballPitch{group}.avi'
+    (root / 'UCF50' / name).touch()
+    prepared = prepare('ucf50', root)
+    assert name in line_with('not listed: 1', prepared)
+    for path in prepared.lists.values():
+        assert name not in dict(read_annotations(path).clips)
+
+
 def test_ucf101_has_the_official_splits(tmp_path):
     prepared = prepare('ucf101', make('ucf101', tmp_path))
     assert (tmp_path / 'ucf101_val_split_3_videos.txt').read_text() == (
