@@ -1,5 +1,6 @@
 """Convert a checkpoint file: the work behind tools/convert_checkpoint.py."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,8 +32,8 @@ def convert_file(
     """Convert a checkpoint, weights only.
 
     Args:
-        src: The checkpoint, in any known layout.
-        dst: The file to write.
+        src: The checkpoint, in any known layout; ``~`` is expanded.
+        dst: The file to write; likewise.
         to: The target config, or ``'released'`` for the layout of the
             released files; by default a recognizer with the architecture of
             the weights.
@@ -46,6 +47,7 @@ def convert_file(
         UserError: If ``src`` cannot be read, does not fit the config, or
             has a weight that is not accounted for. Nothing is written then.
     """
+    src, dst = map(os.path.expanduser, (src, dst))
     check_paths(src, dst)
     if options and to in (None, RELEASED):
         raise UserError(

@@ -188,9 +188,10 @@ def shared(values: Iterable):
 
 def path_and_hash(path) -> dict | None:
     """Path and SHA-256 of a file; None if it does not exist."""
-    if not path or not os.path.isfile(path):
+    file = os.path.expanduser(path or '')  # as MMEngine's loaders do
+    if not os.path.isfile(file):
         return None
-    return dict(path=str(path), sha256=hash_file(path))
+    return dict(path=str(path), sha256=hash_file(file))
 
 
 def package_versions() -> dict[str, str]:

@@ -21,6 +21,17 @@ def test_every_unknown_weight_is_listed_with_its_shape(tmp_path):
     assert not (tmp_path / 'dst.pth').exists()
 
 
+def test_paths_from_the_home_folder_are_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('USERPROFILE', str(tmp_path))
+    weights = as_released(narrow().state_dict())
+    torch.save({'model': weights}, tmp_path / 'src.pth')
+    assert convert_file('~/src.pth', '~/dst.pth', 'released')
+    assert (tmp_path / 'dst.pth').is_file()
+    with pytest.raises(UserError, match='is the source itself'):
+        convert_file('~/src.pth', str(tmp_path / 'src.pth'))
+
+
 def without(weights, name):
     return {k: v for k, v in weights.items() if k != name}
 

@@ -1,5 +1,6 @@
 """Results are reproducible and name what was tested."""
 
+import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,16 @@ from dvfl_mmaction.evaluation.results_hook import (
 def test_results_have_null_for_what_is_no_number():
     text = format_results(dict(mean1=float('nan'), confusion_matrix=[[1]]))
     assert json.loads(text) == dict(mean1=None, confusion_matrix=[[1]])
+
+
+def test_a_path_from_the_home_folder_is_hashed(tmp_path, monkeypatch):
+    """As of ``--checkpoint=~/a.pth``, which a shell leaves as it is."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('USERPROFILE', str(tmp_path))
+    (tmp_path / 'a.pth').write_bytes(b'x')
+    wanted = hashlib.sha256(b'x').hexdigest()
+    assert path_and_hash('~/a.pth') == dict(path='~/a.pth', sha256=wanted)
+    assert path_and_hash('~/b.pth') is path_and_hash(None) is None
 
 
 def test_a_test_without_top_1_has_results_and_a_figure(tmp_path, monkeypatch):
