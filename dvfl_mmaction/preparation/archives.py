@@ -125,7 +125,8 @@ def unpack_zip(path: Path, folder: Path, progress: Progress | Share):
             check_entry(path, entry.filename, known)
             check_encryption(path, entry.flag_bits & ENCRYPTED)
         for entry in archive.infolist():
-            if not entry.is_dir():
+            # Old tools of Windows write folders as 'a\\'.
+            if not entry.filename.endswith(('/', '\\')):
                 with archive.open(entry) as source:
                     write_entry(source, folder, entry.filename)
             progress.advance(entry.compress_size)

@@ -78,7 +78,8 @@ def test_an_entry_outside_of_the_folder_is_refused(tmp_path, name, entry):
 
 
 def test_backslashes_separate_folders(tmp_path):
-    write_zip(tmp_path / 'a.zip', {'kick\\a.avi': b'one'})
+    contents = {'kick\\': b'', 'kick\\a.avi': b'one'}
+    write_zip(tmp_path / 'a.zip', contents)
     unpacked = unpack_in(tmp_path, tmp_path / 'a.zip')
     assert unpacked == {'kick/a.avi': b'one'}
 
