@@ -12,7 +12,7 @@ from .readers.class_folders import read_hmdb51, read_ucf50, read_ucf101
 from .readers.kinetics import read_k400
 from .readers.something_something import read_ssv2
 from .splits import split_by_source
-from .unpacking import unpack_all
+from .unpacking import check_links, unpack_all
 
 READERS = dict(
     ucf50=read_ucf50,
@@ -75,6 +75,7 @@ def prepare(
             f'{root} not found; make it and put the archives of '
             f'{dataset.title} in it, or pass --download'
         )
+    check_links(root, dataset)
     fetched = fetch_archives(root, dataset, report) if download else set()
     notes = unpack_all(root, dataset, fetched)
     reading = READERS[name](root, dataset)

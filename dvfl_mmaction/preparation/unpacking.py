@@ -134,6 +134,26 @@ def without_suffix(path: Path) -> str:
     return path.name.removesuffix('.gz').rpartition('.')[0]
 
 
+def check_links(root: Path, dataset: Dataset):
+    """Refuse links of the user to clips that are not there.
+
+    Links in ``root`` that lead nowhere are those of an earlier run.
+
+    Raises:
+        UserError: If ``videos``, or a part in it, leads out of ``root`` to
+            what does not exist, as with a disk that is not mounted.
+    """
+    videos = root / 'videos'
+    parts = [videos / a.folder for a in dataset.archives if a.clips]
+    for link in (videos, *parts):
+        is_lost = link.is_symlink() and not link.exists()
+        if is_lost and root.resolve() not in link.resolve().parents:
+            raise UserError(
+                f'{link} is a link to {link.readlink()}, which does not '
+                'exist; mount its disk, or correct or remove the link'
+            )
+
+
 def is_user_supplied(root: Path) -> bool:
     """Whether ``videos`` holds clips itself, or links out of ``root``.
 

@@ -185,29 +185,6 @@ def test_inner_archives_of_a_folder_unpacked_by_hand_are_unpacked(tmp_path):
     assert len(notes) == 1 and 'test_train_splits.rar' in notes[0]
 
 
-def test_a_videos_folder_of_the_user_is_used(tmp_path):
-    root = make('ucf101', tmp_path, archives=False)
-    (root / 'UCF-101').rename(root / 'videos')
-    prepared = prepare('ucf101', root)
-    assert len(clips(prepared, '1', 'train')) == 12
-    assert not (root / 'videos').is_symlink()
-
-
-def test_k400_uses_the_clips_that_its_lists_lead_to(tmp_path):
-    """Those in ``videos``, although ``train`` and ``val`` hold archives."""
-    root = make('k400', tmp_path, archives=False)
-    for part in ('train', 'val'):
-        (root / part).rename(tmp_path / 'held')
-        (root / 'videos').mkdir(exist_ok=True)
-        (tmp_path / 'held').rename(root / 'videos' / part)
-        (root / part).mkdir()
-        (root / part / 'part_0.tar.gz').touch()
-    prepared = prepare('k400', root, strict=True)
-    for name, _ in clips(prepared, 'official', 'train'):
-        assert (prepared.videos / name).is_file()
-    assert not (root / 'videos/train').is_symlink()
-
-
 COPIES = {
     'ucf50': {
         'Billiards/copy/v_Billards_g02_c01.avi': (
