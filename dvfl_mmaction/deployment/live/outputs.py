@@ -13,7 +13,7 @@ from PIL import Image
 from ...analysis.prediction.bars import top_classes
 from ...analysis.prediction.report import rounded
 from ...analysis.prediction.video import add_stream
-from ...files import whole_file
+from ...files import whole_file, without_nan
 from .frames import Answer
 
 TIME_BASE = Fraction(1, 1000)
@@ -23,23 +23,21 @@ NOMINAL_RATE = 25  # the time stamps count
 def answer_line(
     answer: Answer, name_of: Callable[[int], str], top: int
 ) -> str:
-    """An answer as one line of JSON."""
-    return json.dumps(
-        dict(
-            frame=answer.index,
-            time_s=round(answer.time_s, 3),
-            lag_ms=round(1e3 * answer.lag_s, 1),
-            predictions=[
-                {
-                    'class': index,
-                    'name': name_of(index),
-                    'probability': rounded(answer.scores[index]),
-                }
-                for index in top_classes(answer.scores, top)
-            ],
-        ),
-        ensure_ascii=False,
+    """An answer as one line of JSON, which has null for NaN."""
+    line = dict(
+        frame=answer.index,
+        time_s=round(answer.time_s, 3),
+        lag_ms=round(1e3 * answer.lag_s, 1),
+        predictions=[
+            {
+                'class': index,
+                'name': name_of(index),
+                'probability': rounded(answer.scores[index]),
+            }
+            for index in top_classes(answer.scores, top)
+        ],
     )
+    return json.dumps(without_nan(line), ensure_ascii=False, allow_nan=False)
 
 
 def write_line(file: TextIO, line: str):
