@@ -46,7 +46,10 @@ def test_no_variable_is_left_that_nothing_reads(path):
         (
             'recipes/vflnet_kd_small_data.py',
             'vflnet_kd_ucf101.py',
-            dict(loss_kd=dict(type='DISTLoss'), alpha=0.5),
+            dict(
+                loss_kd=dict(type='KLDivergenceLoss', temperature=4.0),
+                alpha=0.7,
+            ),
         ),
     ],
 )

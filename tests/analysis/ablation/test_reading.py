@@ -204,14 +204,38 @@ def test_the_published_results_give_the_comparison_of_two_kl_settings():
     )
     (row,) = table([mild]).splitlines()[2:]
     assert [c.strip() for c in row.split('|')[4:9]] == [
-        *('180', '79.4', '99.4', '-', '85.0')
+        *('180', '80.2 ± 1.8', '99.6 ± 0.3', '-', '84.8 ± 0.3')
     ]
     for candidate, baseline, wanted in (
-        (mild, paper, [7.8, 2.9, 13.4]),
-        (dist, mild, [-1.1, -6.2, 3.8]),
+        (mild, paper, [9.6, 5.9, 13.4]),
+        (dist, mild, [-3.7, -9.0, 1.6]),
         (mild, alone, [30.6, 23.5, 38.0]),
     ):
         result = compare(candidate, baseline)
+        numbers = (result.difference, result.low, result.high)
+        assert [round(number, 1) for number in numbers] == wanted
+
+
+def test_the_published_results_give_the_comparison_of_streaming():
+    """The numbers of docs/results_real_clips.md."""
+    names = 'losses', 'kl', 'streaming'
+    entries = read_results([RESULTS / f'one_label_{n}.json' for n in names])
+    groups = group_runs(
+        pool([e for e in entries if e['seed'] in (1, None)], 'folds')
+    )
+    streaming, clip, alone = (
+        find_group(groups, name)
+        for name in ('kd_causal', 'kd alpha=0.7', 'alone')
+    )
+    (row,) = table([streaming]).splitlines()[2:]
+    assert [c.strip() for c in row.split('|')[4:9]] == [
+        *('180', '80.6', '100.0', '-', '85.0')
+    ]
+    for baseline, wanted in (
+        (clip, [1.1, -3.3, 5.7]),
+        (alone, [31.7, 24.5, 39.1]),
+    ):
+        result = compare(streaming, baseline)
         numbers = (result.difference, result.low, result.high)
         assert [round(number, 1) for number in numbers] == wanted
 
@@ -221,14 +245,17 @@ def test_the_published_results_give_the_comparison_of_three_labels():
     groups = group_runs(
         pool(read_results([RESULTS / 'three_labels.json']), 'folds')
     )
-    dist, kl, alone = (
+    dist, paper, mild, alone = (
         find_group(groups, name)
-        for name in ('DISTLoss', 'KLDivergenceLoss', 'alone')
+        for name in ('DISTLoss', 'temperature=10', 'temperature=4', 'alone')
     )
     for candidate, baseline, wanted in (
         (dist, alone, [10.0, 2.2, 17.9]),
-        (kl, alone, [2.2, -5.0, 9.5]),
-        (dist, kl, [7.8, 1.3, 14.5]),
+        (paper, alone, [2.2, -5.0, 9.5]),
+        (mild, alone, [12.8, 5.5, 20.2]),
+        (dist, paper, [7.8, 1.3, 14.5]),
+        (mild, paper, [10.6, 4.8, 16.9]),
+        (dist, mild, [-2.8, -8.4, 2.6]),
     ):
         result = compare(candidate, baseline)
         numbers = (result.difference, result.low, result.high)
