@@ -124,9 +124,11 @@ def unit_deviations(values: Tensor) -> Tensor:
     Returns:
         (..., N), of norm 1 or 0.
     """
-    # Squares of probabilities below 1e-19 would underflow in float32.
+    # Squares of probabilities below 1e-19 would underflow in float32. A
+    # power of 2 changes no digit of the others.
     largest = values.detach().abs().amax(-1, keepdim=True)
-    values = values / largest.clamp(min=SMALLEST)
+    exponent = torch.frexp(largest.clamp(min=SMALLEST)).exponent
+    values = values * torch.ldexp(torch.ones_like(largest), -exponent)
     deviations = values - values.mean(-1, keepdim=True)
     norm = torch.linalg.vector_norm(deviations, dim=-1, keepdim=True)
     size = torch.linalg.vector_norm(values, dim=-1, keepdim=True)

@@ -204,3 +204,11 @@ def test_deviations_of_values_too_small_to_divide_by_are_0():
     found = unit_deviations(values)
     (found * torch.tensor([1.0, 2.0, 4.0])).sum().backward()
     assert not found.any() and not values.grad.any()
+
+
+def test_scaling_against_underflow_changes_no_digit():
+    torch.manual_seed(0)
+    values = torch.randn(64, 10).softmax(-1)
+    deviations = values - values.mean(-1, keepdim=True)
+    norm = torch.linalg.vector_norm(deviations, dim=-1, keepdim=True)
+    assert torch.equal(unit_deviations(values), deviations / norm)
