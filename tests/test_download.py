@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from types import SimpleNamespace
 
 import pytest
 from failing_server import DATA
@@ -202,3 +203,17 @@ def test_a_redirect_is_followed(server, tmp_path):
     with Progress('a') as progress:
         download.fetch(server.url('/a.rar'), tmp_path / 'a', progress)
     assert (tmp_path / 'a').read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    ('headers', 'wanted'),
+    [
+        ({'ETag': '"one"', 'Last-Modified': 'Mon'}, '"one"'),
+        ({'ETag': 'W/"one"', 'Last-Modified': 'Mon'}, 'Mon'),
+        ({'ETag': 'W/"one"'}, ''),
+    ],
+)
+def test_a_weak_tag_identifies_no_part(headers, wanted, tmp_path):
+    part = tmp_path / 'a.rar.part'
+    download.write_state(part, SimpleNamespace(headers=headers), 7)
+    assert download.read_state(part) == dict(validator=wanted, total=7)
