@@ -175,8 +175,18 @@ def add_teachers(
             trained for a value, or one is missing.
     """
     entries = [e for e in entries if e['kind'] != 'teacher']
-    found = {name for entry in entries for name in entry['labels']}
-    axis = next((a for a in axes if {a.name} == found), None)
+    values = defaultdict(set)
+    for entry in entries:
+        for name, value in entry['labels'].items():
+            values[name].add(str(value))
+    found = set(values)
+    # what all teachers share tells them apart only if the students vary it;
+    # the epochs of a teacher are its own
+    shared = {n for n in found if len(values[n]) == 1}
+    told = found - (shared - {a.name for a in axes})
+    if len(told) > 1:
+        told -= shared & {'epochs'}
+    axis = next((a for a in axes if {a.name} == told), None)
     if axis is None:
         listed = ', '.join(sorted(found)) or 'nothing'
         raise UserError(
@@ -185,7 +195,7 @@ def add_teachers(
         )
     trained = defaultdict(list)
     for entry in entries:
-        if entry['status'] == 'done':
+        if entry['status'] == 'done' and axis.name in entry['labels']:
             value = str(entry['labels'][axis.name])
             trained[value].append(entry['checkpoint'])
     choices = {}

@@ -235,6 +235,47 @@ def test_each_fold_gets_its_own_teacher(config, plain):
     )
 
 
+def test_what_all_teachers_share_does_not_tell_them_apart():
+    folds = Axis('folds', {i: {'seed': i} for i in ('1', '2')})
+    epochs = Axis('epochs', {40: {'epochs': 40}})
+    shared = {'epochs': 30, 'optim_wrapper.optimizer.lr': 1e-3}
+    entries = [trained('1'), trained('2')]
+    for entry in entries:
+        entry['labels'].update(shared)
+    for axes in ([folds], [folds, epochs], [epochs, folds]):
+        (given,) = [
+            a for a in add_teachers(axes, entries, 'out') if a.name == 'folds'
+        ]
+        assert [o[CHECKPOINT] for o in given.choices.values()] == [
+            '1_0.pth',
+            '2_0.pth',
+        ]
+
+
+def test_a_teacher_of_one_fold_does_not_teach_another():
+    entry = trained('1')
+    entry['labels']['epochs'] = 40
+    axes = [Axis('epochs', {40: {'epochs': 40}}), Axis('folds', {'2': {}})]
+    with pytest.raises(UserError, match='0 finished teachers for folds 2'):
+        add_teachers(axes, [entry], 'out')
+
+
+def test_a_training_without_a_fold_is_no_teacher_of_one():
+    axes = [Axis('folds', {'1': {'seed': 1}})]
+    entries = [trained('1'), trained('all', axis=None)]
+    (given,) = add_teachers(axes, entries, 'out')
+    assert given.choices['1'][CHECKPOINT] == '1_0.pth'
+
+
+def test_teachers_that_also_vary_are_refused():
+    axes = [Axis('folds', {i: {'seed': i} for i in ('1', '2')})]
+    entries = [trained('1'), trained('2')]
+    for entry, epochs in zip(entries, (30, 40), strict=True):
+        entry['labels']['epochs'] = epochs
+    with pytest.raises(UserError, match='vary over epochs, folds'):
+        add_teachers(axes, entries, 'out')
+
+
 @pytest.mark.parametrize(
     ('entries', 'message'),
     [
