@@ -111,7 +111,9 @@ def main():
     from dvfl_mmaction.files import check_outputs
     from dvfl_mmaction.preparation.clips.runner import even_sample
 
-    clips = find_clips([args.list], args.root) if args.list else []
+    clips = []
+    if args.list:
+        clips = find_clips([args.list], args.root, several_labels=True)
     if args.clips:
         clips, _ = even_sample(clips, args.clips)
     entries = make_entries(

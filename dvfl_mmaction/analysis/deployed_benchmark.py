@@ -30,7 +30,7 @@ from .deployed_models import (
     DeployedModel,
 )
 from .prediction.batches import ClipReader
-from .prediction.clips import Clip, without_labels
+from .prediction.clips import Clip, check_labels, without_labels
 from .prediction.exported import CLIP_OPTIONS
 from .process_memory import measure_memory
 
@@ -203,6 +203,9 @@ def run_deployed_benchmark(
 
     Returns:
         ``machine``, ``rounds``, ``rows`` and ``reading``, ready for JSON.
+
+    Raises:
+        UserError: If a clip has a label that a form with answers lacks.
     """
     rows = [dict(name=e.name, kind=e.kind, threads={}) for e in entries]
     results = dict(
@@ -266,6 +269,7 @@ def measure_times(
     prepare_process(threads, 'cpu')
     with run_repairs:
         models = [load_model(e, threads, clips, report) for e in entries]
+        check_all_labels(models, clips)
         pairs = [(model, Timing()) for model in models]
         for model in models * WARM_UPS:
             model.timed(model.forward)
@@ -308,6 +312,23 @@ def load_model(
     if sample is not None:
         model.use_sample(sample)
     return model
+
+
+def check_all_labels(models: Sequence[DeployedModel], clips: Sequence[Clip]):
+    """Reject labels that a form lacks, which would count as its mistakes.
+
+    Raises:
+        UserError: With the name of the form and the first label.
+    """
+    several = models[0].predictor.several_labels
+    # With several labels nothing is compared with those of a list.
+    for model in models[:1] if several else models:
+        if not model.meaningful:
+            continue
+        try:
+            check_labels(clips, model.predictor.num_classes, several)
+        except UserError as error:
+            raise UserError(f'{model.entry.name}: {error}') from None
 
 
 def measure_answers(

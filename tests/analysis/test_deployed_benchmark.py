@@ -15,6 +15,7 @@ from warm_process import run_script
 from dvfl_mmaction.analysis.deployed_accuracy import answer, compare_answers
 from dvfl_mmaction.analysis.deployed_benchmark import (
     Timing,
+    check_all_labels,
     make_entries,
     measure_answers,
     run_deployed_benchmark,
@@ -25,7 +26,7 @@ from dvfl_mmaction.analysis.prediction.batches import (
     ClipReader,
     predict_clips,
 )
-from dvfl_mmaction.analysis.prediction.clips import find_clips
+from dvfl_mmaction.analysis.prediction.clips import Clip, find_clips
 from dvfl_mmaction.analysis.prediction.exported import (
     exported_pipeline,
     load_exported_predictor,
@@ -323,6 +324,50 @@ def test_peers_of_one_config_get_their_own_accuracy(folder, tmp_path):
         right = sum(b == c.label for b, c in zip(best, clips, strict=True))
         assert row['name'] == f'clip, {name}'
         assert row['answers']['correct'] == right
+
+
+def form(name, num_classes, several=False, meaningful=True):
+    """What the check of labels reads of a form."""
+    return SimpleNamespace(
+        entry=SimpleNamespace(name=name),
+        predictor=SimpleNamespace(
+            num_classes=num_classes, several_labels=several
+        ),
+        meaningful=meaningful,
+    )
+
+
+def test_labels_that_a_form_lacks_are_refused():
+    names = ('a.mp4', 'b.mp4', 'c.mp4')
+    labels = (0, None, 4)
+    clips = [Clip(None, *pair) for pair in zip(names, labels, strict=True)]
+    check_all_labels([form('eager', 5), form('peer', 9)], clips)
+    # Random weights give no answers.
+    check_all_labels([form('eager', 5), form('peer', 2, False, False)], clips)
+    for models, name in (
+        ([form('eager', 4)], 'eager'),
+        ([form('eager', 5), form('peer', 4)], 'peer'),
+        ([form('eager', 4, True)], 'eager'),
+    ):
+        message = f'{name}: c.mp4 has the label 4 but the model has 4 classes'
+        with pytest.raises(UserError, match=message):
+            check_all_labels(models, clips)
+    several = [Clip(None, 'a.mp4', (0, 4))]
+    with pytest.raises(UserError, match='eager: a.mp4 has several labels'):
+        check_all_labels([form('eager', 5)], several)
+    # Nothing is compared with several labels.
+    check_all_labels([form('eager', 5, True), form('peer', 4)], several)
+
+
+def test_labels_are_checked_before_the_timing(folder, tmp_path):
+    entries, lines = entries_of(folder, 'clip', bf16=False)[:1], []
+    clips = [Clip(folder / 'clips' / 'clip_0_0.mp4', 'a.mp4', 4)]
+    with pytest.raises(UserError, match='eager, fp32: a.mp4 has the label 4'):
+        run_deployed_benchmark(
+            entries, tmp_path, clips, (1,), 1, False, lines.append
+        )
+    assert len(lines) == 1 and 'loaded' in lines[0]
+    assert not list(tmp_path.iterdir())
 
 
 def test_bfloat16_is_measured_where_the_processor_has_it():
