@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..evaluation.results_hook import package_versions
 from ..files import hash_file
 from ..version import __version__
+from .package_config import not_data, without_folder
 from .results_files import part_of, read_results
 
 KEY = 'dvfl_mmaction'
@@ -56,7 +57,10 @@ def make_metadata(
             own.
 
     Returns:
-        Plain values, as JSON has them.
+        Plain values, as JSON has them; of absolute paths the last part.
+
+    Raises:
+        UserError: If the pipeline or the backbone holds an object.
     """
     preprocessor = cfg.model.get('data_preprocessor') or {}
     backbone = cfg.model['backbone']
@@ -70,8 +74,8 @@ def make_metadata(
         mean=list(preprocessor.get('mean') or []),
         std=list(preprocessor.get('std') or []),
         normalisation='in the graph',
-        pipeline=plain(find_video_pipeline(cfg, config)),
-        backbone=plain(backbone),
+        pipeline=plain(find_video_pipeline(cfg, config), 'the pipeline'),
+        backbone=plain(backbone, 'model.backbone'),
         accuracy=find_accuracy(Path(checkpoint)),
         config=Path(config).name,
         checkpoint=dict(
@@ -82,9 +86,32 @@ def make_metadata(
     )
 
 
-def plain(value):
-    """Configs as plain dicts and lists."""
-    return json.loads(json.dumps(value))
+def plain(value, where: str):
+    """Configs as plain dicts and lists, without this machine's folders.
+
+    Args:
+        value: A part of a config; classes become their names.
+        where: Its name, for the error.
+
+    Raises:
+        UserError: If it holds an object.
+    """
+
+    def name_of(part) -> str:
+        if isinstance(part, type):
+            return part.__name__
+        raise not_data(where, repr(part)[:60])
+
+    return without_folders(json.loads(json.dumps(value, default=name_of)))
+
+
+def without_folders(value):
+    """Plain values whose absolute paths are cut to their last part."""
+    if isinstance(value, dict):
+        return {key: without_folders(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [without_folders(part) for part in value]
+    return without_folder(value) if isinstance(value, str) else value
 
 
 def find_accuracy(checkpoint: Path) -> dict | None:

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mmaction.datasets.transforms import Resize
+from mmengine.config import Config
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.deployment.metadata import parse_metadata
+from dvfl_mmaction.deployment.metadata import make_metadata, parse_metadata
 
 WHOLE = dict(
     format=1,
@@ -62,3 +65,42 @@ def test_text_that_is_no_json_is_refused(text):
 def test_a_file_without_metadata_is_refused(text):
     with pytest.raises(UserError, match='no metadata of dvfl_mmaction; write'):
         parse(text)
+
+
+def config_with(step, **backbone):
+    loader = dict(dataset=dict(pipeline=[dict(type='ClipInit'), step]))
+    head = dict(type='I3DHead', num_classes=4)
+    model = dict(backbone=backbone, cls_head=head)
+    return Config(dict(model=model, test_dataloader=loader))
+
+
+def make(folder, cfg):
+    weights = folder / 'weights.pth'
+    weights.write_bytes(b'weights')
+    return make_metadata(cfg, '/a/b.py', str(weights), None, (8, 8), 4)
+
+
+def test_no_folder_of_this_machine_is_in_the_metadata(tmp_path):
+    cfg = config_with(
+        dict(type='Resize', scale=(32, 32)),
+        type='VideoFocalNet',
+        pretrained='/home/ann/imagenet.pth',
+        init_cfg=[dict(type='Pretrained', checkpoint='C:\\ann\\a.pth')],
+    )
+    found = make(tmp_path, cfg)
+    assert found['backbone']['pretrained'] == 'imagenet.pth'
+    assert found['backbone']['init_cfg'][0]['checkpoint'] == 'a.pth'
+    assert 'ann' not in json.dumps(found)
+    cfg.model.backbone.pretrained = 'imagenet'
+    assert make(tmp_path, cfg)['backbone']['pretrained'] == 'imagenet'
+
+
+def test_classes_have_their_names_and_objects_are_refused(tmp_path):
+    step = dict(type=Resize, scale=(32, 32))
+    found = make(tmp_path, config_with(step, type='VideoFocalNet'))
+    assert found['pipeline'][1] == dict(type='Resize', scale=[32, 32])
+    step['scale'] = np.array([32, 32])
+    with pytest.raises(
+        UserError, match=r'the pipeline of the config is array\(\[32, 32\]\)'
+    ):
+        make(tmp_path, config_with(step, type='VideoFocalNet'))
