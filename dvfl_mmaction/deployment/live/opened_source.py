@@ -39,8 +39,9 @@ class OpenedSource:
         close: Releases it.
         is_live: Whether it comes at its own speed and has no end.
         num_frames: Of a recording; None if unknown.
-        seek: Continues a recording after a time in s; None if that is not
-            possible.
+        seek: Continues a recording after a time in s; raises
+            :class:`SourceError` if that fails. None for a live source.
+        frame_s: Time that a frame lasts, by its header, in s.
     """
 
     pictures: Iterator[tuple[float | None, np.ndarray]]
@@ -170,7 +171,12 @@ def of_container(
     sought = dict(after_s=-math.inf)
 
     def seek(time_s: float):
-        container.seek(int((start + time_s) / stream.time_base), stream=stream)
+        at = int((start + time_s) / stream.time_base)
+        try:
+            container.seek(at, stream=stream)
+        except (av.FFmpegError, OSError) as error:
+            reason = decoder_reason(error)
+            raise SourceError(f'no way to {time_s:.1f} s: {reason}') from None
         sought['after_s'] = time_s
 
     def pictures():

@@ -119,9 +119,14 @@ class Source:
             self.wait(delay)
 
     def _reopen(self):
-        self._opened = self.opener()
-        if self._last is not None and not self._opened.is_live:
-            self._opened.seek(self._last)
+        opened = self.opener()
+        if self._last is not None and not opened.is_live:
+            try:
+                opened.seek(self._last)
+            except SourceError:
+                opened.close()
+                raise
+        self._opened = opened
 
     def _frames_once(self) -> Iterator[Frame]:
         """The frames until the source ends, is lost, or ``stop`` is set."""

@@ -1,8 +1,11 @@
 """Sources that end, are lost and come back, or never open."""
 
 import threading
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.deployment.live.frames import SourceError
 from dvfl_mmaction.deployment.live.opened_source import (
     OpenedSource,
+    of_container,
     opener_of,
 )
 from dvfl_mmaction.deployment.live.source import Source
@@ -91,6 +95,39 @@ def test_a_recording_continues_after_its_last_frame():
     source, _, _ = source_of(camera)
     assert len(list(source.frames())) == 5
     assert camera.sought == [2 / 25]
+
+
+class Unseekable(list):
+    """Stands for the places that a source was asked for."""
+
+    def append(self, place):
+        raise LOST
+
+
+def test_a_recording_that_cannot_be_continued_is_closed_and_lost():
+    camera = FakeCamera(3, 2, 1, is_live=False)
+    camera.sought = Unseekable()
+    source, waits, _ = source_of(camera, retries=2)
+    with pytest.raises(UserError, match='cam is lost: no picture; gave up'):
+        list(source.frames())
+    assert waits == [0.5, 1.0] and camera.closed == 3
+
+
+def test_a_place_that_cannot_be_reached_is_a_lost_source():
+    def seek(place, stream):
+        assert place == 2400
+        raise av.error.OSError(5, 'Input/output error')
+
+    container = SimpleNamespace(seek=seek, duration=None, close=None)
+    stream = SimpleNamespace(
+        average_rate=None,
+        start_time=400,
+        time_base=Fraction(1, 1000),
+        frames=0,
+    )
+    opened = of_container(container, stream, is_live=False)
+    with pytest.raises(SourceError, match='no way to 2.0 s: Input/output err'):
+        opened.seek(2.0)
 
 
 def test_stop_ends_the_reading_and_the_waiting():
@@ -173,8 +210,6 @@ def serve(server, path: Path):
 @pytest.fixture
 def long_clip(tmp_path):
     """A clip of 60 frames with an index at its beginning."""
-    import av
-
     write_clip(tmp_path / 'long.mp4', 0, frames=60)
     path = tmp_path / 'indexed.mp4'
     with (
