@@ -49,6 +49,7 @@ class OpenedSource:
     is_live: bool = False
     num_frames: int | None = None
     seek: Callable[[float], object] | None = None
+    frame_s: float = 1 / UNKNOWN_RATE
 
 
 def opener_of(
@@ -207,4 +208,5 @@ def of_container(
         is_live,
         stream.frames or round(duration * rate) or None,
         seek,
+        1 / rate,
     )

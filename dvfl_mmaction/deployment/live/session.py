@@ -54,7 +54,7 @@ class Session:
         self.on_answer, self.on_frame = on_answer, on_frame
         self.clock = clock
         self.measures = Measures()
-        self.reached_s, self.is_complete = 0.0, False
+        self.reached_s, self._reached, self.is_complete = 0.0, 0, False
         self._answer = self._error = self._began = None
 
     def run_live(self):
@@ -72,7 +72,7 @@ class Session:
 
         def read():
             for frame in self._counted_frames():
-                self.reached_s = frame.time_s
+                self._reach(frame)
                 shown.put(frame)
                 work = self.classifier.push(frame)
                 if work is not None:
@@ -121,7 +121,7 @@ class Session:
                 work = self.classifier.push(frame)
                 if work is not None:
                     self._classify(work)
-                self.reached_s = frame.time_s
+                self._reach(frame)
                 if not self.on_frame(frame, self._answer):
                     return
                 self.measures.shown += 1
@@ -131,6 +131,20 @@ class Session:
             self._finish(threads, (frames,))
         if self._error is not None:
             raise self._error
+
+    @property
+    def end_s(self) -> float:
+        """End of the last frame that was taken; 0 before the first one.
+
+        It lasts as long as the others, a single one as its source says.
+        """
+        lasts_s = self.source.frame_s
+        if self._reached > 1 and self.reached_s > 0:
+            lasts_s = self.reached_s / (self._reached - 1)
+        return self.reached_s + lasts_s if self._reached else 0.0
+
+    def _reach(self, frame: Frame):
+        self.reached_s, self._reached = frame.time_s, frame.index + 1
 
     def _counted_frames(self) -> Iterator[Frame]:
         self._began = self.clock()

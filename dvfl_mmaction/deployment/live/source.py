@@ -35,6 +35,7 @@ class Source:
     Attributes:
         num_frames: Of a recording, once it is open; None if unknown.
         is_live: Whether it comes at its own speed and has no end.
+        frame_s: Time that a frame lasts, in s, by what opened it.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Source:
             ) from None
         self.num_frames = self._opened.num_frames
         self.is_live = self._opened.is_live
+        self.frame_s = self._opened.frame_s
 
     def check(self):
         """Open the source; a live one is closed again, as its frames age.

@@ -223,6 +223,41 @@ def test_a_recording_without_a_frame_is_one_line(tmp_path, in_turn):
     assert outputs.video.read_bytes() == b'of an earlier run'
 
 
+@pytest.mark.parametrize('times', [[0], [0, 0], [0.2]])
+def test_a_single_frame_lasts_as_long_as_its_header_says(tmp_path, times):
+    def opened():
+        image = np.zeros((48, 64, 3), np.uint8)
+        pictures = ((time_s, image) for time_s in times)
+        return OpenedSource(pictures, lambda: None, frame_s=0.1)
+
+    outputs = StreamOutputs(timelines=[tmp_path / 'a.json'])
+    run_stream(Source('a', opened), fake_classifier(), outputs, RULE, True)
+    timeline = json.loads((tmp_path / 'a.json').read_text())
+    (segment,) = timeline['segments']
+    assert (
+        timeline['end_s'] == segment['end_s'] == pytest.approx(times[-1] + 0.1)
+    )
+
+
+def test_an_interruption_counts_no_frame_that_was_only_read(tmp_path):
+    def opened():
+        image = np.zeros((48, 64, 3), np.uint8)
+        pictures = ((i / 10, image) for i in range(8))
+        return OpenedSource(pictures, lambda: None)
+
+    outputs = StreamOutputs(timelines=[tmp_path / 'a.json'])
+    with pytest.raises(KeyboardInterrupt):
+        run_stream(
+            Source('a', opened),
+            fake_classifier(0.05, fails_at=3),
+            outputs,
+            RULE,
+            True,
+        )
+    # Frames 0 to 2 were taken; all 8 were read ahead.
+    assert json.loads((tmp_path / 'a.json').read_text())['end_s'] == 0.3
+
+
 def test_a_source_lost_before_its_first_frame_is_one_line(tmp_path):
     def opened():
         def pictures():

@@ -154,6 +154,13 @@ def test_the_times_of_a_live_source_are_those_of_the_clock():
     assert [frame.due_s for frame in frames] == [50.0, 50.5, 53.0]
 
 
+def test_the_header_of_a_file_says_how_long_a_frame_lasts(tmp_path):
+    write_clip(tmp_path / 'a.mp4', 0, frames=1)
+    source, _, _ = source_of(opener_of(str(tmp_path / 'a.mp4')))
+    assert len(list(source.frames())) == 1
+    assert source.frame_s == 1 / 25
+
+
 def test_a_file_has_its_time_stamps_and_ends(tmp_path):
     write_clip(tmp_path / 'a.mp4', 0, frames=10)
     source, _, _ = source_of(opener_of(str(tmp_path / 'a.mp4')))
