@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...evaluation.classification import best_class
+
 ROUNDING = 1e-9  # s
 
 
@@ -16,9 +18,9 @@ class SegmentRule:
     The scores are averaged over the answers within ``smooth_s / 2`` before
     and after each. A segment begins where the largest average is at least
     ``enter``. It ends where the average of its class is below ``leave``, or
-    where another class begins. Segments shorter than ``min_length_s`` are
-    then dropped, and successive ones of a class joined if the gap between
-    them is shorter than that.
+    where another class begins, or where an average is NaN. Segments shorter
+    than ``min_length_s`` are then dropped, and successive ones of a class
+    joined if the gap between them is shorter than that.
 
     Attributes:
         smooth_s: In s; 0 does not average.
@@ -117,11 +119,13 @@ class Segmenter:
 
     def _decide(self, time_s: float, scores: np.ndarray):
         """Begin, continue or end a segment at an answer."""
-        rule, best = self.rule, int(np.argmax(scores))
-        begins = scores[best] >= rule.enter
+        rule, best = self.rule, best_class(scores)
+        is_known = best >= 0  # no score is NaN
+        begins = is_known and scores[best] >= rule.enter
         if self._label is not None:
             is_replaced = begins and best != self._label
-            if is_replaced or scores[self._label] < rule.leave:
+            stays = is_known and scores[self._label] >= rule.leave
+            if is_replaced or not stays:
                 self._end_segment(time_s)
         if self._label is None and begins:
             self._label = best

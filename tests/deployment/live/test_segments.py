@@ -108,5 +108,13 @@ def test_one_by_one_only_the_last_scores_are_held():
     assert (segment.start_s, segment.end_s) == (0, 100)
 
 
+def test_scores_without_numbers_end_a_segment_and_begin_none():
+    nan = np.nan
+    rows = [(0.9, 0.1), (nan, nan), (0.9, nan), (0.7, 0.3)]
+    assert segments(rows, PLAIN) == [(0, 1, 0, 0.9), (3, 4, 0, 0.7)]
+    # One class alone is no number: the others are no answer either.
+    assert segments([(0.9, 0.05, nan)], PLAIN) == []
+
+
 def test_without_answers_there_is_no_segment():
     assert find_segments([], [], 3.0, PLAIN) == []
