@@ -11,7 +11,7 @@ from ..extras import import_extra
 from ..live.segments import SegmentRule
 from . import html
 from .camera import CameraSession
-from .limits import CheckedClip, Limits, check_clip
+from .limits import CheckedClip, Limits, check_clip, check_size
 from .maps import draw_maps
 from .model import LONG_S, WebModel, answer_clip, follow_clip
 
@@ -282,6 +282,11 @@ class Page:
         """Answer a frame of a visitor's camera."""
         if image is None:
             return html.note('The camera is off.'), session
+        height, width = image.shape[:2]
+        try:
+            check_size('the camera', width, height, self.limits)
+        except UserError as error:
+            return html.problem(str(error)), session
         session = session or CameraSession(model.classifier)
         scores = session.take(image)
         text = (
