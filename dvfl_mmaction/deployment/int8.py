@@ -25,7 +25,7 @@ from .graph_capture import capture_graph
 from .listed_clips import (
     classify_correctly,
     find_listed_clips,
-    read_frames,
+    read_first_views,
 )
 from .quantisation import (
     FLOAT_MODELS,
@@ -137,7 +137,7 @@ def export_int8(
         save(model, exact, metadata | dict(precision='fp32'))
         reference = load_exported(exact)
         check_agreement(exact, compare(source, reference), 'fp32')
-        clips = list(read_frames(training, reference))
+        clips = list(read_first_views(training, reference))
         if not clips:
             raise UserError(
                 'no clip of the training list can be read; check data_root '
@@ -145,7 +145,7 @@ def export_int8(
             )
         inputs = CalibrationInputs(reference, clips)
         # Noise would lie outside the ranges that clips set.
-        samples = np.concatenate([clip[:1] for clip in clips[:SAMPLE_CLIPS]])
+        samples = np.concatenate(clips[:SAMPLE_CLIPS])
         before = classify_correctly(tested, reference, options.workers)
         for kept in LADDER[:1] if options.force else LADDER:
             quantised = QUANTISERS[target](model, inputs, kept)
@@ -166,8 +166,8 @@ def export_int8(
         if result.comparison.low < -options.max_drop and not options.force:
             raise UserError(refusal(result, options))
         metadata['int8'] = dict(
-            calibration_clips=len(training),
-            test_list=options.test_list or "the config's",
+            calibration_clips=len(clips),
+            test_list=Path(options.test_list or "the config's").name,
             before=result.before,
             after=result.after,
             kept=list(result.kept),

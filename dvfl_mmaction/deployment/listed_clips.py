@@ -52,10 +52,10 @@ def find_listed_clips(cfg, part: str) -> list[Clip]:
     return clips
 
 
-def read_frames(
+def read_first_views(
     clips: Sequence[Clip], model: ExportedModel
 ) -> Iterator[np.ndarray]:
-    """Yield the views of readable clips, (V, T, H, W, 3) uint8."""
+    """Yield the first view of each readable clip, (1, T, H, W, 3) uint8."""
     predictor = exported_predictor(model)
 
     def nothing(samples: list[dict]) -> torch.Tensor:
@@ -66,7 +66,9 @@ def read_frames(
     with closing(show_progress(found, len(clips), 'read')) as found:
         for outcome in found:
             if outcome.error is None:
-                yield frames_of_sample(dict(inputs=outcome.inputs))
+                # A part of a tensor would keep the other views in memory.
+                first = outcome.inputs[:1].clone()
+                yield frames_of_sample(dict(inputs=first))
 
 
 def classify_correctly(

@@ -32,7 +32,7 @@ class CalibrationInputs:
 
     Args:
         model: In float32.
-        clips: (V, T, H, W, 3) uint8 each; the first view is used.
+        clips: (1, T, H, W, 3) uint8 each.
     """
 
     def __init__(self, model: ExportedModel, clips: Sequence[np.ndarray]):
@@ -47,7 +47,7 @@ class CalibrationInputs:
     def __iter__(self) -> Iterator[list[np.ndarray]]:
         for clip in self.clips:
             if self.model.kind == 'clip':
-                yield [clip[:1]]
+                yield [clip]
                 continue
             state = self.model.initial_state(1)
             for frame in clip[0]:

@@ -1,5 +1,8 @@
 """int8 files keep the accuracy, or are not written."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import onnx
 import openvino
@@ -24,14 +27,24 @@ from dvfl_mmaction.deployment.writers import SUFFIXES
 
 
 @pytest.mark.parametrize('target', ['onnx', 'openvino'])
-def test_an_int8_file_has_its_test_in_its_metadata(tmp_path, source, target):
+def test_an_int8_file_has_its_test_in_its_metadata(
+    tmp_path, tmp_path_factory, source, data, target
+):
     path = tmp_path / f'model{SUFFIXES[target]}'
-    options = Int8Options(calibration_clips=4, max_drop=100)
+    lines = (data / 'list.txt').read_text().splitlines()[:4]
+    training = tmp_path_factory.mktemp('lists') / 'train.txt'
+    training.write_text('\n'.join([*lines, 'broken.mp4 0']))
+    source = dataclasses.replace(source, cfg=copy.deepcopy(source.cfg))
+    source.cfg.train_dataloader.dataset.ann_file = str(training)
+    options = Int8Options(
+        test_list=str(data / 'list.txt'), root=str(data), max_drop=100
+    )
     result = export_int8(source, path, target, options)
     model = load_exported(path)
     assert model.metadata['precision'] == 'int8'
     tested = model.metadata['int8']
     assert (tested['clips'], tested['calibration_clips']) == (12, 4)
+    assert tested['test_list'] == 'list.txt'
     assert tested['before'] == result.before
     assert tested['kept'] == []
     assert 0 < result.agreement.difference < 0.02

@@ -1,9 +1,17 @@
 """The clips of the lists of a config."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from mmengine.config import Config
 
-from dvfl_mmaction.deployment.listed_clips import find_listed_clips
+from dvfl_mmaction.analysis.prediction.batches import Prediction
+from dvfl_mmaction.deployment import listed_clips
+from dvfl_mmaction.deployment.listed_clips import (
+    find_listed_clips,
+    read_first_views,
+)
 from dvfl_mmaction.errors import UserError
 
 
@@ -23,3 +31,31 @@ def test_all_lists_of_a_loader_are_read(tmp_path):
     ]
     with pytest.raises(UserError, match='no val_dataloader with a list'):
         find_listed_clips(Config({}), 'val')
+
+
+def test_only_the_first_views_of_readable_clips_are_kept(monkeypatch):
+    frames = torch.arange(3 * 2 * 4 * 5 * 3, dtype=torch.uint8)
+    frames = frames.reshape(3, 2, 4, 5, 3)  # 3 views, as they are decoded
+    outcomes = [
+        Prediction(0, inputs=frames.permute(0, 4, 1, 2, 3)),
+        Prediction(1, error='file not found'),
+        Prediction(2, inputs=frames.permute(0, 4, 1, 2, 3).contiguous()),
+    ]
+    monkeypatch.setattr(
+        listed_clips,
+        'exported_predictor',
+        lambda model: SimpleNamespace(num_classes=2),
+    )
+    monkeypatch.setattr(
+        listed_clips,
+        'predict_clips',
+        lambda clips, model: (outcome for outcome in outcomes),
+    )
+    found = list(read_first_views([None] * 3, None))
+    assert len(found) == 2
+    for clip in found:
+        assert (clip == frames[:1].numpy()).all()
+        held = torch.from_numpy(clip).untyped_storage().nbytes()
+        base = clip.base
+        assert held == clip.nbytes
+        assert base is None or base.nbytes == clip.nbytes
