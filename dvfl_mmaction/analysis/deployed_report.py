@@ -184,8 +184,10 @@ def draw(results: dict, path: Path):
     for axes in (left, middle, right):
         axes.margins(x=0.2)
         axes.set_xlim(left=0)
-    left.set_yticks(list(places), [label_of(row) for row in rows])
-    figure.suptitle(results['machine']['processor'])
+    # Names of files may have dollar signs.
+    labels = [label_of(row) for row in rows]
+    left.set_yticks(list(places), labels, parse_math=False)
+    figure.suptitle(results['machine']['processor'], parse_math=False)
     figure.savefig(path, dpi=110)
 
 

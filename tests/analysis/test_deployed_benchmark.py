@@ -337,6 +337,14 @@ def form(name, num_classes, several=False, meaningful=True):
     )
 
 
+def test_names_with_dollar_signs_are_drawn(tmp_path):
+    times = dict(latency_ms=1.0, latency_p95_ms=2.0)
+    row = dict(name='a$\\b$.onnx', file_bytes=1e6, threads={'1': times})
+    results = dict(machine=dict(processor='$\\c$'), rows=[row])
+    draw(results, tmp_path / 'figure.png')
+    assert cv2.imread(str(tmp_path / 'figure.png')).std() > 5
+
+
 def test_labels_that_a_form_lacks_are_refused():
     names = ('a.mp4', 'b.mp4', 'c.mp4')
     labels = (0, None, 4)
