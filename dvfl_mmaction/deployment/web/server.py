@@ -1,6 +1,7 @@
 """Serve the page, with all files in one temporary folder."""
 
 import ipaddress
+import math
 import os
 import signal
 import sys
@@ -107,7 +108,7 @@ def serve(
             exists.
         host: Address to listen on.
         port: Port to listen on.
-        size_mb: Largest upload, in MB.
+        size_mb: Largest upload, in MB; infinity for no limit.
 
     Raises:
         UserError: If gradio is missing, or the address cannot be used.
@@ -119,6 +120,7 @@ def serve(
             'machine can use the page; it has no password',
             file=sys.stderr,
         )
+    most_bytes = None if math.isinf(size_mb) else int(size_mb * 1e6)
     previous = signal.signal(signal.SIGTERM, interrupt)
     try:
         with temporary_files() as folder:
@@ -139,7 +141,7 @@ def serve(
                         quiet=True,
                         inbrowser=False,
                         prevent_thread_lock=True,
-                        max_file_size=int(size_mb * 1e6),
+                        max_file_size=most_bytes,
                         theme=theme,
                         css=STYLE,
                         ssr_mode=False,

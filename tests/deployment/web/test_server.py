@@ -1,13 +1,18 @@
 """The server's folder and addresses."""
 
+import asyncio
 import os
+import sys
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
 from dvfl_mmaction.deployment import extras
 from dvfl_mmaction.deployment.web.server import (
+    ContentPolicy,
     is_loopback,
+    local_requests_without_proxy,
     serve,
     temporary_files,
 )
@@ -39,3 +44,62 @@ def test_a_missing_gradio_is_one_line(monkeypatch, capsys):
     with pytest.raises(UserError, match=r"pip install 'dvfl_mmaction\[web\]'"):
         serve(None, '0.0.0.0')
     assert capsys.readouterr().err.count('is public') == 1
+
+
+@pytest.mark.parametrize(
+    'size_mb, most', [(1.5, 1_500_000), (float('inf'), None)]
+)
+def test_uploads_are_limited_unless_the_limit_is_infinite(
+    monkeypatch, size_mb, most
+):
+    launched = []
+
+    def launch(**options):
+        launched.append(options)
+        raise OSError('the port is in use')
+
+    gradio = SimpleNamespace(
+        themes=SimpleNamespace(Default=lambda **options: None)
+    )
+    monkeypatch.setattr(extras.importlib, 'import_module', lambda _: gradio)
+    starlette = SimpleNamespace(Middleware=lambda middleware: middleware)
+    monkeypatch.setitem(sys.modules, 'starlette', SimpleNamespace())
+    monkeypatch.setitem(sys.modules, 'starlette.middleware', starlette)
+    page = SimpleNamespace(launch=launch)
+    with pytest.raises(UserError, match='127.0.0.1:80 cannot be used: the p'):
+        serve(lambda: page, port=80, size_mb=size_mb)
+    (options,) = launched
+    assert options['max_file_size'] == most
+    assert options['server_port'] == 80 and options['share'] is False
+    assert options['app_kwargs'] == dict(middleware=[ContentPolicy])
+
+
+def test_every_response_names_the_policy():
+    sent = []
+
+    async def app(scope, receive, send):
+        headers = [(b'a', b'b')]
+        await send(dict(type='http.response.start', headers=headers))
+        await send(dict(type='http.response.body', body=b'page'))
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(ContentPolicy(app)({}, None, send))
+    start, body = sent
+    assert start['headers'][0] == (b'a', b'b')
+    name, policy = start['headers'][1]
+    assert name == b'content-security-policy'
+    assert b"connect-src 'self' data: blob:" in policy
+    assert body == dict(type='http.response.body', body=b'page')
+
+
+def test_a_proxy_is_not_asked_for_this_machine(monkeypatch):
+    monkeypatch.setenv('no_proxy', 'example.org')
+    monkeypatch.delenv('NO_PROXY', raising=False)
+    with local_requests_without_proxy():
+        for name in ('no_proxy', 'NO_PROXY'):
+            hosts = os.environ[name].split(',')
+            assert hosts == ['example.org', '127.0.0.1', 'localhost']
+    assert os.environ['no_proxy'] == 'example.org'
+    assert 'NO_PROXY' not in os.environ
