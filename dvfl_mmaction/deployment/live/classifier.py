@@ -46,9 +46,11 @@ class Classifier(ABC):
 
     Attributes:
         queue_size: Most works that may wait for ``classify``.
+        span: Frames of the stream that an answer covers.
     """
 
     queue_size: int
+    span = 1
 
     def __init__(
         self,
@@ -113,7 +115,8 @@ class WindowClassifier(Classifier):
         super().__init__(prepare, num_classes, class_names)
         self.score, self.clip_len = score, clip_len
         self.stride, self.every = stride, every
-        self._recent = deque(maxlen=(clip_len - 1) * stride + 1)
+        self.span = (clip_len - 1) * stride + 1
+        self._recent = deque(maxlen=self.span)
         self._run = self._since = 0
 
     def for_another_stream(self) -> 'WindowClassifier':
@@ -137,7 +140,7 @@ class WindowClassifier(Classifier):
             self._since = self.every
         self._recent.append((frame.time_s, self.prepare(frame.image)))
         self._since += 1
-        if len(self._recent) < self._recent.maxlen:
+        if len(self._recent) < self.span:
             return None
         if self._since < self.every:
             return None

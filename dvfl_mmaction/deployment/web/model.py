@@ -157,11 +157,11 @@ def follow_clip(
         How far it is, at most every 0.5 s; at last the segments.
 
     Raises:
-        UserError: If the clip cannot be read to its end, or a picture is
-            too large.
+        UserError: If the clip cannot be read to its end, a picture is too
+            large, or the frames are fewer than those of a window.
     """
     classifier = model.classifier.for_another_stream()
-    segmenter = Segmenter(rule)
+    segmenter, answers = Segmenter(rule), 0
     began = reported = time.perf_counter()
     time_s = 0.0
     try:
@@ -178,6 +178,7 @@ def follow_clip(
                 if work is not None:
                     middle = (work.begin_s + work.time_s) / 2
                     segmenter.add(middle, classifier.classify(work))
+                    answers += 1
                 now = time.perf_counter()
                 if now - reported > REPORT_S:
                     reported = now
@@ -187,6 +188,11 @@ def follow_clip(
         raise UserError(
             f'{clip.name} cannot be read beyond {time_s:.1f} s: {error}'
         ) from None
+    if not answers:
+        raise UserError(
+            f'{clip.name} has no timeline: its frames are fewer than the '
+            f'{classifier.span} of a window; give a longer clip'
+        )
     end = max(clip.length_s, time_s)
     segments = segmenter.finish(end)
     yield Timeline(end, end, segments, time.perf_counter() - began)
