@@ -88,7 +88,10 @@ def main():
     args = parse_args()
     # Slow; --help does not need them.
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
-    from dvfl_mmaction.deployment.web.examples import find_examples
+    from dvfl_mmaction.deployment.web.examples import (
+        find_data_root,
+        find_examples,
+    )
     from dvfl_mmaction.deployment.web.limits import Limits
     from dvfl_mmaction.deployment.web.model import load_web_model
     from dvfl_mmaction.deployment.web.page import Page
@@ -104,12 +107,10 @@ def main():
         load_web_model(config, checkpoint, device, options, args.classes)
         for config, checkpoint, options in chosen
     ]
-    data = models[0].observer.cfg.get('test_dataloader') or {}
-    root = (data.get('dataset') or {}).get('data_root')
     page = Page(
         models,
         Limits(args.max_mb, args.max_seconds, args.max_megapixels),
-        find_examples(args.examples, root),
+        find_examples(args.examples, find_data_root(models[0].observer.cfg)),
         args.jobs,
     )
     serve(page.build, args.host, args.port, args.max_mb)

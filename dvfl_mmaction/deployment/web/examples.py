@@ -3,10 +3,20 @@
 from pathlib import Path
 
 from ...analysis.prediction.clips import SUFFIXES, find_clips
+from ...engine.config_checks import nested_datasets
 from ...errors import UserError
 
 MOST = 6
 LISTS = ('test.txt', 'val.txt')
+
+
+def find_data_root(cfg) -> str | None:
+    """Folder of the first list of a config's test data; None without."""
+    loader = cfg.get('test_dataloader') or {}
+    for dataset in nested_datasets(loader.get('dataset')):
+        if dataset.get('data_root'):
+            return dataset['data_root']
+    return None
 
 
 def find_examples(folder: str | None, data_root: str | None) -> list[str]:
@@ -30,7 +40,7 @@ def find_examples(folder: str | None, data_root: str | None) -> list[str]:
         )
     names = [str(root / name) for name in LISTS if (root / name).is_file()]
     try:
-        clips = find_clips(names[:1] or [str(root)])
+        clips = find_clips(names[:1] or [str(root)], several_labels=True)
     except UserError:
         if folder is None:
             return []

@@ -3,7 +3,11 @@
 import pytest
 from small_recipe import write_clip
 
-from dvfl_mmaction.deployment.web.examples import find_examples
+from dvfl_mmaction.deployment.web.examples import (
+    MOST,
+    find_data_root,
+    find_examples,
+)
 from dvfl_mmaction.errors import UserError
 
 
@@ -16,6 +20,14 @@ def test_one_clip_per_class_of_the_list_is_found(tmp_path):
     assert find_examples(None, str(tmp_path)) == expected
     videos = str(tmp_path / 'videos')
     assert len(find_examples(videos, None)) == 3
+    # Clips of the same labels are of one kind.
+    (tmp_path / 'test.txt').write_text('a.mp4 0 1\nb.mp4 0 1\nc.mp4 1\n')
+    assert find_examples(str(tmp_path), None) == expected
+    for number in range(7):
+        write_clip(tmp_path / f'{number}.mp4', 0, frames=1)
+    lines = [f'{label}.mp4 {label}' for label in range(7)]
+    (tmp_path / 'test.txt').write_text('\n'.join(lines))
+    assert len(find_examples(str(tmp_path), None)) == MOST
 
 
 def test_missing_data_give_no_examples_but_a_missing_folder_an_error(tmp_path):
@@ -24,3 +36,12 @@ def test_missing_data_give_no_examples_but_a_missing_folder_an_error(tmp_path):
     assert find_examples(None, str(tmp_path)) == []
     with pytest.raises(UserError, match='is no folder'):
         find_examples(str(tmp_path / 'none'), None)
+
+
+def test_the_data_of_wrapped_lists_are_found():
+    plain = dict(ann_file='test.txt', data_root='data/a')
+    wrapped = dict(datasets=[dict(ann_file='b.txt'), plain])
+    for dataset, root in ((plain, 'data/a'), (wrapped, 'data/a'), ({}, None)):
+        cfg = dict(test_dataloader=dict(dataset=dataset))
+        assert find_data_root(cfg) == root
+    assert find_data_root({}) is None
