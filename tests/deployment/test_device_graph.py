@@ -202,6 +202,21 @@ def test_what_cannot_be_exported_is_refused(change, arguments, message):
         make_device_graph(model, *arguments)
 
 
+@pytest.mark.parametrize('clip_len, fits', [(4, True), (6, False), (None, 0)])
+def test_clips_longer_than_the_mean_of_the_head_are_refused(clip_len, fits):
+    config = recognizer()
+    config['cls_head'] |= dict(type='EveryFrameHead', temporal_window=4)
+    config['backbone'] |= dict(temporal='causal', temporal_window=4)
+    model = build(config)
+    if fits:
+        make_device_graph(model, clip_len)
+        return
+    number = f'clips have {clip_len or "any number of"} frames'
+    with pytest.raises(UserError, match=f'the last 4 frames, but {number}'):
+        make_device_graph(model, clip_len)
+    make_device_graph(model, streaming=True)
+
+
 def test_another_head_is_refused():
     config = recognizer()
     config['cls_head']['type'] = 'TSNHead'

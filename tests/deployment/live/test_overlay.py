@@ -49,3 +49,12 @@ def test_the_panel_lies_over_every_frame_and_changes_ten_times_a_second():
     assert (pictures[0] < 100).mean() > 0.05
     assert np.array_equal(pictures[0], pictures[1])
     assert not np.array_equal(pictures[1], pictures[2])
+
+
+def test_a_frame_of_another_size_gets_a_panel_of_its_own():
+    overlay = Overlay(NAMES.__getitem__, 2)
+    overlay.draw(frame(0.0), answer(0, 0.0), 25.0)
+    got = overlay.draw(frame(0.01, height=480), answer(0, 0.0), 25.0)
+    fresh = Overlay(NAMES.__getitem__, 2)
+    wanted = fresh.draw(frame(0.01, height=480), answer(0, 0.0), 25.0)
+    assert np.array_equal(np.asarray(got), np.asarray(wanted))
