@@ -102,6 +102,12 @@ def parse_args():
     add_cfg_options(parser, 'clip_len=16')
     args = parser.parse_args()
     check_least(parser, args, calibration_clips=1, workers=0)
+    for name in ('test_list', 'force'):
+        if getattr(args, name) and args.precision != 'int8':
+            option = name.replace('_', '-')
+            parser.error(f'--{option} needs --precision int8')
+    if args.root and not args.test_list:
+        parser.error('--root needs --test-list FILE')
     if not args.max_drop >= 0:
         parser.error(f'--max-drop {args.max_drop}; give 0 or more points')
     return args

@@ -56,3 +56,20 @@ def test_mistakes_are_reported_in_one_line(folder, words, message):
     (line,) = done.stderr.strip().splitlines()[-1:]
     assert line.startswith('error: ')
     assert message in line
+
+
+@pytest.mark.parametrize(
+    'words, message',
+    [
+        (['--test-list', 'a.txt'], '--test-list needs --precision int8'),
+        (['--force'], '--force needs --precision int8'),
+        (
+            ['--precision', 'int8', '--root', 'clips'],
+            '--root needs --test-list FILE',
+        ),
+    ],
+)
+def test_options_that_nothing_would_read_are_refused(folder, words, message):
+    words = ['config.py', 'model.pth', 'a.onnx', '--to', 'onnx', *words]
+    done = run_script(TOOL, *words, cwd=folder)
+    assert done.returncode == 2 and message in done.stderr
