@@ -28,8 +28,13 @@ def parse(text):
 
 
 def test_metadata_of_this_version_is_read_with_tuples():
-    found = parse(json.dumps(WHOLE))
-    assert found['pipeline'] == [dict(type='Resize', scale=(32, 32))]
+    step = dict(keys=[], scales=[[1, 2], [0.5]], names=['a', 1])
+    whole = WHOLE | dict(pipeline=[*WHOLE['pipeline'], step])
+    found = parse(json.dumps(whole))
+    assert found['pipeline'] == [
+        dict(type='Resize', scale=(32, 32)),
+        dict(keys=[], scales=[(1, 2), (0.5,)], names=['a', 1]),
+    ]
     assert found['num_classes'] == 4
 
 

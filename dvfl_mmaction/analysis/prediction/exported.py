@@ -1,5 +1,6 @@
 """Predict with an exported model in place of a checkpoint."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -86,7 +87,7 @@ def exported_pipeline(
         UserError: If a step is not registered, or an option is none of
             ``CLIP_OPTIONS`` or does not fit the file.
     """
-    steps = with_tuples(model.metadata['pipeline'])
+    steps = copy.deepcopy(model.metadata['pipeline'])
     check_types(steps, known_types(), str(model.path))
     init_default_scope(SCOPE)
     options = options or {}
@@ -131,17 +132,6 @@ def check_options(model: ExportedModel, steps: list[dict], options: dict):
             f'test_views is {views} but the pipeline of {model.path} has '
             f'three crops; give three, or export with test_views={views}'
         )
-
-
-def with_tuples(value):
-    """Make tuples of lists of numbers, which some transforms require."""
-    if isinstance(value, dict):
-        return {key: with_tuples(item) for key, item in value.items()}
-    if isinstance(value, list):
-        if value and all(isinstance(item, int | float) for item in value):
-            return tuple(value)
-        return [with_tuples(item) for item in value]
-    return value
 
 
 def exported_scores(model: ExportedModel) -> Callable[[list[dict]], Tensor]:
