@@ -23,7 +23,7 @@ from ..evaluation.results_hook import package_versions
 from ..files import hash_file, write_json, write_whole
 from .exported_model import load_exported
 from .extras import MissingPackage
-from .metadata import LICENCE
+from .metadata import LICENCE, plain
 from .model_card import model_card, result_row
 from .package_config import to_data
 from .package_files import (
@@ -248,12 +248,12 @@ def describe_preprocessing(
         height=shape[-2],
         width=shape[-1],
         frames=sampling.get('clip_len'),
-        sampling=dict(sampling),
+        sampling=plain(sampling, 'the pipeline'),
         views=dict(clips=sampling.get('num_clips', 1), crops=max(crops)),
         colour_order='RGB',
         mean=list(preprocessor.get('mean') or ()),
         std=list(preprocessor.get('std') or ()),
-        pipeline=[dict(step) for step in pipeline],
+        pipeline=plain(pipeline, 'the pipeline'),
     )
 
 

@@ -25,7 +25,11 @@ from dvfl_mmaction.analysis.prediction.predictor import (
 from dvfl_mmaction.deployment.export import export_model
 from dvfl_mmaction.deployment.model_card import limits, result_row, summary
 from dvfl_mmaction.deployment.package_config import from_data
-from dvfl_mmaction.deployment.packaging import as_tested, package_model
+from dvfl_mmaction.deployment.packaging import (
+    as_tested,
+    describe_preprocessing,
+    package_model,
+)
 from dvfl_mmaction.distillation import DistillRecognizer3D
 from dvfl_mmaction.files import hash_file
 
@@ -319,6 +323,14 @@ def test_a_student_is_packaged_without_its_teacher(kind, plain):
     found = as_tested(Config(config), [])
     assert found['model'] == dict(type=plain, backbone=backbone)
     assert found['default_hooks'] == dict(hooks, none=None)
+
+
+def test_the_preprocessing_names_no_folder_of_this_machine():
+    step = dict(type='UniformSample', clip_len=4, table='/home/ann/t.json')
+    found = describe_preprocessing(dict(model={}), [step], (3, 4, 32, 48))
+    assert found['pipeline'] == [dict(step, table='t.json')]
+    assert found['sampling'] == dict(step, table='t.json')
+    assert (found['frames'], found['height'], found['width']) == (4, 32, 48)
 
 
 def test_the_card_says_whose_clips_chose_the_checkpoint(
