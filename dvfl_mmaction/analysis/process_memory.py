@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import importlib
 import re
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import torch
 from .benchmark import call_apart, resident_peak
 from .deployed_models import EXPORTED, DeployedEntry, DeployedModel
 
-RUNTIMES = {'.onnx': 'onnxruntime', '.xml': 'openvino'}
+RUNTIMES = {
+    '.onnx': 'onnxruntime',
+    '.xml': 'openvino',
+    '.tflite': 'ai_edge_litert.interpreter',
+}
 FORWARDS = 3
 
 
@@ -51,12 +56,9 @@ def import_runtime(entry: DeployedEntry):
     if entry.kind != EXPORTED:
         return
     name = RUNTIMES.get(Path(entry.path).suffix)
+    runtime = name and importlib.import_module(name)
     if name == 'openvino':
-        import openvino
-
-        openvino.Core().get_property('CPU', 'FULL_DEVICE_NAME')  # its plugin
-    elif name == 'onnxruntime':
-        import onnxruntime  # noqa: F401
+        runtime.Core().get_property('CPU', 'FULL_DEVICE_NAME')  # its plugin
 
 
 def begin_peak() -> int:
