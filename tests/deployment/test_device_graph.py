@@ -217,10 +217,20 @@ def test_clips_longer_than_the_mean_of_the_head_are_refused(clip_len, fits):
     make_device_graph(model, streaming=True)
 
 
-def test_another_head_is_refused():
+@pytest.mark.parametrize(
+    'head, neck, name',
+    [
+        (dict(type='TSNHead'), None, 'TSNHead'),
+        (dict(spatial_type='max'), None, 'I3DHead'),
+        ({}, torch.nn.Identity(), 'I3DHead'),
+    ],
+)
+def test_another_head_or_a_neck_is_refused(head, neck, name):
     config = recognizer()
-    config['cls_head']['type'] = 'TSNHead'
+    config['cls_head'] |= head
     with torch.device('meta'):
         model = MODELS.build(config)
-    with pytest.raises(UserError, match='the head TSNHead'):
+    if neck:
+        model.neck = neck
+    with pytest.raises(UserError, match=f'has a neck or the head {name}; exp'):
         make_device_graph(model, 8)

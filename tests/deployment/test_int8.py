@@ -135,6 +135,12 @@ def test_the_refusal_says_how_many_clips_flip():
     text = refusal(result, Int8Options())
     assert '100.00 -> 97.00 % of 1000 clips (0 gained, 30 lost)' in text
     assert 'longer list' not in text
+    # As many are gained as lost, but they are few.
+    before, after = np.array([[1, 0, 1, 1], [0, 1, 1, 1]], bool)
+    result.comparison = compare_paired(after, before)
+    assert '; 4 clips cannot resolve the difference; give a longer list' in (
+        refusal(result, Int8Options())
+    )
 
 
 def test_layers_that_stay_in_float_are_found_by_name():
@@ -143,6 +149,8 @@ def test_layers_that_stay_in_float_are_found_by_name():
         'stages.0.0.space.h/MatMul',
         'stages.0.0.fc2/MatMul',
         'fc/Gemm/WithoutBiases',
+        'stages.0.0.time.taps.0.1/MatMul',
     ]
     assert kept_nodes(names, ('fc', 'h')) == [names[1], names[3]]
+    assert kept_nodes(names, ('taps',)) == [names[4]]
     assert kept_nodes(names, ()) == []

@@ -29,7 +29,10 @@ def packet(*frames):
 
 def container_of(*packets, **attributes):
     return SimpleNamespace(
-        demux=lambda stream: iter(packets), close=None, **attributes
+        demux=lambda stream: iter(packets),
+        seek=lambda place, stream: None,
+        close=None,
+        **attributes,
     )
 
 
@@ -73,6 +76,12 @@ def test_the_times_of_a_recording_begin_at_0_and_never_go_back(open_frames):
     assert times == pytest.approx([0, 0.2, 0.2, 0.3, 1.0])
     assert opened.num_frames == 15 and opened.frame_s == 0.1
     assert open_frames(is_live=False).num_frames is None
+
+
+def test_frames_up_to_the_place_that_is_sought_are_left_out(open_frames):
+    opened = open_frames(*[frame(2 + i / 8) for i in range(5)], is_live=False)
+    opened.seek(0.25)
+    assert [time_s for time_s, _ in opened.pictures] == [0.375, 0.5]
 
 
 def test_broken_pictures_are_left_out_of_a_recording_only(open_frames):

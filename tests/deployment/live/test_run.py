@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.deployment.live.classifier import FrameClassifier
+from dvfl_mmaction.deployment.live.classifier import (
+    FrameClassifier,
+    WindowClassifier,
+)
 from dvfl_mmaction.deployment.live.frames import SourceError
 from dvfl_mmaction.deployment.live.load import load_from_checkpoint
 from dvfl_mmaction.deployment.live.opened_source import (
@@ -21,6 +24,7 @@ from dvfl_mmaction.deployment.live.opened_source import (
 from dvfl_mmaction.deployment.live.pacing import Pacer
 from dvfl_mmaction.deployment.live.run import StreamOutputs, run_stream
 from dvfl_mmaction.deployment.live.segments import SegmentRule
+from dvfl_mmaction.deployment.live.session import Session
 from dvfl_mmaction.deployment.live.source import Source
 
 RULE = SegmentRule(smooth_s=0.2, enter=0.01, leave=0, min_length_s=0)
@@ -237,6 +241,23 @@ def test_a_single_frame_lasts_as_long_as_its_header_says(tmp_path, times):
     assert (
         timeline['end_s'] == segment['end_s'] == pytest.approx(times[-1] + 0.1)
     )
+
+
+def test_the_time_of_a_window_is_the_middle_of_its_frames():
+    def opened():
+        pictures = ((i / 8, np.zeros((2, 2, 3), np.uint8)) for i in range(6))
+        return OpenedSource(pictures, lambda: None)
+
+    classifier = WindowClassifier(
+        len, lambda image: image, 2, clip_len=3, stride=2
+    )
+    answers = []
+    session = Session(
+        Source('a', opened), classifier, answers.append, lambda *_: True
+    )
+    assert len(list(session.run_in_turn())) == 6
+    found = [(a.index, a.time_s, a.middle_s) for a in answers]
+    assert found == [(4, 0.5, 0.25), (5, 0.625, 0.375)]
 
 
 def test_an_interruption_counts_no_frame_that_was_only_read(tmp_path):

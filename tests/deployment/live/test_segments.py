@@ -114,6 +114,8 @@ def test_scores_without_numbers_end_a_segment_and_begin_none():
     assert segments(rows, PLAIN) == [(0, 1, 0, 0.9), (3, 4, 0, 0.7)]
     # One class alone is no number: the others are no answer either.
     assert segments([(0.9, 0.05, nan)], PLAIN) == []
+    rows = [(0.9, 0.1), (0.9, nan), (0.7, 0.3)]
+    assert segments(rows, PLAIN) == [(0, 1, 0, 0.9), (2, 3, 0, 0.7)]
 
 
 def test_without_answers_there_is_no_segment():

@@ -216,8 +216,16 @@ def serve(server, path: Path):
 
 @pytest.fixture
 def long_clip(tmp_path):
-    """A clip of 60 frames with an index at its beginning."""
-    write_clip(tmp_path / 'long.mp4', 0, frames=60)
+    """A clip of 60 frames with an index at its beginning.
+
+    They are noise, so that FFmpeg does not read the whole file at once.
+    """
+    rng = np.random.default_rng(0)
+    codec = cv2.VideoWriter_fourcc(*'mp4v')
+    writer = cv2.VideoWriter(str(tmp_path / 'long.mp4'), codec, 25, (160, 120))
+    for _ in range(60):
+        writer.write(rng.integers(0, 256, (120, 160, 3), np.uint8))
+    writer.release()
     path = tmp_path / 'indexed.mp4'
     with (
         av.open(str(tmp_path / 'long.mp4')) as old,
@@ -248,6 +256,8 @@ def test_a_cut_connection_continues_after_the_last_frame(server, long_clip):
     source = Source('s', opener_of(address), log=lines.append, wait=wait)
     frames = list(source.frames())
     assert len(lines) == 1 and 'attempt 1 of 10 in 0.5 s' in lines[0]
+    _, again = [frame.index for frame in frames if frame.is_first]
+    assert 10 < again < 50
     times = [frame.time_s for frame in frames]
     assert times == pytest.approx([i / 25 for i in range(60)])
     # The pictures are those of the whole file.
