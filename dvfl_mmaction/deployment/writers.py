@@ -86,10 +86,16 @@ def write_onnx(graph: CapturedGraph, path: Path, metadata: dict):
 
 
 def save_onnx(model, path: Path, metadata: dict):
-    """Save an ONNX model with its metadata and opset."""
+    """Save an ONNX model with its metadata and opset.
+
+    Metadata of an earlier call, which the model keeps, are replaced.
+    """
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     metadata = metadata | dict(opset=opsets[''])
-    entry = model.metadata_props.add()
+    entries = (e for e in model.metadata_props if e.key == KEY)
+    entry = next(entries, None)
+    if entry is None:  # a key may be there once only
+        entry = model.metadata_props.add()
     entry.key, entry.value = KEY, json.dumps(metadata)
     path.write_bytes(model.SerializeToString())
 

@@ -45,6 +45,8 @@ def test_an_int8_file_has_its_test_in_its_metadata(
     tested = model.metadata['int8']
     assert (tested['clips'], tested['calibration_clips']) == (12, 4)
     assert tested['test_list'] == 'list.txt'
+    if target == 'onnx':
+        onnx.checker.check_model(path)
     assert tested['before'] == result.before
     assert tested['kept'] == []
     assert 0 < result.agreement.difference < 0.02

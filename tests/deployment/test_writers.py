@@ -1,13 +1,20 @@
 """Exports to a full disk, and to names that cannot be written."""
 
 import errno
+import json
 
+import onnx
 import pytest
 from warm_process import run_code, run_in_parallel
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.deployment.export import export_model
-from dvfl_mmaction.deployment.writers import SUFFIXES, whole_export
+from dvfl_mmaction.deployment.writers import (
+    KEY,
+    SUFFIXES,
+    save_onnx,
+    whole_export,
+)
 
 # No file can have more than 20 kB.
 CODE = """
@@ -57,3 +64,21 @@ def test_a_folder_of_the_name_is_refused_before_the_work(
     (tmp_path / name).mkdir()
     with pytest.raises(UserError, match=f'{name} is a folder'):
         export_model(source, tmp_path / 'a.xml', 'openvino')
+
+
+def test_metadata_that_are_written_again_replace_the_former(tmp_path):
+    """As in an int8 export, which writes the model before and after a test."""
+    helper, path = onnx.helper, tmp_path / 'a.onnx'
+    ports = [helper.make_tensor_value_info(name, 1, [1]) for name in 'xy']
+    node = helper.make_node('Identity', ['x'], ['y'])
+    model = helper.make_model(
+        helper.make_graph([node], 'g', ports[:1], ports[1:])
+    )
+    helper.set_model_props(model, dict(of='another program'))
+    for precision in ('fp32', 'int8'):
+        save_onnx(model, path, dict(precision=precision))
+    saved = onnx.load(path)
+    onnx.checker.check_model(saved)
+    found = {entry.key: entry.value for entry in saved.metadata_props}
+    assert found.keys() == {'of', KEY}
+    assert json.loads(found[KEY])['precision'] == 'int8'
