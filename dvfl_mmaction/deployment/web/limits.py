@@ -37,7 +37,7 @@ class Limits:
     @property
     def pixels(self) -> int:
         """Most pixels of a picture."""
-        return int(min(1e6 * self.megapixels, MOST_PIXELS))
+        return round(min(1e6 * self.megapixels, MOST_PIXELS))
 
     @property
     def decoded_pixels(self) -> int:

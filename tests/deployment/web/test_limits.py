@@ -12,6 +12,7 @@ from dvfl_mmaction.deployment.web.limits import (
     Limits,
     check_clip,
     check_pictures,
+    check_size,
 )
 from dvfl_mmaction.errors import UserError
 
@@ -40,6 +41,15 @@ def test_large_files_and_other_files_are_refused_by_name(tmp_path):
     (tmp_path / 'text.mp4').write_text('no video\n' * 99)
     with pytest.raises(UserError, match='text.mp4 cannot be read: not a'):
         check_clip(str(tmp_path / 'text.mp4'), Limits())
+
+
+def test_pictures_of_the_limit_are_taken():
+    # 1e6 * 0.509056 is less than 656 * 776.
+    for width, height in ((656, 776), (4096, 2304)):
+        limits = Limits(megapixels=width * height / 1e6)
+        check_size('a', width, height, limits)
+        with pytest.raises(UserError, match=f'{width + 1} x {height} pixels'):
+            check_size('a', width + 1, height, limits)
 
 
 CODECS = ['libx264', 'mpeg4', 'mjpeg', 'libvpx-vp9']
