@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from small_recipe import write_clip
+from small_recipe import pipeline, write_clip
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.analysis.prediction.batches import predict_clips
@@ -20,6 +20,9 @@ from dvfl_mmaction.deployment.live.load import (
     load_from_checkpoint,
     load_from_export,
 )
+
+TEN_CROPS = pipeline()
+TEN_CROPS[3] = dict(type='TenCrop', crop_size=32)
 
 
 def paths(folder, name):
@@ -101,19 +104,19 @@ def test_the_stride_is_that_of_the_config_or_four(folder, tmp_path):
         ('causal', None, 2, '--every 2 is for models of clips'),
         (
             'clip',
-            {'test_dataloader.dataset.pipeline.3.type': 'TenCrop'},
+            {'test_dataloader.dataset.modality': 'Flow'},
+            None,
+            'clip.py is for Flow, but a stream has RGB frames; give the co',
+        ),
+        (
+            'clip',
+            {'test_dataloader.dataset.pipeline': TEN_CROPS},
             None,
             'makes 10 pictures of a frame',
         ),
     ],
 )
 def test_what_does_not_fit_is_one_line(folder, name, options, every, message):
-    if options:
-        options = dict(options)
-        config = Config.fromfile(str(folder / f'{name}.py'))
-        steps = config.test_dataloader.dataset.pipeline
-        steps[3] = dict(type='TenCrop', crop_size=32)
-        options = {'test_dataloader.dataset.pipeline': steps}
     with pytest.raises(UserError, match=message):
         load_from_checkpoint(
             *paths(folder, name), options=options, every=every

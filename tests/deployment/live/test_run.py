@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.deployment.live import run
 from dvfl_mmaction.deployment.live.classifier import (
     FrameClassifier,
     WindowClassifier,
@@ -22,7 +23,11 @@ from dvfl_mmaction.deployment.live.opened_source import (
     opener_of,
 )
 from dvfl_mmaction.deployment.live.pacing import Pacer
-from dvfl_mmaction.deployment.live.run import StreamOutputs, run_stream
+from dvfl_mmaction.deployment.live.run import (
+    STDOUT,
+    StreamOutputs,
+    run_stream,
+)
 from dvfl_mmaction.deployment.live.segments import SegmentRule
 from dvfl_mmaction.deployment.live.session import Session
 from dvfl_mmaction.deployment.live.source import Source
@@ -56,6 +61,13 @@ def fake_classifier(step_s=0.0, fails_at=None):
     return FrameClassifier(
         step, lambda height, width: 0, lambda image: image, 2
     )
+
+
+def test_standard_output_needs_no_file_beside_it(tmp_path, monkeypatch):
+    tried = []
+    monkeypatch.setattr(run, 'check_writable', tried.append)
+    StreamOutputs(lines=STDOUT, video=tmp_path / 'a.mp4').check()
+    assert tried == [tmp_path / 'a.mp4']
 
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs /dev/full')
