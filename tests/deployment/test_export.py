@@ -286,6 +286,7 @@ def test_an_interrupt_leaves_no_pair_of_an_old_and_a_new_file(
     with pytest.raises(KeyboardInterrupt), whole_export(path) as part:
         for file in files_of(part):
             file.write_text('new')
+    assert calls[0][1] == files_of(path)[-1]  # the main file comes last
     assert sorted(tmp_path.iterdir()) == sorted(earlier)
     assert all(file.read_text() == 'earlier' for file in earlier)
     monkeypatch.undo()

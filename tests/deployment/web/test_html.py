@@ -33,6 +33,9 @@ def test_segments_are_placed_by_their_times():
 def test_an_unfinished_timeline_says_how_far_it_is():
     text = html.timeline('t', Timeline(2.5, 10), NAMES.__getitem__)
     assert '25 % of 10.0 s' in text
+    # Time stamps may go beyond the length.
+    text = html.timeline('t', Timeline(10.5, 10), NAMES.__getitem__)
+    assert '100 % of 10.0 s' in text
 
 
 def test_messages_are_escaped():

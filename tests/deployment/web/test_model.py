@@ -98,6 +98,7 @@ def test_a_recording_of_a_browser_has_at_most_60_windows(
     *_, found = follow_clip(model, check_clip(path, Limits()), SegmentRule())
     assert found.end_s == pytest.approx(frames / 10, abs=0.11)
     assert min(20, frames // 10) <= len(windows) <= 60
+    assert model.classifier.every == 4  # as for the next visitor
 
 
 def test_a_timeline_does_not_decode_pictures_that_grow(folder, tmp_path):
