@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -24,22 +25,30 @@ NO_RESULT = (
 )
 
 
-def result_row(results: dict, chosen_on: Path | None = None) -> dict:
+def result_row(results: dict, chosen_on: Iterable[Path] = ()) -> dict:
     """What the card has of a test.
 
     Args:
         results: Content of ``results.json``.
-        chosen_on: The list whose clips chose the checkpoint, if any did.
+        chosen_on: The lists whose clips chose the checkpoint, if any did.
 
     Returns:
         Plain values; accuracies in [0, 1], None where not measured.
+        ``chose_checkpoint`` has the names of the lists that chose it.
     """
-    path = Path((results.get('annotations') or {}).get('path') or '')
+    lists = results.get('annotations') or {}
+    path = Path(lists.get('path') or '')
+    tested = [part['path'] for part in lists.get('files') or [{'path': path}]]
+    chose = {*map(os.path.normpath, chosen_on)}
     header = results.get('dataset') or {}
     correct = (results.get('correct') or {}).get('top1')
     clips = results['clips']
     return dict(
-        data=str(header.get('dataset') or path.parent.name or 'unknown'),
+        data=str(
+            header.get('dataset')
+            or join_names(Path(name).parent for name in tested)
+            or 'unknown'
+        ),
         annotations=path.name,
         split=str(results.get('split', 'not stated')),
         views=results['views']['form'],
@@ -52,9 +61,18 @@ def result_row(results: dict, chosen_on: Path | None = None) -> dict:
         top5=results.get('top5'),
         mean_average_precision=results.get('mean_average_precision'),
         ece=results.get('ece'),
-        chose_checkpoint=chosen_on is not None
-        and os.path.normpath(path) == os.path.normpath(chosen_on),
+        chose_checkpoint=[
+            Path(name).name
+            for name in tested
+            if os.path.normpath(name) in chose
+        ],
     )
+
+
+def join_names(paths: Iterable[str | Path]) -> str:
+    """The last parts of paths, each once; '' if there are none."""
+    parts = (Path(path).name for path in paths)
+    return ' + '.join(dict.fromkeys(filter(None, parts)))
 
 
 def model_card(facts: dict) -> str:
@@ -191,7 +209,7 @@ def results_table(facts: dict) -> str:
         'training. Unreadable clips count as wrong.'
     )
     flattered = {
-        r['annotations'] for r in facts['results'] if r['chose_checkpoint']
+        name for row in facts['results'] for name in row['chose_checkpoint']
     }
     if flattered:
         text += (

@@ -24,7 +24,7 @@ from ..files import hash_file, write_json, write_whole
 from .exported_model import load_exported
 from .extras import MissingPackage
 from .metadata import LICENCE, plain
-from .model_card import model_card, result_row
+from .model_card import join_names, model_card, result_row
 from .package_config import to_data
 from .package_files import (
     CARD,
@@ -170,15 +170,21 @@ def as_tested(cfg: Config, pipeline: list[dict]) -> dict:
     return cfg
 
 
-def chosen_on(cfg: Mapping, checkpoint: Path) -> Path | None:
-    """The list whose clips chose a checkpoint; None if none did."""
-    loader = cfg.get('val_dataloader') or {}
+def chosen_on(cfg: Mapping, checkpoint: Path) -> list[Path]:
+    """The lists whose clips chose a checkpoint; none if none did."""
     if not checkpoint.name.startswith('best_'):
-        return None
-    for dataset in nested_datasets(loader.get('dataset')):
-        if 'ann_file' in dataset:
-            return Path(dataset.get('data_root') or '', dataset['ann_file'])
-    return None
+        return []
+    return [Path(*names) for names in lists_of(cfg, 'val_dataloader')]
+
+
+def lists_of(cfg: Mapping, loader: str) -> list[tuple[str, str]]:
+    """``data_root`` and ``ann_file`` of each list that a loader reads."""
+    dataset = (cfg.get(loader) or {}).get('dataset')
+    return [
+        (part.get('data_root') or '', part['ann_file'])
+        for part in nested_datasets(dataset)
+        if part.get('ann_file')
+    ]
 
 
 def exported_files(paths: Iterable[Path]) -> dict[Path, Path]:
@@ -261,17 +267,13 @@ def describe_training(
     cfg: Mapping, config: Path, checkpoint: Path, loaded: Mapping
 ) -> dict:
     """Config, data, epochs and teacher of a training."""
-    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
-    while 'ann_file' not in dataset and isinstance(
-        dataset.get('dataset'), Mapping
-    ):
-        dataset = dataset['dataset']
+    lists = lists_of(cfg, 'train_dataloader')
     model, meta = cfg['model'], loaded.get('meta') or {}
     training = dict(
         config=config.name,
         checkpoint=checkpoint.name,
-        data=Path(dataset.get('data_root') or '.').name or None,
-        annotations=Path(dataset.get('ann_file') or '').name or None,
+        data=join_names(root for root, _ in lists) or None,
+        annotations=join_names(path for _, path in lists) or None,
         epoch=meta.get('epoch'),
         teacher=None,
     )

@@ -23,7 +23,6 @@ from dvfl_mmaction.analysis.prediction.predictor import (
     load_checkpoint_predictor,
 )
 from dvfl_mmaction.deployment.export import export_model
-from dvfl_mmaction.deployment.model_card import limits, result_row, summary
 from dvfl_mmaction.deployment.package_config import from_data
 from dvfl_mmaction.deployment.packaging import (
     as_tested,
@@ -129,25 +128,6 @@ def test_the_card_has_the_tests_of_these_weights(packaged, work_dir):
     assert '| teacher ' in card and 'large' in card and 'alpha 0.3' in card
     assert '4 frames of 32 x 32 pixels' in card
     assert 'rechts, лево, unten, oben' in card
-
-
-def test_the_card_of_several_labels_promises_no_single_one(packaged):
-    card = (packaged / 'README.md').read_text('utf-8')
-    one = 'gives every video one of its 4 classes'
-    assert one in card and 'gives a video one of 4 classes' in card
-    facts = dict(
-        backbone='VFLNetNano',
-        num_classes=4,
-        several_labels=True,
-        class_names=None,
-        training=dict(data=None, teacher=None),
-        preprocessing=dict(frames=8),
-        results=(),
-        licence='mit',
-    )
-    assert 'gives a video any number of 4 classes' in summary(facts)
-    assert 'Each of its 4 classes has a probability of its' in limits(facts)
-    assert one not in limits(facts)
 
 
 def test_the_commands_of_the_card_name_its_folder(work_dir, tmp_path):
@@ -348,17 +328,3 @@ def test_the_card_says_whose_clips_chose_the_checkpoint(
     )
     card = (other / 'README.md').read_text('utf-8')
     assert 'top-1 (95 %)' in card and 'flattered' not in card
-
-
-def test_another_list_is_not_flattered():
-    results = dict(
-        clips=4,
-        views=dict(form='1x1'),
-        annotations=dict(path='data/b.txt'),
-    )
-    chose = [
-        result_row(results, path)['chose_checkpoint']
-        for path in (Path('data/b.txt'), Path('data/./b.txt'), Path('b.txt'))
-    ]
-    assert chose == [True, True, False]
-    assert not result_row(results)['chose_checkpoint']
