@@ -133,7 +133,8 @@ def front_matter(facts: dict) -> str:
     if facts['training']['teacher']:
         data['tags'].append('knowledge-distillation')
     if results:
-        data['metrics'] = ['accuracy']
+        kinds = (m['type'] for r in results for m in r['metrics'])
+        data['metrics'] = list(dict.fromkeys(kinds))
         data['model-index'] = [dict(name=facts['name'], results=results)]
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     return f'---\n{text}---'
@@ -202,12 +203,15 @@ def results_table(facts: dict) -> str:
         else:
             cells += (percent_with_interval(row), percent(row['top5']))
         rows.append(cells)
-    text = (
-        align(rows)
-        + '\n\nViews are clips x crops per video. The interval is that of '
-        'the share of so many clips (Wilson); it says nothing of another '
-        'training. Unreadable clips count as wrong.'
-    )
+    text = align(rows) + '\n\nViews are clips x crops per video. '
+    if several:
+        text += 'Unreadable clips rank last.'
+    else:
+        text += (
+            'The interval is that of the share of so many clips (Wilson); it '
+            'says nothing of another training. Unreadable clips count as '
+            'wrong.'
+        )
     flattered = {
         name for row in facts['results'] for name in row['chose_checkpoint']
     }

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import yaml
+
 from dvfl_mmaction.deployment.model_card import (
+    front_matter,
     limits,
     result_row,
+    results_table,
     summary,
 )
 from dvfl_mmaction.deployment.packaging import chosen_on, describe_training
@@ -27,6 +31,25 @@ def test_the_card_of_several_labels_promises_no_single_one(packaged):
     assert 'gives a video any number of 4 classes' in summary(facts)
     assert 'Each of its 4 classes has a probability of its' in limits(facts)
     assert one not in limits(facts)
+
+
+def test_the_card_of_several_labels_has_only_their_measure():
+    results = dict(
+        clips=4, views=dict(form='1x1'), mean_average_precision=0.25
+    )
+    facts = dict(
+        name='m',
+        licence='mit',
+        training=dict(teacher=None),
+        results=[result_row(results)],
+    )
+    front = yaml.safe_load(front_matter(facts).strip('-'))
+    assert front['metrics'] == ['mean_average_precision']
+    (entry,) = front['model-index'][0]['results']
+    assert [m['type'] for m in entry['metrics']] == front['metrics']
+    table = results_table(facts)
+    assert '| 25.0 % |' in table and 'Unreadable clips rank last.' in table
+    assert 'interval' not in table and 'wrong' not in table
 
 
 def test_another_list_is_not_flattered():

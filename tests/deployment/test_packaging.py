@@ -113,6 +113,7 @@ def test_the_card_has_the_tests_of_these_weights(packaged, work_dir):
     card = (packaged / 'README.md').read_text()
     front = yaml.safe_load(card.split('---')[1])
     assert front['license'] == 'apache-2.0'
+    assert front['metrics'] == ['accuracy']
     assert 'knowledge-distillation' in front['tags']
     (entry,) = front['model-index'][0]['results']
     assert entry['dataset'] == dict(
