@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from rich import filesize
 
@@ -47,14 +48,24 @@ def write_whole(path: Path, content: str | bytes):
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path that replaces ``path`` once it is written.
 
-    After an exception it is removed, and ``path`` stays as it was.
+    After an exception it is removed, and ``path`` stays as it was. Several
+    processes may write one ``path``; it is then the whole file of the last.
     """
-    part = path.with_name(path.name + '.part')
+    part = part_of(path)
     try:
         yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """A temporary path beside ``path``, another one with each call.
+
+    Processes of several machines may have one number. Its name is short
+    enough for file systems, which limit names to 255 bytes.
+    """
+    return path.with_name(f'{path.name[:50]}.{uuid4().hex[:8]}.part')
 
 
 def check_writable(path: Path):
@@ -63,7 +74,7 @@ def check_writable(path: Path):
     Raises:
         UserError: If it cannot be written.
     """
-    part = path.with_name(path.name + '.part')
+    part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():

@@ -8,10 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.deployment.package_files import whole_folder
 from dvfl_mmaction.files import (
     check_outputs,
     check_space,
+    check_writable,
     hash_file,
+    whole_file,
     write_json,
     write_whole,
 )
@@ -38,6 +41,35 @@ def test_an_interrupted_write_keeps_the_older_content(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_whole(path, b'newer')
     assert path.read_bytes() == b'older'
+
+
+def test_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / 'file'
+    with whole_file(path) as first:
+        first.write_text('first')
+        check_writable(path)
+        write_whole(path, 'second, and longer')
+        assert path.read_text() == 'second, and longer'
+    assert path.read_text() == 'first'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_of_one_folder_do_not_meet(tmp_path):
+    folder = tmp_path / 'folder'
+    with whole_folder(folder) as first:
+        (first / 'first').touch()
+        with whole_folder(folder) as second:
+            (second / 'second').touch()
+        assert [path.name for path in folder.iterdir()] == ['second']
+    assert [path.name for path in folder.iterdir()] == ['first']
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize('letter', ['a', 'é', '折'])
+def test_a_file_with_the_longest_name_is_written(tmp_path, letter):
+    path = tmp_path / (letter * (255 // len(letter.encode())))
+    write_whole(path, 'text')
+    assert path.read_text() == 'text'
 
 
 def test_json_is_readable_text(tmp_path):

@@ -6,6 +6,7 @@ import os
 import pickle
 import pickletools
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError
@@ -52,7 +53,7 @@ def write_checkpoint(path, weights: dict[str, Tensor], key: str, meta: dict):
     path = Path(path)
     weights = {name: compact(value) for name, value in weights.items()}
     # torch repeats the stem in the name of every record: keep it short.
-    part = path.with_name(f'w.part{os.getpid()}')
+    part = path.with_name(f'w.part{uuid4().hex[:8]}')
     try:
         if path.suffix == '.safetensors':
             metadata = {'format': 'pt', SAFETENSORS_META: json.dumps(meta)}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from ..errors import UserError
-from ..files import hash_file, write_json
+from ..files import hash_file, part_of, write_json
 
 MANIFEST = 'package.json'
 FORMAT = 'dvfl_mmaction model'
@@ -175,8 +175,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """
     # Neither a link nor a part of the path can then be what is moved.
     folder = folder.resolve()
-    part = folder.with_name(f'{folder.name}.part{os.getpid()}')
-    before = folder.with_name(f'{folder.name}.old{os.getpid()}')
+    part = part_of(folder)
+    before = part.with_suffix('.old')
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir()
