@@ -7,13 +7,15 @@
 # alone and a distilled student, tests them and prints a table. Finished steps
 # are skipped; rerun the command to resume.
 #
-#   WORK_DIR  folder of the runs (default: work_dirs/quickstart); remove it to
-#             train again
+#   WORK_DIR  folder of the runs (default: work_dirs/quickstart in the
+#             repository); remove it to train again
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 started=$SECONDS
 ensure_environment
+WORK_DIR="${WORK_DIR:-$ROOT/work_dirs/quickstart}"
+[ "${WORK_DIR:0:1}" = / ] || WORK_DIR="$PWD/$WORK_DIR"
 cd "$ROOT"
 export PATH="$VENV/bin:$PATH"
 # Two workers decode the clips. Threads of PyTorch would take their cores from
@@ -22,7 +24,6 @@ threads=$(($(getconf _NPROCESSORS_ONLN) - 2))
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((threads > 1 ? threads : 1))}"
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
-WORK_DIR="${WORK_DIR:-work_dirs/quickstart}"
 TEACHER=checkpoints/videofocalnet_base_demo.pth
 
 step() {

@@ -48,11 +48,13 @@ def project(tmp_path):
 
 
 def quickstart(project, fails='no step', **settings):
-    settings |= dict(FAILS=fails, WORK_DIR='runs')
+    """Run it in a folder ``here``, with a relative ``WORK_DIR``."""
+    settings = dict(FAILS=fails, WORK_DIR='my runs') | settings
+    (project / 'here').mkdir(exist_ok=True)
     inherited = {k: v for k, v in os.environ.items() if k != 'PYTHON'}
     return subprocess.run(
         ['bash', str(project / 'tools/quickstart.sh')],
-        cwd=project.parent,
+        cwd=project / 'here',
         env=inherited | settings | dict(VENV=str(project / '.venv')),
         capture_output=True,
         text=True,
@@ -63,7 +65,9 @@ def test_the_quickstart_trains_tests_and_prints_the_table(project):
     done = quickstart(project)
     assert done.returncode == 0, done.stderr
     assert 'ran tools/make_demo_dataset.py data/demo' in done.stdout
-    assert done.stdout.endswith('ran tools/quickstart_table.py runs\n')
+    assert done.stdout.endswith(
+        f'ran tools/quickstart_table.py {project}/here/my runs\n'
+    )
     assert done.stdout.count('acc/top1: 0.5') == 7
     calls = (project / 'calls').read_text().splitlines()
     assert [call.split()[0] for call in calls] == ['train'] * 3 + ['test'] * 4
@@ -80,12 +84,23 @@ def test_a_failed_step_is_named_and_repeated(project):
     assert done.returncode == 1
     assert done.stderr == (
         'error: this step failed; its whole output is in '
-        'runs/distilled/trained.log; rerun the command to resume\n'
+        f'{project}/here/my runs/distilled/trained.log; rerun the command to '
+        'resume\n'
     )
     assert 'table' not in done.stdout
     done = quickstart(project)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('skipped: ') == 2
+
+
+@pytest.mark.parametrize(
+    ('given', 'folder'),
+    [('', 'work_dirs/quickstart'), ('{project}/runs', 'runs')],
+)
+def test_the_runs_lie_where_the_user_meant(project, given, folder):
+    done = quickstart(project, WORK_DIR=given.format(project=project))
+    assert done.returncode == 0, done.stderr
+    assert (project / folder / 'teacher' / 'trained').is_file()
 
 
 @pytest.mark.parametrize(
