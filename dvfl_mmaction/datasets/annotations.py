@@ -12,6 +12,10 @@ from ..files import kind_of_special_file, write_whole
 LABEL = re.compile(r'[0-9]{1,9}')
 NO_LABEL = '-1'
 CONTROL = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]')
+# What editors and web pages put at the ends of a line, and no one sees:
+# zero-width spaces, marks of the direction of writing, byte-order marks.
+HIDDEN = '[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+'
+AT_THE_ENDS = re.compile(f'^{HIDDEN}|{HIDDEN}$', re.MULTILINE)
 # A label at the end of a line, and what separates it.
 SEPARATED = re.compile(r'\S(\s*[,;|:]|\s)\s*"?(?:-1|[0-9]{1,9})"?$')
 NEGATIVE = re.compile(r'[\s,;|:](-[0-9]+)"?$')
@@ -51,8 +55,9 @@ def read_annotations(
     """Read MMAction2's list of videos, one line ``name label`` per clip.
 
     Lines of ``# key: value`` at the top are the header; later lines that
-    start with ``# `` are comments. Empty lines and a byte-order mark are
-    skipped. A name may hold spaces: the label follows the last delimiter.
+    start with ``# `` are comments. Empty lines are skipped, and so are
+    byte-order marks and other invisible characters at the ends of a line. A
+    name may hold spaces: the label follows the last delimiter.
     Quotes around a name or a line are removed, and backslashes become
     ``/``. A list that was read before and has not changed is not parsed
     again.
@@ -132,7 +137,7 @@ def parse_list(
 
 
 def read_text(path: Path) -> str:
-    """Read UTF-8 text without its byte-order mark.
+    """Read UTF-8 text without invisible characters at the ends of lines.
 
     Raises:
         UserError: If it is not UTF-8 or has control characters, such as
@@ -144,7 +149,7 @@ def read_text(path: Path) -> str:
         )
     content = path.read_bytes()
     try:
-        text = content.decode('utf-8-sig')
+        text = content.decode('utf-8')
     except UnicodeDecodeError as error:
         line = content.count(b'\n', 0, error.start) + 1
         raise UserError(
@@ -153,8 +158,8 @@ def read_text(path: Path) -> str:
             '"path label" per clip'
         ) from None
     text = text.replace('\r\n', '\n').replace('\r', '\n')
-    # A list that was joined from others has their marks at its lines.
-    text = text.removeprefix('\ufeff').replace('\n\ufeff', '\n')
+    if not text.isascii():
+        text = AT_THE_ENDS.sub('', text)
     found = CONTROL.search(text)
     if found:
         line = text.count('\n', 0, found.start()) + 1
@@ -289,7 +294,7 @@ def quoted(name: str) -> str:
     """A name, in quotes if it would be read otherwise without them."""
     is_comment = name.startswith('# ')
     has_quotes = name[:1] in ('"', "'") and name[-1:] == name[:1]
-    has_blanks = name.strip(' \t') != name
+    has_blanks = AT_THE_ENDS.sub('', name.strip(' \t')) != name
     return f'"{name}"' if is_comment or has_quotes or has_blanks else name
 
 

@@ -25,13 +25,29 @@ def test_names_labels_and_header_survive_a_file(tmp_path):
 @pytest.mark.parametrize('label', [3, [3, 1]])
 @pytest.mark.parametrize(
     'name',
-    ['# 1.mp4', '#1.mp4', '"a b".mp4', '"a.mp4"', "'a'", "'tis.mp4", ' a.mp4'],
+    [
+        *('# 1.mp4', '#1.mp4', '"a b".mp4', '"a.mp4"', "'a'", "'tis.mp4"),
+        *(' a.mp4', '\u200ba.mp4', 'a.mp4\u200b', 'a\u200bb.mp4'),
+    ],
 )
 def test_an_unusual_name_survives_a_file(tmp_path, name, label):
     path, several = tmp_path / 'list.txt', isinstance(label, list)
     clips = [(name, label), ('z.mp4', label)]
     write_annotations(path, Annotations(clips))
     assert read_annotations(path, multi_class=several).clips == clips
+
+
+@pytest.mark.parametrize('hidden', ['\u200b', '\ufeff' * 3, '\u202a\u200e'])
+def test_invisible_characters_at_the_ends_of_lines_are_skipped(
+    tmp_path, hidden
+):
+    path = tmp_path / 'list.txt'
+    lines = ['# split: paper', 'a.mp4 0', 'ü\u200d.mp4 1']
+    text = ''.join(f'{hidden}{line}{hidden}\n' for line in lines)
+    path.write_text(text, encoding='utf-8')
+    read = read_annotations(path)
+    assert read.clips == [('a.mp4', 0), ('ü\u200d.mp4', 1)]
+    assert read.header == dict(split='paper')
 
 
 def test_byte_order_marks_of_joined_lists_are_skipped(tmp_path):
