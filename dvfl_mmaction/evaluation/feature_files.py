@@ -1,5 +1,6 @@
 """Write the features of videos to files, for a localizer."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,16 @@ from ..errors import UserError
 from ..files import write_whole
 
 SAMPLES_PER_ROW = 3
+BROKEN, NOT_FINITE = 'broken', 'not_finite'
 
 
 @METRICS.register_module()
 class FeatureFiles(BaseMetric):
     """Write one CSV file of features per video, and count the files.
 
-    A video that cannot be read gets no file, and is counted as broken.
+    A video that cannot be read gets no file, and is counted as broken. So
+    does one whose features are not finite, as of a model that diverged; such
+    videos are counted as ``not_finite``, if there are any.
 
     It takes the features of a recognizer with MMAction2's ``FeatureHead``,
     pooled in space and time, and ``average_clips=None``. The files have a
@@ -65,7 +69,7 @@ class FeatureFiles(BaseMetric):
                     'PackActionInputs'
                 )
             if sample.get('broken'):
-                self.results.append((None, str(sample.filename)))
+                self.results.append((None, BROKEN))
                 continue
             features = np.atleast_2d(features.float().cpu().numpy())
             if features.ndim != 2:
@@ -74,6 +78,9 @@ class FeatureFiles(BaseMetric):
                     "takes (clips, channels); set spatial_type='avg' and "
                     "temporal_type='avg' of FeatureHead"
                 )
+            if not np.isfinite(features).all():
+                self.results.append((None, NOT_FINITE))
+                continue
             if self.num_rows:
                 features = resample(features, self.num_rows)
             name = Path(sample.filename).stem
@@ -85,16 +92,16 @@ class FeatureFiles(BaseMetric):
             self.results.append((name, str(sample.filename)))
 
     def compute_metrics(self, results) -> dict:
-        """Return the numbers of files and of broken videos."""
+        """Return the numbers of files and of videos without one."""
         written = {}
-        broken = sum(name is None for name, _ in results)
+        without = Counter(why for name, why in results if name is None)
         for name, video in results:
             if name is not None and written.setdefault(name, video) != video:
                 raise UserError(
                     f'{video} and {written[name]} both write '
                     f'{self.out_dir / name}.csv; rename one of the videos'
                 )
-        return dict(files=len(written), broken=broken)
+        return dict(files=len(written), broken=0) | without
 
 
 def resample(features: np.ndarray, num_rows: int) -> np.ndarray:

@@ -59,6 +59,19 @@ def test_a_broken_video_gets_no_file_and_is_counted(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_a_video_with_features_that_are_not_finite_gets_no_file(
+    tmp_path, value
+):
+    metric = METRICS.build(dict(type='FeatureFiles', out_dir=tmp_path))
+    features = [torch.ones(2, 4), torch.ones(2, 4)]
+    features[0][1, 2] = value
+    metric.process(batch('v_1.mp4', 'v_2.mp4'), features)
+    found = metric.compute_metrics(metric.results)
+    assert found == dict(files=1, broken=0, not_finite=1)
+    assert [path.name for path in tmp_path.iterdir()] == ['v_2.csv']
+
+
 @pytest.mark.parametrize(
     ('sample', 'features', 'told'),
     [
