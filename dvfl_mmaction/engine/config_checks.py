@@ -309,7 +309,7 @@ def check_several_labels(cfg: dict):
     """Reject data sets with several labels per clip in another number.
 
     Raises:
-        UserError: If ``num_classes`` differs from the head's.
+        UserError: If ``num_classes`` differs from the head's, or is 1.
     """
     head = (cfg.get('model') or {}).get('cls_head') or {}
     for loader, settings in named_loaders(cfg):
@@ -322,6 +322,13 @@ def check_several_labels(cfg: dict):
                     f'{leaf.get("num_classes")} but model.cls_head.num_classes'
                     f' is {head.get("num_classes")}; set both to the data '
                     "set's number of classes"
+                )
+            if leaf.get('num_classes') == 1:
+                raise UserError(
+                    f'{loader}.dataset has multi_class=True and num_classes '
+                    '1, but every clip of such a list has a label, so all '
+                    'are alike; give the other clips a class of their own, '
+                    'remove multi_class, and set both num_classes to 2'
                 )
 
 

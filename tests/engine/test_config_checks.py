@@ -247,6 +247,18 @@ def test_numbers_of_classes_that_differ_with_several_labels_are_refused():
     check_several_labels(cfg)
 
 
+def test_several_labels_of_one_class_are_refused():
+    dataset = dict(type='VideoDataset', multi_class=True, num_classes=1)
+    cfg = dict(
+        model=dict(cls_head=dict(num_classes=1)),
+        val_dataloader=dict(dataset=dataset),
+    )
+    with pytest.raises(UserError, match='val_dataloader.* num_classes 1, but'):
+        check_several_labels(cfg)
+    del dataset['multi_class']
+    check_several_labels(cfg)
+
+
 def test_several_labels_beyond_the_models_classes_are_refused(tmp_path):
     path = tmp_path / 'list.txt'
     path.write_text('a.mp4,1,7\nb.mp4,2\n')
