@@ -16,10 +16,10 @@ from rich import filesize
 
 from .errors import UserError
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 # Faults of the disk, not of one file: the next file would fail as well.
 DISK_FAULTS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
+    *NO_SPACE,
     errno.EFBIG,
     errno.EROFS,
     errno.EACCES,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import UserError
+from ...files import cannot_write
 from .stopping import Stopped
 
 WAIT_S = 0.5
@@ -18,10 +19,13 @@ def hold(path: Path) -> Iterator[int]:
     """Lock a file, or refuse.
 
     Raises:
-        UserError: If another process holds it.
+        UserError: If another process holds it, or it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise cannot_write(path, error) from None
     try:
         if not try_lock(descriptor):
             raise UserError(

@@ -1,9 +1,12 @@
 """Plan and do the runs of an ablation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from ...errors import UserError
+from ...files import NO_SPACE
 from .execution import execute, finished
 from .inputs import check_inputs
 from .plan import plan_runs
@@ -13,6 +16,22 @@ from .settings import Setting
 from .submission import SubmititLauncher
 
 
+@contextmanager
+def full_disk_in_one_line() -> Iterator[None]:
+    """Report a full disk as a mistake of the user."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        where = f'{error.filename}: ' if error.filename else ''
+        raise UserError(
+            f'the disk is full ({where}{error.strerror}); free some space, '
+            'and rerun the command to resume'
+        ) from error
+
+
+@full_disk_in_one_line()
 def run_ablation(
     settings: Sequence[Setting],
     seeds: Sequence[int],
@@ -38,7 +57,8 @@ def run_ablation(
         Names of the runs that failed.
 
     Raises:
-        UserError: If a list or weights changed after a run read them.
+        UserError: If a list or weights changed after a run read them, or
+            the disk is full.
         KeyboardInterrupt: After Ctrl-C, with a line on how to resume.
     """
     runs, notes = plan_runs(settings, seeds, out)

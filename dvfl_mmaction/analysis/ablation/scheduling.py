@@ -1,5 +1,6 @@
 """Do runs side by side, report progress, and stop them together."""
 
+import errno
 import os
 import queue
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 
+from ...files import NO_SPACE
 from ...preparation.clips.pools import count_cores
 from ...preparation.clips.runner import format_duration
 from .execution import mark_failed
@@ -56,6 +58,8 @@ def run_all(
 ) -> list[Run]:
     """Do all runs; one that fails does not stop the others.
 
+    A full disk does: the others would fail as well.
+
     Args:
         runs: The runs, in the order of their start.
         execute: Called in a thread with a run, its environment and the
@@ -70,6 +74,7 @@ def run_all(
     Raises:
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when all runs ended, with
             a line on how to resume.
+        OSError: If the disk is full, when all runs ended.
     """
     free = queue.SimpleQueue()
     for slot in slots:
@@ -106,15 +111,26 @@ def run_all(
                     f'{60 * done / passed:.2g} runs/min, '
                     f'{format_duration(left)} left'
                 )
-        except KeyboardInterrupt:
+                if is_full(result):
+                    reason = f'{run.title}: {outcome(result)}'
+                    raise OSError(errno.ENOSPC, reason)
+        except BaseException as error:
             report('stopping')
             stop.set()
             pool.shutdown(cancel_futures=True)
+            if not isinstance(error, KeyboardInterrupt):
+                raise
             raise KeyboardInterrupt(
-                f'stopped; {done} of {len(runs)} runs are finished; rerun '
-                'the command to resume'
+                f'stopped; {done - len(failed)} of {len(runs)} runs are '
+                'finished; rerun the command to resume'
             ) from None
     return failed
+
+
+def is_full(result: dict) -> bool:
+    """Whether a run failed because the disk is full."""
+    text = result.get('error') or ''
+    return any(os.strerror(code) in text for code in NO_SPACE)
 
 
 def outcome(result: dict) -> str:

@@ -1,5 +1,6 @@
 """Runs side by side: slots, failures, Ctrl-C, locks."""
 
+import errno
 import json
 import os
 import resource
@@ -9,7 +10,8 @@ import time
 
 import pytest
 
-from dvfl_mmaction.analysis.ablation import stopping
+from dvfl_mmaction.analysis.ablation import run as running
+from dvfl_mmaction.analysis.ablation import scheduling, stopping
 from dvfl_mmaction.analysis.ablation.execution import end_of_log, gpu_memory
 from dvfl_mmaction.analysis.ablation.locks import hold, wait_for
 from dvfl_mmaction.analysis.ablation.plan import Run
@@ -78,6 +80,49 @@ def test_failures_do_not_stop_others_and_lines_tell_the_progress(tmp_path):
     assert (marked['name'], marked['error']) == ('r2', 'OSError: no node')
 
 
+def write_to_a_full_disk(*_):
+    raise OSError(errno.ENOSPC, 'No space left on device', 'results.json')
+
+
+@pytest.mark.parametrize('where', ['run', 'result', 'results'])
+def test_a_full_disk_stops_all_runs(tmp_path, monkeypatch, where):
+    started, begun, stopped = [], threading.Event(), threading.Event()
+    reason = 'a: No space left on device; free'
+
+    def execute(run, environment, stop):
+        started.append(run.name)
+        if run.name == 'r0':
+            assert begun.wait(20)
+            if where == 'run':
+                return dict(status='failed', error=reason)
+            if where == 'result':
+                write_to_a_full_disk()
+            return dict(status='done', error=None, top1=0.5)
+        begun.set()
+        if stop.wait(20):
+            stopped.set()
+        raise Stopped
+
+    finish = write_to_a_full_disk if where == 'results' else lambda: None
+    monkeypatch.setattr(scheduling, 'mark_failed', write_to_a_full_disk)
+    with pytest.raises(OSError) as caught:
+        run_all(make_runs(4, tmp_path), execute, [{}, {}], finish, print)
+    assert caught.value.errno == errno.ENOSPC
+    if where == 'run':
+        assert caught.value.strerror == f'r0 seed 0: failed, {reason}'
+    assert stopped.is_set() and 'r3' not in started
+
+
+def test_a_full_disk_is_reported_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, 'plan_runs', write_to_a_full_disk)
+    with pytest.raises(UserError) as caught:
+        running.run_ablation([], [0], tmp_path)
+    assert str(caught.value) == (
+        'the disk is full (results.json: No space left on device); free some '
+        'space, and rerun the command to resume'
+    )
+
+
 @pytest.mark.parametrize('kind', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_children_and_says_how_to_resume(
     tmp_path, monkeypatch, kind
@@ -144,6 +189,14 @@ def test_two_ablations_of_a_folder_are_refused(tmp_path):
     with hold(path), refused, hold(path):
         pass
     with hold(path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / 'file').touch()
+    path = tmp_path / 'file' / 'lock'
+    refused = pytest.raises(UserError, match='lock cannot be written: ')
+    with refused, hold(path):
         pass
 
 
