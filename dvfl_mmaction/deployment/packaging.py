@@ -16,6 +16,7 @@ from ..analysis.prediction.predictor import (
 from ..checkpoints.writing import write_checkpoint
 from ..compat import run_repairs
 from ..distillation.binary_divergence import has_several_labels
+from ..distillation.distill_recognizer import ALPHA, default_loss
 from ..distillation.teacher import load_strictly
 from ..engine.config_checks import nested_datasets, type_name
 from ..errors import UserError
@@ -105,20 +106,21 @@ def package_model(
         + (f', {others} of other weights left out' if others else '')
     )
     counts = complexity(cfg)
+    several = has_several_labels(model.cls_head)
     preprocessing = describe_preprocessing(cfg, pipeline, counts.shape)
     facts = dict(
         name=name or out.resolve().name,
         folder=out.resolve().name,
         licence=licence,
         num_classes=model.cls_head.num_classes,
-        several_labels=has_several_labels(model.cls_head),
+        several_labels=several,
         class_names=names,
         backbone=type_name(cfg.model.backbone),
         parameters=counts.parameters,
         macs=counts.macs,
         preprocessing=preprocessing,
         results=[result_row(r, chosen_on(cfg, path)) for r in results],
-        training=describe_training(cfg, config, path, loaded),
+        training=describe_training(cfg, config, path, loaded, several),
         exported=sorted(target.name for target in copied),
         versions=package_versions(),
     )
@@ -264,9 +266,16 @@ def describe_preprocessing(
 
 
 def describe_training(
-    cfg: Mapping, config: Path, checkpoint: Path, loaded: Mapping
+    cfg: Mapping,
+    config: Path,
+    checkpoint: Path,
+    loaded: Mapping,
+    several_labels: bool = False,
 ) -> dict:
-    """Config, data, epochs and teacher of a training."""
+    """Config, data, epochs and teacher of a training.
+
+    What a distillation's config leaves out has its default.
+    """
     lists = lists_of(cfg, 'train_dataloader')
     model, meta = cfg['model'], loaded.get('meta') or {}
     training = dict(
@@ -280,12 +289,14 @@ def describe_training(
     teacher = model.get('teacher')
     if teacher is not None:
         parts = teacher if isinstance(teacher, list | tuple) else [teacher]
-        losses = model.get('loss_kd') or {}
+        losses = model.get('loss_kd')
+        if losses is None:
+            losses = default_loss(several_labels)
         losses = losses if isinstance(losses, list | tuple) else [losses]
         training['teacher'] = dict(
             names=[describe_teacher(part) for part in parts],
             losses=[dict(loss) for loss in losses],
-            alpha=model.get('alpha'),
+            alpha=model.get('alpha', ALPHA),
         )
     return training
 

@@ -30,10 +30,19 @@ from .recorded_teacher import RecordedTeacher, RecordingTeacher
 from .teacher import FrozenTeacher, Teacher
 from .unlabelled_clips import label_losses, soft_targets
 
+ALPHA = 0.3  # by default
+
 TEACHERS = {
     cls.__name__: cls
     for cls in (FrozenTeacher, RecordingTeacher, RecordedTeacher, EMATeacher)
 }
+
+
+def default_loss(several_labels: bool) -> dict:
+    """Config of the loss of a distillation that gives none."""
+    if several_labels:
+        return dict(type='BinaryDivergenceLoss')
+    return dict(type='KLDivergenceLoss')
 
 
 class Distillation:
@@ -76,7 +85,7 @@ class Distillation:
     def __init__(
         self,
         teacher: dict | list[dict],
-        alpha: float = 0.3,
+        alpha: float = ALPHA,
         loss_kd: dict | list[dict] | None = None,
         **kwargs,
     ):
@@ -88,8 +97,7 @@ class Distillation:
             )
         self.alpha = alpha
         several = has_several_labels(self.cls_head)
-        default = 'BinaryDivergenceLoss' if several else 'KLDivergenceLoss'
-        loss_kd = dict(type=default) if loss_kd is None else loss_kd
+        loss_kd = default_loss(several) if loss_kd is None else loss_kd
         self.loss_kd = build_loss(loss_kd)
         self._binary = is_binary(self.loss_kd)
         if several:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from dvfl_mmaction.deployment.model_card import (
@@ -103,3 +104,15 @@ def test_the_card_names_all_lists_of_wrapped_data_sets():
         assert row['chose_checkpoint'] == names
         data = 'one + two' if 'data/one/a.txt' in files else 'two'
         assert row['data'] == data
+
+
+@pytest.mark.parametrize('several', [False, True])
+def test_the_card_has_the_defaults_of_a_distillation(several):
+    cfg = dict(model=dict(teacher=dict(config='t.py')))
+    files = Path('c.py'), Path('epoch_1.pth')
+    found = describe_training(cfg, *files, {}, several)['teacher']
+    loss = 'BinaryDivergenceLoss' if several else 'KLDivergenceLoss'
+    assert found == dict(names=['t'], losses=[dict(type=loss)], alpha=0.3)
+    cfg['model'] |= dict(alpha=0, loss_kd=dict(type='DISTLoss'))
+    found = describe_training(cfg, *files, {}, several)['teacher']
+    assert found['losses'] == [dict(type='DISTLoss')] and found['alpha'] == 0
