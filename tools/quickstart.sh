@@ -32,16 +32,18 @@ step() {
 
 # once MARK COMMAND...
 # Run a command unless MARK exists. Its output goes to MARK.log; when it
-# succeeds, MARK gets its duration in seconds.
+# succeeds, MARK gets its duration in seconds, after '> ' if an attempt before
+# was interrupted and took an unknown part of the time.
 once() {
-    local mark="$1" before=$SECONDS
+    local mark="$1" before=$SECONDS more=''
     shift
     mkdir -p "$(dirname "$mark")"
     [ ! -f "$mark" ] || { echo "skipped: $mark exists"; return; }
+    [ ! -f "$mark.log" ] || more='> '
     "$@" 2>&1 | tee "$mark.log" | show_progress ||
         fail "this step failed; its whole output is in $mark.log;" \
             'rerun the command to resume'
-    echo "$((SECONDS - before))" >"$mark"
+    echo "$more$((SECONDS - before))" >"$mark"
 }
 
 # Print only the steps, accuracies and errors of a log.

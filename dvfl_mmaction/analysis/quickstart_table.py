@@ -93,7 +93,7 @@ def accuracy_text(results: dict | None) -> str:
 
 
 def read_seconds(path: Path) -> str:
-    """Duration of a finished training.
+    """Duration of a finished training, after ``> `` if it was resumed.
 
     Raises:
         UserError: If the training is not finished.

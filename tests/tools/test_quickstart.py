@@ -91,6 +91,13 @@ def test_a_failed_step_is_named_and_repeated(project):
     done = quickstart(project)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('skipped: ') == 2
+    # The time of the attempt that failed is not known.
+    seconds = {
+        name: (project / 'here/my runs' / name / 'trained').read_text()
+        for name in ('alone', 'distilled')
+    }
+    assert seconds['alone'].strip().isdecimal()
+    assert seconds['distilled'].startswith('> ')
 
 
 @pytest.mark.parametrize(
