@@ -251,8 +251,9 @@ def build_teacher(teacher: dict | list[dict]) -> Teacher:
             teacher = {k: v for k, v in teacher.items() if k != 'weight'}
     args = dict(teacher) if isinstance(teacher, dict) else {}
     records = any(key.startswith('record_') for key in args)
-    default = 'RecordingTeacher' if records else 'FrozenTeacher'
-    name = args.pop('type', default)
+    name = args.pop('type', 'FrozenTeacher')
+    if records and name == 'FrozenTeacher':
+        name = 'RecordingTeacher'
     if name not in TEACHERS:
         raise UserError(
             f'teacher.type is {name!r}; give one of {", ".join(TEACHERS)}'

@@ -9,8 +9,20 @@ from small_recipe import NUM_CLASSES, run
 from torch import nn
 
 from dvfl_mmaction.distillation import recorded_teacher
+from dvfl_mmaction.distillation.distill_recognizer import build_teacher
 from dvfl_mmaction.distillation.logit_recording import LogitRecording
 from dvfl_mmaction.errors import UserError
+
+
+@pytest.mark.parametrize('named', [{}, dict(type='FrozenTeacher')])
+def test_a_frozen_teacher_records_if_it_is_to(named):
+    """Also where its type is given: a tool adds ``record_to``."""
+    frozen = dict(config='c.py', checkpoint='w.pth', **named)
+    assert type(build_teacher(frozen)).__name__ == 'FrozenTeacher'
+    teacher = build_teacher(frozen | dict(record_to='folder'))
+    assert type(teacher).__name__ == 'RecordingTeacher'
+    with pytest.raises(UserError, match='teacher is .*record_to'):
+        build_teacher(dict(type='EMATeacher', record_to='folder'))
 
 
 def weights(work_dir):
