@@ -293,6 +293,7 @@ def use_clips(loader: dict, dataset: dict):
     own = loader.dataset
     if not any(len(list(nested_datasets(d))) > 1 for d in (own, dataset)):
         for key in ('data_root', 'ann_file', 'data_prefix', 'delimiter'):
+            own.pop(key, None)
             if key in dataset:
                 own[key] = dataset[key]
         return

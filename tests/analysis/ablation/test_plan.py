@@ -188,6 +188,22 @@ def test_a_teacher_is_tested_on_the_students_lists(config, plain, tmp_path):
         assert all(part.pipeline == wanted for part in parts)
 
 
+def test_a_teachers_own_layout_does_not_stay(config, plain, tmp_path):
+    """The student's list has the default delimiter and folder."""
+    cfg = Config.fromfile(plain)
+    cfg.test_dataloader.dataset.update(
+        delimiter=',', data_prefix=dict(video='videos')
+    )
+    cfg.dump(plain)
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.pop('data_prefix', None)
+    cfg.dump(config)
+    runs, _ = plan(config, tmp_path / 'out', alpha=[0.1])
+    written = Config.fromfile(f'{runs[0].folder}/config.py')
+    dataset = written.test_dataloader.dataset
+    assert not {'delimiter', 'data_prefix'} & dataset.keys()
+
+
 def test_a_long_name_in_another_script_fits_a_file_system(tmp_path):
     name = folder_name('kd fold=' + '折' * 200, '0123456789')
     (tmp_path / name).mkdir()
