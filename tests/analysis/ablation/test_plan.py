@@ -1,6 +1,7 @@
 """Which runs are made, where, and which share a recorded teacher."""
 
 import json
+import re
 from copy import deepcopy
 from pathlib import Path
 
@@ -9,9 +10,12 @@ from mmengine.config import Config
 from dvfl_mmaction.analysis.ablation.axes import axes_of
 from dvfl_mmaction.analysis.ablation.execution import finished
 from dvfl_mmaction.analysis.ablation.plan import (
+    count_parameters,
+    digest_of,
     folder_name,
     plan_runs,
     why_not_recorded,
+    without,
 )
 from dvfl_mmaction.analysis.ablation.results import collect
 from dvfl_mmaction.analysis.ablation.settings import make_settings
@@ -69,6 +73,89 @@ def test_a_teacher_that_one_run_uses_is_not_recorded(config, tmp_path):
     assert [run.recording for run in runs] == [None] * 3
     teacher = Config.fromfile(f'{runs[1].folder}/config.py').model.teacher
     assert 'type' not in teacher
+
+
+def test_a_recording_that_exists_is_used_by_a_single_run(config, tmp_path):
+    """Its epochs are those of the run that is left."""
+    out = tmp_path / 'out'
+    first, _ = plan(config, out, seeds=(0,), alpha=[0.1, 0.9], epochs=[2])
+    Path(first[1].recording).mkdir(parents=True)
+    again, _ = plan(config, out, alpha=[0.1], epochs=[3])
+    assert [run.recording for run in again[1:]] == [first[1].recording, None]
+    assert [run.recorded_epochs for run in again[1:]] == [3, None]
+
+
+def test_each_teacher_has_a_test_and_a_recording(config, tmp_path):
+    grid = ['model.teacher.checkpoint=a.pth,b.pth']
+    runs, _ = plan(config, tmp_path / 'out', (0,), alpha=[0.1, 0.9], grid=grid)
+    tests = {run.folder: run for run in runs if run.kind == 'teacher'}
+    assert {run.checkpoint for run in tests.values()} == {'a.pth', 'b.pth'}
+    recordings = {}
+    for run in runs[len(tests) :]:
+        used = run.options['model.teacher.checkpoint']
+        assert tests[run.teacher].checkpoint == used
+        recordings.setdefault(used, set()).add(run.recording)
+    assert len(set.union(*recordings.values())) == 2
+
+
+def test_the_parameters_are_those_of_each_tested_model(config, tmp_path):
+    grid = ['model.cls_head.num_classes=4,5']
+    runs, _ = plan(config, tmp_path / 'out', (0,), grid=grid)
+    students = [run for run in runs if run.kind != 'teacher']
+    for run in students:
+        cfg = Config.fromfile(f'{run.folder}/config.py')
+        assert run.parameters == count_parameters(cfg)
+    assert students[0].parameters < students[1].parameters
+
+
+def test_runs_that_differ_in_an_axis_have_the_same_rest(plain, tmp_path):
+    runs, _ = plan(
+        plain, tmp_path / 'out', epochs=[1, 2], grid=['clip_len=4,8']
+    )
+    rests = {
+        name: {(run.labels[name], run.axes[name]['rest']) for run in runs}
+        for name in ('epochs', 'clip_len')
+    }
+    for values in rests.values():
+        # One rest per value of the other axis, which the seeds share.
+        assert len(values) == 4 and len({rest for _, rest in values}) == 2
+
+
+def test_a_digest_is_of_values_without_seed_and_folder():
+    plain = dict(a=5, b=[1, 2])
+    for same in (
+        dict(b=(1, 2.0), a=5.0),
+        dict(plain, work_dir='w'),
+        dict(plain, randomness=dict(seed=1)),
+    ):
+        before = deepcopy(same)
+        assert digest_of(same) == digest_of(plain) and same == before
+    for other in (
+        dict(plain, a=5.5),
+        dict(plain, b=[2, 1]),
+        dict(plain, randomness=dict(seed=1, deterministic=True)),
+    ):
+        assert digest_of(other) != digest_of(plain)
+
+
+def test_the_rest_of_a_config_lacks_the_keys_of_an_axis():
+    values = dict(
+        model=dict(alpha=1, loss_kd=dict(type='A', weight=2)),
+        steps=(dict(end=3, begin=0), dict(end=4)),
+        sizes=[7, 8],
+    )
+    before = deepcopy(values)
+    for key, wanted in (
+        ('model.alpha', dict(model=dict(loss_kd=values['model']['loss_kd']))),
+        ('model.loss_kd.type', dict(model=dict(alpha=1))),
+        ('steps.0.end', dict(steps=(dict(begin=0), dict(end=4)))),
+        ('sizes.1', dict(sizes=[7, None])),
+        ('absent.key', {}),
+        ('sizes.first', {}),
+    ):
+        assert without(values, [key]) == values | wanted
+    assert without(values, ['sizes', 'steps']) == dict(model=values['model'])
+    assert values == before
 
 
 def test_a_teacher_that_cannot_be_recorded_is_reported(config, tmp_path):
@@ -145,6 +232,24 @@ def test_a_teacher_is_recorded_in_a_loop_whose_clips_repeat():
     assert why_not_recorded(cfg) is None
     cfg.train_cfg.type = 'EpochBasedTrainLoop'
     assert "is not 'StreamTrainLoop'" in why_not_recorded(cfg)
+
+
+def test_only_one_frozen_teacher_with_weights_is_recorded():
+    whole = dict(config='t.py', checkpoint='t.pth')
+    loop = dict(type='StreamTrainLoop', max_epochs=2)
+    for teacher, reason in (
+        (whole, '^$'),
+        (whole | dict(type='FrozenTeacher'), '^$'),
+        (dict(config='t.py'), r'weights \(its config\)'),
+        (whole | dict(config=None), 'with its weights'),
+        (whole | dict(record_to='folder'), 'with its weights'),
+        ([whole], r'weights \(several\)'),
+    ):
+        cfg = Config(dict(model=dict(teacher=teacher), train_cfg=loop))
+        assert re.search(reason, why_not_recorded(cfg) or '')
+    by_iterations = dict(type='StreamTrainLoop', max_iters=2)
+    cfg = Config(dict(model=dict(teacher=whole), train_cfg=by_iterations))
+    assert 'counts iterations' in why_not_recorded(cfg)
 
 
 def test_a_teacher_without_test_data_is_not_tested(config, plain, tmp_path):
