@@ -55,14 +55,15 @@ def test_writers_of_one_file_do_not_meet(tmp_path):
 
 
 def test_writers_of_one_folder_do_not_meet(tmp_path):
-    folder = tmp_path / 'folder'
+    folder, others = tmp_path / 'folder', tmp_path / 'folder.old'
+    others.mkdir()  # of the user
     with whole_folder(folder) as first:
         (first / 'first').touch()
         with whole_folder(folder) as second:
             (second / 'second').touch()
         assert [path.name for path in folder.iterdir()] == ['second']
     assert [path.name for path in folder.iterdir()] == ['first']
-    assert list(tmp_path.iterdir()) == [folder]
+    assert sorted(tmp_path.iterdir()) == [folder, others]
 
 
 @pytest.mark.parametrize('letter', ['a', 'é', '折'])

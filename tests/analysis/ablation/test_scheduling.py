@@ -156,6 +156,22 @@ def test_a_signal_ends_the_children_and_says_how_to_resume(
     assert not os.path.exists(f'/proc/{int(mark.read_text())}')
 
 
+def test_a_run_that_failed_is_not_finished(tmp_path):
+    failure = dict(status='failed', error='boom')
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match='stopped; 0 of 2 runs are'):
+        run_all(
+            make_runs(2, tmp_path),
+            lambda *_: failure,
+            [{}],
+            interrupt,
+            print,
+        )
+
+
 def test_a_command_logs_and_reports_status_and_memory(tmp_path):
     log = tmp_path / 'log'
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
