@@ -192,6 +192,25 @@ def test_the_published_results_give_the_published_comparison(
     assert [round(n, 1) for n in (result.gained, result.lost)] == changed
 
 
+def published(*names):
+    """Pooled results in docs/results: students of seed 1, teachers of 0."""
+    entries = read_results([RESULTS / f'{name}.json' for name in names])
+    chosen = [
+        e
+        for e in entries
+        if e['seed'] == (0 if e['config'] == 'teacher' else 1)
+    ]
+    return group_runs(pool(chosen, 'folds'))
+
+
+def rounded(candidate, baseline):
+    """Difference and interval of a comparison, and the clips that differ."""
+    result = compare(candidate, baseline)
+    values = (result.difference, result.low, result.high)
+    changed = (round(result.gained), round(result.lost))
+    return [round(value, 1) for value in values], changed
+
+
 def test_the_published_results_give_the_comparison_of_two_kl_settings():
     """The numbers of docs/results_real_clips.md."""
     names = 'one_label_losses.json', 'one_label_kl.json'
@@ -219,10 +238,7 @@ def test_the_published_results_give_the_comparison_of_two_kl_settings():
 def test_the_published_results_give_the_comparison_of_streaming():
     """The numbers of docs/results_real_clips.md."""
     names = 'losses', 'kl', 'streaming'
-    entries = read_results([RESULTS / f'one_label_{n}.json' for n in names])
-    groups = group_runs(
-        pool([e for e in entries if e['seed'] in (1, None)], 'folds')
-    )
+    groups = published(*(f'one_label_{name}' for name in names))
     streaming, clip, alone = (
         find_group(groups, name)
         for name in ('kd_causal', 'kd alpha=0.7', 'alone')
@@ -231,35 +247,77 @@ def test_the_published_results_give_the_comparison_of_streaming():
     assert [c.strip() for c in row.split('|')[4:9]] == [
         *('180', '80.6', '100.0', '-', '85.0')
     ]
-    for baseline, wanted in (
-        (clip, [1.1, -3.3, 5.7]),
-        (alone, [31.7, 24.5, 39.1]),
-    ):
-        result = compare(streaming, baseline)
-        numbers = (result.difference, result.low, result.high)
-        assert [round(number, 1) for number in numbers] == wanted
+    assert rounded(streaming, clip) == ([1.1, -3.3, 5.7], (8, 6))
+    assert rounded(streaming, alone) == ([31.7, 24.5, 39.1], (60, 3))
 
 
 def test_the_published_results_give_the_comparison_of_three_labels():
     """The numbers of docs/results_real_clips.md."""
-    groups = group_runs(
-        pool(read_results([RESULTS / 'three_labels.json']), 'folds')
-    )
+    groups = published('three_labels')
     dist, paper, mild, alone = (
         find_group(groups, name)
         for name in ('DISTLoss', 'temperature=10', 'temperature=4', 'alone')
     )
-    for candidate, baseline, wanted in (
-        (dist, alone, [10.0, 2.2, 17.9]),
-        (paper, alone, [2.2, -5.0, 9.5]),
-        (mild, alone, [12.8, 5.5, 20.2]),
-        (dist, paper, [7.8, 1.3, 14.5]),
-        (mild, paper, [10.6, 4.8, 16.9]),
-        (dist, mild, [-2.8, -8.4, 2.6]),
+    assert rounded(dist, alone) == ([10.0, 2.2, 17.9], (35, 17))
+    assert rounded(paper, alone) == ([2.2, -5.0, 9.5], (23, 19))
+    assert rounded(mild, alone) == ([12.8, 5.5, 20.2], (35, 12))
+    assert rounded(dist, paper) == ([7.8, 1.3, 14.5], (25, 11))
+    assert rounded(mild, paper) == ([10.6, 4.8, 16.9], (25, 6))
+    assert rounded(dist, mild) == ([-2.8, -8.4, 2.6], (9, 14))
+
+
+def test_the_published_results_tell_alpha_from_the_temperature():
+    """The numbers of docs/results_real_clips.md."""
+    groups = published(
+        'one_label_losses', 'one_label_kl', 'one_label_settings'
+    )
+    rest = 'epochs=40 loss=KLDivergenceLoss temperature'
+    few = {
+        (alpha, t): find_group(groups, f'kd alpha={alpha} {rest}={t}')
+        for alpha in (0.3, 0.7)
+        for t in (4, 10)
+    }
+    for alpha, t, wanted in (
+        (0.3, 4, ['180', '70.6', '100.0', '-', '75.6']),
+        (0.7, 10, ['180', '79.4', '100.0', '-', '85.0']),
     ):
-        result = compare(candidate, baseline)
-        numbers = (result.difference, result.low, result.high)
-        assert [round(number, 1) for number in numbers] == wanted
+        (row,) = table([few[alpha, t]]).splitlines()[2:]
+        assert [c.strip() for c in row.split('|')[4:9]] == wanted
+    assert rounded(few[0.7, 4], few[0.3, 4]) == ([8.9, 3.9, 14.7], (20, 4))
+    assert rounded(few[0.7, 10], few[0.3, 10]) == ([7.8, 2.4, 13.7], (20, 6))
+    assert rounded(few[0.3, 4], few[0.3, 10]) == ([-1.1, -6.4, 4.0], (9, 11))
+    assert rounded(few[0.7, 4], few[0.7, 10]) == ([0.0, -3.7, 3.7], (4, 4))
+
+
+def test_the_published_results_give_the_comparison_of_teachers():
+    """The numbers of docs/results_real_clips.md."""
+    weak = published('one_label_weak_teacher')
+    student, teacher = (find_group(weak, name) for name in ('kd', 'teacher'))
+    rows = [row.split('|') for row in table([student, teacher]).splitlines()]
+    assert [[c.strip() for c in row[4:9]] for row in rows[2:]] == [
+        ['180', '61.7', '96.7', '-', '74.4'],
+        ['180', '58.3', '97.2', '-', '-'],
+    ]
+    alone = find_group(published('one_label_losses'), 'alone')
+    good = find_group(published('one_label_kl'), 'temperature=4')
+    assert rounded(student, alone) == ([12.8, 5.4, 20.4], (36, 13))
+    assert rounded(good, student) == ([17.8, 11.0, 25.0], (39, 7))
+
+
+def test_the_published_results_give_the_comparison_with_all_labels():
+    """The numbers of docs/results_real_clips.md."""
+    groups = published('all_labels')
+    dist, kl, alone = (
+        find_group(groups, name)
+        for name in ('DISTLoss', 'KLDivergenceLoss', 'alone')
+    )
+    (row,) = table([kl]).splitlines()[2:]
+    assert [c.strip() for c in row.split('|')[4:9]] == [
+        *('180', '85.6', '100.0', '-', '89.4')
+    ]
+    assert rounded(dist, alone) == ([-2.8, -8.0, 2.1], (7, 12))
+    assert rounded(kl, alone) == ([1.1, -3.8, 6.2], (10, 8))
+    assert rounded(kl, dist) == ([3.9, -0.7, 8.9], (12, 5))
 
 
 def test_a_finished_run_replaces_a_failed_copy(add_run, write_copy, tmp_path):
