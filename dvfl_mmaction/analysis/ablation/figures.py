@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -37,6 +38,12 @@ def save_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with rc_context({'text.parse_math': False}):  # names may have dollars
+        return draw_figures(groups, folder)
+
+
+def draw_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
+    """See :func:`save_figures`."""
     figures = {}
     for name in sorted(varied_axes(groups)):
         figures[f'top1_by_{name}'] = plot_axis(groups, name)

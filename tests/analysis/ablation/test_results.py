@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import rcParams
 from PIL import Image
 
 from dvfl_mmaction.analysis.ablation import results
@@ -267,6 +268,17 @@ def test_there_is_a_figure_per_axis_and_one_of_each_kind(add_run, tmp_path):
         'top1_by_loss.png',
     ]
     assert all(Image.open(path).width > 700 for path in paths)
+
+
+def test_names_with_dollar_signs_are_drawn(add_run, tmp_path):
+    for loss in ('a$', '$\\b$'):
+        for alpha in (0.3, 0.7):
+            labels = [('alpha', alpha), ('$\\loss$', loss)]
+            add_run(f'kd${alpha}{loss}$', 0, GOOD, labels)
+    add_run('$\\big$', None, GOOD, kind='teacher', parameters=9000)
+    paths = save_figures(groups_of(tmp_path), tmp_path / 'figures')
+    assert len(paths) == 5 and all(path.stat().st_size for path in paths)
+    assert rcParams['text.parse_math']
 
 
 def test_a_name_tells_what_only_some_settings_have(add_run, tmp_path):
