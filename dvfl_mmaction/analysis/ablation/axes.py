@@ -68,6 +68,11 @@ def parse_values(text: str) -> list:
     Numbers, strings in quotes, lists, dicts, ``true``, ``false`` and
     ``none`` are parsed; the rest is text.
     """
+    return [parse_value(part) for part in split_values(text)]
+
+
+def split_values(text: str) -> list[str]:
+    """Split text at commas outside of brackets and quotes."""
     parts, depth, quote = [''], 0, ''
     for c in text:
         if quote:
@@ -80,7 +85,7 @@ def parse_values(text: str) -> list:
             parts.append('')
         else:
             parts[-1] += c
-    return [parse_value(part.strip()) for part in parts]
+    return [part.strip() for part in parts]
 
 
 def parse_value(text: str):
@@ -113,6 +118,11 @@ def grid_axes(texts: Sequence[str]) -> list[Axis]:
         if key in values:
             raise UserError(
                 f'--grid {key} is given twice; list all values after one ='
+            )
+        if '' in split_values(listed):
+            raise UserError(
+                f'--grid {text} has an empty value; remove a comma, or write '
+                'an empty text as two quotes'
             )
         values[key] = parse_values(listed)
     ends = Counter(key.rpartition('.')[2] for key in values)

@@ -37,6 +37,8 @@ def test_an_axis_has_the_shortest_name_that_is_unique():
     names = [axis.name for axis in axes]
     assert names == ['lr', 'train.ann_file', 'test.ann_file']
     assert axes[0].choices == {1: {'a.lr': 1}, 2: {'a.lr': 2}}
+    (axis,) = grid_axes(["a.prefix='',b"])
+    assert list(axis.choices) == ['', 'b']
 
 
 def test_true_and_1_are_two_values_of_an_axis():
@@ -174,6 +176,8 @@ def test_options_that_vary_together_are_one_axis(config, tmp_path):
     [
         (['lr'], '--grid lr is not KEY=VALUE,VALUE'),
         (['lr='], '--grid lr= is not KEY=VALUE,VALUE'),
+        (['lr=1,'], '--grid lr=1, has an empty value; remove a comma'),
+        (['lr=1, ,2'], 'has an empty value'),
         (['a.b=1', 'a.b=2'], 'a.b is given twice'),
         (['modl.a=1'], "no modl to set modl.a; did you mean 'model'"),
         (['alpha=2'], 'the name alpha'),
