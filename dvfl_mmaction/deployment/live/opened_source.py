@@ -42,6 +42,7 @@ class OpenedSource:
         seek: Continues a recording after a time in s; raises
             :class:`SourceError` if that fails. None for a live source.
         frame_s: Time that a frame lasts, by its header, in s.
+        is_file: Whether it is a file of this machine, which is not lost.
     """
 
     pictures: Iterator[tuple[float | None, np.ndarray]]
@@ -50,6 +51,7 @@ class OpenedSource:
     num_frames: int | None = None
     seek: Callable[[float], object] | None = None
     frame_s: float = 1 / UNKNOWN_RATE
+    is_file: bool = False
 
 
 def opener_of(
@@ -103,7 +105,9 @@ def open_file(path: str, timeout_s: float) -> OpenedSource:
         container, stream = open_video(path, TimeLimit(timeout_s))
     except BrokenClipError as error:
         raise SourceError(str(error)) from None
-    return of_container(container, stream, is_live=False)
+    opened = of_container(container, stream, is_live=False)
+    opened.is_file = True
+    return opened
 
 
 def open_address(address: str, timeout_s: float) -> OpenedSource:

@@ -53,7 +53,7 @@ class Source:
         self.pacer, self.log, self.clock = pacer, log, clock
         self.stop = stop or threading.Event()
         self.wait = wait or self.stop.wait
-        self._opened = None
+        self._opened, self._is_file = None, False
         self._count, self._began, self._last = 0, None, None
 
     def open(self):
@@ -74,6 +74,7 @@ class Source:
             ) from None
         self.num_frames = self._opened.num_frames
         self.is_live = self._opened.is_live
+        self._is_file = self._opened.is_file
         self.frame_s = self._opened.frame_s
 
     def check(self):
@@ -91,7 +92,8 @@ class Source:
         """Yield the frames until the end of a recording, or until ``stop``.
 
         Raises:
-            UserError: If the source is lost and cannot be opened again.
+            UserError: If the source is lost and cannot be opened again, or
+                a file is damaged.
         """
         self.open()
         failures = 0
@@ -107,6 +109,11 @@ class Source:
                 self._opened, reason = None, str(error)
             if self.stop.is_set():
                 return
+            if self._is_file:  # which would read the same again
+                raise UserError(
+                    f'{self.name} cannot be read after {self._last or 0:.1f} '
+                    f's: {reason}; repair the file, or cut it there'
+                )
             if failures == self.retries:
                 raise UserError(
                     f'{self.name} is lost: {reason}; gave up after '

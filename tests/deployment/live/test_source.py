@@ -97,6 +97,24 @@ def test_a_recording_continues_after_its_last_frame():
     assert camera.sought == [2 / 25]
 
 
+def test_a_file_is_not_read_again_where_it_is_damaged(tmp_path):
+    path = tmp_path / 'a.mp4'
+    write_clip(path, 0, frames=300)
+    with av.open(str(path)) as container:
+        packets = [p.pos for p in container.demux(video=0) if p.size]
+    content = bytearray(path.read_bytes())
+    end = content.rfind(b'moov') - 4
+    for start, after in zip(packets, [*packets[1:], end], strict=True):
+        if start >= packets[100]:
+            content[start:after] = bytes(after - start)
+    path.write_bytes(content)
+    source, waits, lines = source_of(opener_of(str(path)))
+    taken = []
+    with pytest.raises(UserError, match='cannot be read after 4.0 s: Inv'):
+        taken.extend(source.frames())
+    assert len(taken) == 100 and waits == lines == []
+
+
 class Unseekable(list):
     """Stands for the places that a source was asked for."""
 
