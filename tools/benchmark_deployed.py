@@ -102,9 +102,9 @@ def main():
     from dvfl_mmaction.analysis.deployed_benchmark import (
         JOURNAL,
         RESULTS,
-        make_entries,
         run_deployed_benchmark,
     )
+    from dvfl_mmaction.analysis.deployed_entries import make_entries
     from dvfl_mmaction.analysis.deployed_report import draw, markdown
     from dvfl_mmaction.analysis.prediction.clips import find_clips
     from dvfl_mmaction.deployment.writers import files_of
@@ -126,9 +126,9 @@ def main():
         describe_machine('cpu', 1),
     )
     written = (RESULTS, JOURNAL, 'deployed.md', 'deployed.png')
-    read = [part for peer in args.peer for part in peer.split(':')]
-    read += [f for path in args.exported for f in files_of(Path(path))]
-    read += [args.config, args.checkpoint, args.list]
+    read = [f for path in args.exported for f in files_of(Path(path))]
+    read += [file for e in entries for file in (e.config, e.checkpoint)]
+    read.append(args.list)
     check_outputs([args.to / name for name in written], read)
     args.to.mkdir(parents=True, exist_ok=True)
     results = run_deployed_benchmark(

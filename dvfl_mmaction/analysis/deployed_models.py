@@ -1,7 +1,7 @@
 """The forms of a trained model that are compared, ready to be timed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ..deployment.exported_model import load_exported
 from ..deployment.writers import files_of
 from ..engine.config_checks import check_keys
 from ..errors import UserError
+from ..files import hash_file
 from .complexity import build_model
 from .configs import load_config
 from .prediction.exported import exported_predictor
@@ -71,6 +72,8 @@ class DeployedModel:
         meaningful: Whether the weights are trained and the form is that of
             their training, so that its answers count.
         processor_s: Seconds of processor time per timed forward pass.
+        checkpoint: Of an exported file, the ``name`` and ``sha256`` of the
+            checkpoint that it was exported from.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class DeployedModel:
     ):
         self.entry, self.threads = entry, threads
         self.unit, self.meaningful, self.processor_s = 'clip', True, []
+        self.checkpoint = None
         load = self._load_exported
         if entry.kind != EXPORTED:
             load = self._load_recognizer
@@ -94,6 +98,7 @@ class DeployedModel:
 
     def _load_exported(self) -> Predictor:
         model = self._exported = load_exported(self.entry.path, self.threads)
+        self.checkpoint = model.metadata.get('checkpoint')
         if model.kind == 'streaming':
             self.unit = 'frame'
         self.bytes = sum(
@@ -167,6 +172,34 @@ class DeployedModel:
         start = time.process_time()
         work()
         return (time.process_time() - start) / self.threads
+
+
+def note_other_checkpoints(
+    models: Sequence[DeployedModel],
+    rows: Sequence[dict],
+    report: Callable[[str], None],
+):
+    """Note the exported files that are not of the reference's checkpoint.
+
+    Args:
+        models: The forms; the first is the reference.
+        rows: Of the results; gets ``exported_from``.
+        report: Called with a line for each.
+    """
+    given = Path(models[0].entry.checkpoint)
+    if not given.is_file():
+        return  # an address
+    wanted = hash_file(given)
+    for model, row in zip(models, rows, strict=True):
+        source = model.checkpoint
+        if not source or source['sha256'] == wanted or 'exported_from' in row:
+            continue
+        row['exported_from'] = source['name']
+        report(
+            f'{model.entry.name}: exported from {source["name"]}, whose hash '
+            f'is not that of {given}; its answers may be those of another '
+            'model'
+        )
 
 
 def random_predictor(

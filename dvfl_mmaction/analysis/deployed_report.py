@@ -60,6 +60,13 @@ def describe_run(results: dict) -> str:
                 'they count as wrong, and are left out of the agreement if '
                 'both forms fail.'
             )
+    for row in results['rows']:
+        if source := row.get('exported_from'):
+            text += (
+                f' {row["name"]} was exported from {source}, whose hash is '
+                'not that of the checkpoint of the first row: its answers may '
+                'be those of another model.'
+            )
     return text
 
 

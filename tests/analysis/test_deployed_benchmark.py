@@ -15,10 +15,10 @@ from warm_process import run_script
 from dvfl_mmaction.analysis.deployed_accuracy import answer, compare_answers
 from dvfl_mmaction.analysis.deployed_benchmark import (
     Timing,
-    make_entries,
     measure_answers,
     run_deployed_benchmark,
 )
+from dvfl_mmaction.analysis.deployed_entries import make_entries
 from dvfl_mmaction.analysis.deployed_models import DeployedModel
 from dvfl_mmaction.analysis.deployed_report import draw, markdown
 from dvfl_mmaction.analysis.prediction.batches import (
@@ -304,6 +304,23 @@ def test_forms_of_one_name_are_told_apart(folder):
         *('x, 1', 'x, 2', 'x', 'x (2)', 'y', 'x, 2 (2)', 'clip.pt2'),
         'x (2) (2)',
     ]
+
+
+def test_a_file_of_another_checkpoint_is_noted(folder, tmp_path):
+    config, other = str(folder / 'clip.py'), tmp_path / 'other.pth'
+    write_teacher(other, seed=5, config=recognizer())
+    exported = [str(folder / 'clip.pt2')]
+    lines = []
+    run = dict(threads=(1, 2), rounds=1, memory=False, report=lines.append)
+    for weights, noted in ((other, True), (folder / 'clip.pth', False)):
+        entries = make_entries(config, str(weights), exported, bf16=False)
+        results = run_deployed_benchmark(entries, tmp_path, **run)
+        sources = [row.get('exported_from') for row in results['rows']]
+        assert sources == [None, None, 'clip.pth' if noted else None]
+        text = 'clip.pt2 was exported from clip.pth, whose hash'
+        assert (text in markdown(results)) == noted
+    text = 'clip.pt2: exported from clip.pth, whose hash'
+    assert [line.startswith(text) for line in lines].count(True) == 1
 
 
 def test_peers_of_one_config_get_their_own_accuracy(folder, tmp_path):

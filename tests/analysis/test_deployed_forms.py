@@ -10,9 +10,9 @@ from small_recipe import recipe, recognizer, write_clip, write_teacher
 from dvfl_mmaction.analysis import process_memory
 from dvfl_mmaction.analysis.deployed_benchmark import (
     check_all_labels,
-    make_entries,
     run_deployed_benchmark,
 )
+from dvfl_mmaction.analysis.deployed_entries import make_entries, peer_entry
 from dvfl_mmaction.analysis.deployed_models import (
     EAGER,
     EXPORTED,
@@ -98,3 +98,24 @@ def test_the_runtime_of_a_file_is_a_library(monkeypatch, suffix, name):
     import_runtime(DeployedEntry('a', EXPORTED, path=f'a.{suffix}'))
     import_runtime(DeployedEntry('a', EAGER, 'a.py'))
     assert imported == [name] * bool(name)
+
+
+@pytest.mark.parametrize(
+    ('text', 'config', 'checkpoint'),
+    [
+        ('a/x.py', 'a/x.py', None),
+        ('x.py:a/w.pth', 'x.py', 'a/w.pth'),
+        ('C:\\x.py:D:\\w.pth', 'C:\\x.py', 'D:\\w.pth'),
+        ('C:\\x.y.yaml', 'C:\\x.y.yaml', None),
+        ('x.py:https://host/w.pth', 'x.py', 'https://host/w.pth'),
+    ],
+)
+def test_a_peer_is_a_config_with_or_without_weights(text, config, checkpoint):
+    entry = peer_entry(text)
+    assert (entry.config, entry.checkpoint) == (config, checkpoint)
+
+
+@pytest.mark.parametrize('text', ['w.pth', 'x.py:', 'x:w.pth', ''])
+def test_what_is_no_peer_is_refused(text):
+    with pytest.raises(UserError, match='is not CONFIG or CONFIG:CHECKPOINT'):
+        peer_entry(text)

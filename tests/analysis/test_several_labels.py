@@ -10,10 +10,8 @@ from mmengine.registry import init_default_scope
 from small_recipe import recipe, recognizer, write_dataset, write_teacher
 from warm_process import run_script
 
-from dvfl_mmaction.analysis.deployed_benchmark import (
-    make_entries,
-    run_deployed_benchmark,
-)
+from dvfl_mmaction.analysis.deployed_benchmark import run_deployed_benchmark
+from dvfl_mmaction.analysis.deployed_entries import make_entries
 from dvfl_mmaction.analysis.prediction.batches import ClipReader
 from dvfl_mmaction.analysis.prediction.clips import find_clips
 from dvfl_mmaction.analysis.prediction.exported import load_exported_predictor
