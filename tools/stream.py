@@ -70,7 +70,8 @@ def parse_args():
         '--retries',
         type=int,
         default=10,
-        help='successive attempts to open a lost source again (default: 10)',
+        help='successive attempts to open a lost camera or address again '
+        '(default: 10)',
     )
     frames.add_argument(
         '--timeout',
