@@ -291,17 +291,27 @@ def test_the_published_results_tell_alpha_from_the_temperature():
 
 def test_the_published_results_give_the_comparison_of_teachers():
     """The numbers of docs/results_real_clips.md."""
-    weak = published('one_label_weak_teacher')
-    student, teacher = (find_group(weak, name) for name in ('kd', 'teacher'))
-    rows = [row.split('|') for row in table([student, teacher]).splitlines()]
-    assert [[c.strip() for c in row[4:9]] for row in rows[2:]] == [
+    student, found = {}, []
+    for name in ('weak', 'middle'):
+        groups = published(f'one_label_{name}_teacher')
+        student[name] = find_group(groups, 'kd')
+        both = [student[name], find_group(groups, 'teacher')]
+        rows = [row.split('|') for row in table(both).splitlines()[2:]]
+        found += [[c.strip() for c in row[4:9]] for row in rows]
+    assert found == [
         ['180', '61.7', '96.7', '-', '74.4'],
         ['180', '58.3', '97.2', '-', '-'],
+        ['180', '71.7', '98.3', '-', '83.3'],
+        ['180', '73.3', '98.3', '-', '-'],
     ]
+    weak, middle = student.values()
     alone = find_group(published('one_label_losses'), 'alone')
     good = find_group(published('one_label_kl'), 'temperature=4')
-    assert rounded(student, alone) == ([12.8, 5.4, 20.4], (36, 13))
-    assert rounded(good, student) == ([17.8, 11.0, 25.0], (39, 7))
+    assert rounded(weak, alone) == ([12.8, 5.4, 20.4], (36, 13))
+    assert rounded(middle, alone) == ([22.8, 15.7, 30.2], (47, 6))
+    assert rounded(middle, weak) == ([10.0, 4.3, 16.3], (24, 6))
+    assert rounded(good, middle) == ([7.8, 2.2, 13.9], (21, 7))
+    assert rounded(good, weak) == ([17.8, 11.0, 25.0], (39, 7))
 
 
 def test_the_published_results_give_the_comparison_with_all_labels():
