@@ -2,9 +2,12 @@
 
 import argparse
 import os
+from collections.abc import Iterable, Mapping
 
 import torch
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
+
+from .errors import UserError
 
 NAMES = "the names in the checkpoint or of the config's data set"
 
@@ -98,6 +101,26 @@ def choose_device(device: str | None) -> str:
     return device or ('cuda' if torch.cuda.is_available() else 'cpu')
 
 
+class CfgOptions(DictAction):
+    """MMEngine's ``KEY=VALUE`` action, which reports mistakes in one line."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        for text in values:
+            key, equals, _ = text.partition('=')
+            if not key or not equals:
+                raise argparse.ArgumentError(
+                    self,
+                    f'{text} is not KEY=VALUE; give such pairs only, and '
+                    'all other arguments before --cfg-options',
+                )
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:  # of the brackets in a value
+            raise argparse.ArgumentError(
+                self, f'{error}; close all of them, and quote the pair'
+            ) from None
+
+
 def add_cfg_options(parser, example: str, config: str = 'the config'):
     """Add ``--cfg-options``.
 
@@ -109,7 +132,7 @@ def add_cfg_options(parser, example: str, config: str = 'the config'):
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help=f'changes of {config}, such as {example}',
     )
@@ -132,3 +155,45 @@ def check_least(
             if value is not None and not value >= smallest:
                 option = name.replace('_', '-')
                 parser.error(f'--{option} {value}; give {smallest} or more')
+
+
+def refuse_unread(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    names: Iterable[str],
+    needed: str,
+):
+    """End the program at an option that nothing would read.
+
+    Args:
+        parser: Reports it.
+        args: Its arguments. An option with the value of its default passes.
+        names: The options that need another one.
+        needed: What reads them.
+    """
+    for name in names:
+        if getattr(args, name) != parser.get_default(name):
+            option = name.replace('_', '-')
+            parser.error(f'--{option} needs {needed}')
+
+
+def merge_options(cfg: Config, options: Mapping | None, source: str):
+    """Change a config as MMEngine's ``merge_from_dict``.
+
+    Args:
+        cfg: The config.
+        options: Values by key, as of ``--cfg-options``.
+        source: The config's name, for the error.
+
+    Raises:
+        UserError: If the config has something else in the place of one.
+    """
+    try:
+        cfg.merge_from_dict(dict(options or {}))
+    except (TypeError, KeyError) as error:
+        reason = str(error.args[0]).partition(' [')[0]  # without the list
+        raise UserError(
+            f'{source} has no place for {", ".join(options)} ({reason}); '
+            'correct the key, or set the whole list or dict that should '
+            'have it'
+        ) from None

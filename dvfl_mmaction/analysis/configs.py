@@ -7,6 +7,7 @@ from mmengine.registry import init_default_scope
 
 from ..engine.options import apply_pipeline_options
 from ..errors import UserError
+from ..tool_options import merge_options
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
@@ -17,12 +18,13 @@ def load_config(path: str, options: dict | None = None) -> Config:
         options: Changes of the config, as ``--cfg-options``.
 
     Raises:
-        UserError: If it is not found, or is not a recognizer's config.
+        UserError: If it is not found, is not a recognizer's config, or has
+            no place for an option.
     """
     if not Path(path).is_file():
         raise UserError(f'{path} not found; give a config file')
     cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
+    merge_options(cfg, options, path)
     if not isinstance(cfg.get('model'), dict) or 'backbone' not in cfg.model:
         raise UserError(
             f'{path} has no model with a backbone; give the config of a '

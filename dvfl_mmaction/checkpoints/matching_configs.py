@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 
 from ..errors import UserError
 from ..project_paths import find_config, find_configs
+from ..tool_options import merge_options
 from .architecture import (
     ARCHS,
     Architecture,
@@ -79,10 +80,11 @@ def config_shapes(path: str, options: dict | None = None) -> dict:
         options: Changes to it, as in MMAction2's ``--cfg-options``.
 
     Raises:
-        UserError: If it is not found or has no Video-FocalNet.
+        UserError: If it is not found, has no place for a change, or has no
+            Video-FocalNet.
     """
     cfg = Config.fromfile(find_config(path, 'CONFIG'))
-    cfg.merge_from_dict(options or {})
+    merge_options(cfg, options, path)
     shapes = model_shapes(cfg.model) if 'model' in cfg else {}
     if read_architecture(shapes) is None:
         raise UserError(

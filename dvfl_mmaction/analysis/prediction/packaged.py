@@ -7,6 +7,7 @@ from mmengine.registry import init_default_scope
 from ...deployment.packaged_model import build_packaged, read_package
 from ...engine.config_checks import check_keys
 from ...engine.options import apply_pipeline_options
+from ...tool_options import merge_options
 from .predictor import (
     Predictor,
     find_class_names,
@@ -38,7 +39,7 @@ def load_package_predictor(
     """
     package = read_package(source)
     cfg = copy.deepcopy(package.config)
-    cfg.merge_from_dict(options or {})
+    merge_options(cfg, options, source)
     check_keys(cfg)
     init_default_scope(cfg.default_scope)
     apply_pipeline_options(cfg)
