@@ -18,7 +18,11 @@ from pathlib import Path
 from mmengine.config import Config
 
 from dvfl_mmaction.errors import UserError, print_user_errors
-from dvfl_mmaction.tool_options import add_cfg_options
+from dvfl_mmaction.tool_options import (
+    add_cfg_options,
+    check_least,
+    merge_options,
+)
 
 
 def parse_args():
@@ -29,17 +33,31 @@ def parse_args():
     parser.add_argument('config', help='config of a distillation')
     parser.add_argument('--to', required=True, help='folder for the recording')
     parser.add_argument(
-        '--dtype', default='float16', choices=('float16', 'float32')
+        '--dtype',
+        choices=('float16', 'float32'),
+        help="type of the logits (default: the config's record_dtype, else "
+        'float16)',
     )
     parser.add_argument(
-        '--top-k', type=int, help='keep only the K largest logits per clip'
+        '--top-k',
+        type=int,
+        metavar='K',
+        help='keep the K largest logits per clip (default: the '
+        "config's record_top_k, else all)",
     )
-    parser.add_argument('--work-dir', help='folder for the log')
+    parser.add_argument(
+        '--work-dir', help='folder for the log (default: log in --to)'
+    )
     add_cfg_options(parser, 'epochs=60')
     parser.add_argument(
-        '--launcher', choices=('none', 'pytorch', 'slurm'), default='none'
+        '--launcher',
+        choices=('none', 'pytorch', 'slurm'),
+        default='none',
+        help='what started several processes (default: none)',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    check_least(parser, args, top_k=1)
+    return args
 
 
 def recording_config(args) -> Config:
@@ -47,7 +65,7 @@ def recording_config(args) -> Config:
     if not Path(args.config).is_file():
         raise UserError(f'{args.config} was not found; give a config file')
     cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    merge_options(cfg, args.cfg_options, args.config)
     teacher = (cfg.get('model') or {}).get('teacher')
     if isinstance(teacher, list):
         raise UserError(
@@ -60,8 +78,10 @@ def recording_config(args) -> Config:
             'distillation, such as configs/vflnet_kd_ucf101.py'
         )
     teacher.record_to = args.to
-    teacher.record_dtype = args.dtype
-    teacher.record_top_k = args.top_k
+    if args.dtype:
+        teacher.record_dtype = args.dtype
+    if args.top_k:
+        teacher.record_top_k = args.top_k
     # The student is not trained: it needs no weights to start from.
     if 'pretrained' in cfg.model.backbone:
         cfg.model.backbone.pretrained = None

@@ -30,15 +30,15 @@ def test_the_tool_reports_wrong_configs(tmp_path, config, message):
     assert not (tmp_path / 'rec').exists()
 
 
-def recording_config(path):
+def recording_config(path, dtype=None, top_k=None):
     """What the tool makes of a config."""
     return runpy.run_path(str(TOOL))['recording_config'](
         SimpleNamespace(
             config=str(path),
             cfg_options=None,
             to='recording',
-            dtype='float16',
-            top_k=None,
+            dtype=dtype,
+            top_k=top_k,
             launcher='none',
             work_dir=None,
         )
@@ -60,3 +60,23 @@ def test_the_student_of_a_recording_needs_no_pretrained_weights():
     cfg = recording_config(path)
     assert cfg.model.backbone.pretrained is None
     assert cfg.model.teacher.record_to == 'recording'
+
+
+@pytest.mark.parametrize(
+    ('given', 'wanted'),
+    [
+        ({}, ('float32', 20)),
+        (dict(dtype='float16'), ('float16', 20)),
+        (dict(top_k=5), ('float32', 5)),
+    ],
+)
+def test_what_is_not_given_stays_as_the_config_has_it(tmp_path, given, wanted):
+    path = tmp_path / 'kd.py'
+    path.write_text(
+        "teacher = dict(checkpoint='t', record_dtype='float32', "
+        'record_top_k=20)\n'
+        'model = dict(backbone={}, teacher=teacher)\n'
+        'train_cfg = dict(max_epochs=1)\n'
+    )
+    teacher = recording_config(path, **given).model.teacher
+    assert (teacher.record_dtype, teacher.record_top_k) == wanted
