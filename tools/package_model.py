@@ -73,11 +73,16 @@ def parse_args():
 def main():
     args = parse_args()
     # Slow; --help does not need them.
-    from dvfl_mmaction.deployment.model_hub import import_hub, push_package
+    from dvfl_mmaction.deployment.model_hub import (
+        check_repository,
+        import_hub,
+        push_package,
+    )
     from dvfl_mmaction.deployment.packaging import package_model
 
-    if args.push:
-        import_hub()  # before the work
+    if args.push:  # before the work
+        check_repository(args.push)
+        import_hub()
     package_model(
         args.work_dir,
         args.out,

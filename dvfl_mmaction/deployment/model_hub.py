@@ -81,10 +81,7 @@ def push_package(
         UserError: If the name is malformed, a file was changed, or the hub
             refuses.
     """
-    if not REPOSITORY.fullmatch(repository):
-        raise UserError(
-            f'--push {repository} is no name of a repository; give owner/name'
-        )
+    check_repository(repository)
     folder = Path(folder)
     check_files(folder, read_manifest(folder))
     client = client or import_hub().HfApi()
@@ -108,9 +105,21 @@ def push_package(
         raise UserError(
             f'{folder} cannot be pushed to {repository} '
             f'({first_line(error)}); log in with hf auth login, and check '
-            'the name and the network; the folder is complete'
+            'the name and the network; the folder is complete: rerun the '
+            'command with --overwrite'
         ) from error
     return f'{HUB}{repository}'
+
+
+def check_repository(repository: str):
+    """
+    Raises:
+        UserError: If a name is malformed.
+    """
+    if not REPOSITORY.fullmatch(repository):
+        raise UserError(
+            f'--push {repository} is no name of a repository; give owner/name'
+        )
 
 
 def import_hub() -> ModuleType:

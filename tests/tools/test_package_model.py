@@ -60,6 +60,13 @@ def test_a_package_takes_the_place_of_config_and_checkpoint(folder):
             2,
             '--private needs --push OWNER/NAME',
         ),
+        # Before the work: the work folder is not looked at.
+        (
+            'package_model.py',
+            ['absent', 'new', '--push', 'me'],
+            1,
+            '--push me is no name of a repository; give owner/name',
+        ),
     ],
 )
 def test_mistakes_are_one_line(folder, tool, words, status, message):
