@@ -86,7 +86,7 @@ def model_card(facts: dict) -> str:
         f'# {facts["name"]}',
         summary(facts),
         '## Use',
-        usage(facts['folder']),
+        usage(facts),
         '## Results',
         results_table(facts),
         '## Model',
@@ -150,13 +150,19 @@ from mmaction.apis import inference_recognizer
 
 model = dvfl_mmaction.load_model({text})  # a folder, or 'hf://owner/name'
 result = inference_recognizer(model, 'video.mp4')
-print(model.dataset_meta['classes'][int(result.pred_label)])
+print({answer})
 ```"""
 
 
-def usage(folder: str) -> str:
+def usage(facts: dict) -> str:
     """Commands that load the package; its folder is quoted."""
-    return USE.format(word=shlex.quote(folder), text=repr(folder))
+    answer = 'int(result.pred_label)'
+    if facts['class_names']:
+        answer = f"model.dataset_meta['classes'][{answer}]"
+    folder = facts['folder']
+    return USE.format(
+        word=shlex.quote(folder), text=repr(folder), answer=answer
+    )
 
 
 def summary(facts: dict) -> str:

@@ -76,7 +76,8 @@ def load_model(
     Returns:
         The recognizer in eval mode, as MMAction2's ``init_recognizer``
         returns it: its config is ``cfg``, and ``dataset_meta['classes']`` are
-        its class names. ``inference_recognizer(model, video)`` takes it.
+        its class names, if they are known. ``inference_recognizer(model,
+        video)`` takes it.
 
     Raises:
         UserError: If a file is missing, truncated or changed, the config is

@@ -11,6 +11,7 @@ from dvfl_mmaction.deployment.model_card import (
     result_row,
     results_table,
     summary,
+    usage,
 )
 from dvfl_mmaction.deployment.packaging import chosen_on, describe_training
 
@@ -116,3 +117,15 @@ def test_the_card_has_the_defaults_of_a_distillation(several):
     cfg['model'] |= dict(alpha=0, loss_kd=dict(type='DISTLoss'))
     found = describe_training(cfg, *files, {}, several)['teacher']
     assert found['losses'] == [dict(type='DISTLoss')] and found['alpha'] == 0
+
+
+def test_the_use_prints_a_name_only_if_the_package_has_names():
+    named, numbered = (
+        usage(dict(folder="a b's", class_names=names))
+        for names in (['x', 'y'], None)
+    )
+    assert "print(model.dataset_meta['classes'][int(result." in named
+    assert '\nprint(int(result.pred_label))\n' in numbered
+    for text in (named, numbered):
+        assert """predict.py 'a b'"'"'s' video.mp4""" in text
+        assert 'load_model("a b\'s")' in text
