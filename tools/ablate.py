@@ -19,7 +19,18 @@ import sys
 from pathlib import Path
 
 from dvfl_mmaction.errors import UserError, print_user_errors
-from dvfl_mmaction.tool_options import add_cfg_options
+from dvfl_mmaction.tool_options import (
+    add_cfg_options,
+    check_least,
+    refuse_unread,
+)
+
+# What --report has no use for.
+OF_RUNS = (
+    *('alpha', 'temperature', 'loss', 'epochs', 'grid', 'vary', 'seeds'),
+    *('baseline', 'teachers', 'cfg_options', 'jobs', 'launcher', 'cluster'),
+    *('submitit', 'dry_run'),
+)
 
 
 def parse_args():
@@ -55,7 +66,13 @@ def parse_args():
         help='named options that vary together, such as folds: '
         '{"fold_1": {KEY: VALUE, ...}, ...}',
     )
-    add_axis('--seeds', nargs='+', type=int, default=[0], help='default: 0')
+    add_axis(
+        '--seeds',
+        nargs='+',
+        type=int,
+        default=[0],
+        help='random seeds of each setting (default: 0)',
+    )
     add(
         '--baseline',
         nargs='+',
@@ -82,7 +99,11 @@ def parse_args():
         '(default: 1)',
     )
     how.add_argument(
-        '--launcher', choices=('process', 'submitit'), default='process'
+        '--launcher',
+        choices=('process', 'submitit'),
+        default='process',
+        help='processes of this machine, or jobs of submitit (default: '
+        'process)',
     )
     how.add_argument(
         '--cluster',
@@ -137,9 +158,28 @@ def parse_args():
         parser.error('give the folder of the results: --out FOLDER')
     if args.clip_groups and not args.compare:
         parser.error('--clip-groups needs --compare A B')
-    if args.jobs < 1:
-        parser.error(f'--jobs {args.jobs}; give 1 or more')
+    check_runs(parser, args)
     return args
+
+
+def check_runs(parser: argparse.ArgumentParser, args: argparse.Namespace):
+    """End the program at values that fail in every run, or are not read."""
+    check_least(parser, args, jobs=1, epochs=1, seeds=0)
+    for value in args.alpha or ():
+        if not 0 <= value <= 1:
+            parser.error(f'--alpha {value:g}; give 0 to 1')
+    for value in args.temperature or ():
+        if not value > 0:
+            parser.error(f'--temperature {value:g}; give more than 0')
+    for pair in args.submitit:
+        if '=' not in pair:
+            parser.error(f'--submitit {pair}; give KEY=VALUE')
+    if args.report:
+        needed = 'a config in place of --report'
+        refuse_unread(parser, args, OF_RUNS, needed)
+    if args.launcher != 'submitit':
+        names = ('cluster', 'submitit')
+        refuse_unread(parser, args, names, '--launcher submitit')
 
 
 def main() -> int:

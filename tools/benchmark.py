@@ -33,6 +33,7 @@ MODELS = (
     ('DVFL-Net, teacher online', 'vflnet_kd', 'online'),
     ('DVFL-Net, teacher recorded', 'vflnet_kd', 'recorded'),
 )
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 AMP = dict(fp16='float16', bf16='bfloat16')
 
 
@@ -51,6 +52,10 @@ def parse_args():
     parser.add_argument(
         '--dataset',
         default='ucf101',
+        choices=sorted(
+            path.stem.removeprefix('vflnet_kd_')
+            for path in CONFIGS.glob('vflnet_kd_*.py')
+        ),
         help='data set of the configs (default: ucf101)',
     )
     parser.add_argument(
@@ -82,13 +87,16 @@ def parse_args():
         '--device',
         default='cpu',
         choices=('cpu', 'cuda'),
-        help='default: cpu',
+        help='where the models run (default: cpu)',
     )
     parser.add_argument(
         '--threads', type=int, default=1, help='CPU threads (default: 1)'
     )
     parser.add_argument(
-        '--batch-size', type=int, default=1, help='clips per training step'
+        '--batch-size',
+        type=int,
+        default=1,
+        help='clips per training step; forward passes take one (default: 1)',
     )
     parser.add_argument(
         '--forwards',
@@ -115,9 +123,8 @@ def main():
         raise UserError(
             'no CUDA device found; leave out --device to run on the CPU'
         )
-    configs = Path(__file__).resolve().parents[1] / 'configs'
     entries = [
-        Entry(title, str(configs / f'{name}_{args.dataset}.py'), teacher)
+        Entry(title, str(CONFIGS / f'{name}_{args.dataset}.py'), teacher)
         for title, name, teacher in MODELS
         if not args.models or name in args.models
     ]

@@ -27,6 +27,7 @@ from dvfl_mmaction.tool_options import (
     add_root,
     add_workers,
     check_least,
+    refuse_unread,
 )
 
 
@@ -52,7 +53,8 @@ def parse_args():
         '--precision',
         default='fp32',
         choices=('fp32', 'bf16', 'int8'),
-        help='default: fp32; bf16 is for openvino, int8 for openvino and onnx',
+        help='type of weights and products (default: fp32); bf16 is for '
+        'openvino, int8 for openvino and onnx',
     )
     parser.add_argument(
         '--dynamic',
@@ -102,10 +104,9 @@ def parse_args():
     add_cfg_options(parser, 'clip_len=16')
     args = parser.parse_args()
     check_least(parser, args, calibration_clips=1, workers=0)
-    for name in ('test_list', 'force'):
-        if getattr(args, name) and args.precision != 'int8':
-            option = name.replace('_', '-')
-            parser.error(f'--{option} needs --precision int8')
+    if args.precision != 'int8':
+        names = ['calibration_clips', 'test_list', 'max_drop', 'force']
+        refuse_unread(parser, args, [*names, 'workers'], '--precision int8')
     if args.root and not args.test_list:
         parser.error('--root needs --test-list FILE')
     if not args.max_drop >= 0:

@@ -77,7 +77,10 @@ def parse_args():
     )
     add_device(parser)
     parser.add_argument(
-        '--batch-size', type=int, default=8, help='default: 8 clips'
+        '--batch-size',
+        type=int,
+        default=8,
+        help='clips that are predicted together (default: 8)',
     )
     add_workers(parser)
     add_cfg_options(parser, 'test_views=4x3')

@@ -44,7 +44,8 @@ def parse_args():
         '--root',
         type=Path,
         required=True,
-        help='folder with the archives; the lists are written there',
+        help='folder of the archives, or of your own lists; lists are written '
+        'there',
     )
     parser.add_argument(
         '--download', action='store_true', help='download missing archives'
@@ -53,7 +54,8 @@ def parse_args():
         '--split',
         choices=SPLITS,
         default='official',
-        help='all official splits, or 70/30 by source video as in the paper',
+        help='all official splits, or 70/30 by source video as in the paper '
+        '(default: official)',
     )
     parser.add_argument(
         '--strict',
@@ -85,7 +87,9 @@ def parse_args():
         'keep their label',
     )
     parser.add_argument(
-        '--workers', type=int, help='local processes of --check and --pack'
+        '--workers',
+        type=int,
+        help='local processes of --check and --pack (default: one per core)',
     )
     parser.add_argument(
         '--scheduler',
@@ -123,8 +127,10 @@ def parse_args():
             f'--{given} is for the data sets with archives; {CUSTOM} has '
             'your own lists: leave it out'
         )
-    if args.workers and not (args.check or args.pack):
-        parser.error('--workers needs --check or --pack')
+    for name in ('workers', 'timeout'):
+        is_set = getattr(args, name) != parser.get_default(name)
+        if is_set and not (args.check or args.pack):
+            parser.error(f'--{name} needs --check or --pack')
     if args.dataset != CUSTOM and args.folds is not None:
         parser.error(
             f'--folds is for {CUSTOM}; {args.dataset} has official splits'

@@ -25,6 +25,7 @@ from dvfl_mmaction.tool_options import (
     add_device,
     check_least,
     choose_device,
+    refuse_unread,
 )
 
 
@@ -33,7 +34,11 @@ def parse_args():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('source', metavar='SOURCE')
+    parser.add_argument(
+        'source',
+        metavar='SOURCE',
+        help='number of a camera, file, or address of a stream',
+    )
     model = parser.add_argument_group('model')
     model.add_argument('--config', help='config of the model')
     model.add_argument('--checkpoint', help='its trained weights')
@@ -149,6 +154,9 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace):
             f'--enter {args.enter:g} --leave {args.leave:g}; give scores '
             'from 0 to 1, --leave not above --enter'
         )
+    if not args.to:
+        names = ('smooth', 'enter', 'leave', 'min_length')
+        refuse_unread(parser, args, names, '--to FILE')
     of_checkpoint = (args.config, args.checkpoint)
     if args.model and any((*of_checkpoint, args.device, args.cfg_options)):
         parser.error(

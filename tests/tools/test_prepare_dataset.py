@@ -142,6 +142,7 @@ def test_options_that_make_no_sense_are_rejected():
         (('custom', '--folds', '2', '--split', 'paper'), '--split is for the'),
         (('custom', '--folds', '2', '--workers', '2'), 'needs --check or'),
         (('ucf101', '--workers', '2'), '--workers needs --check or --pack'),
+        (('ucf101', '--timeout', '9'), '--timeout needs --check or --pack'),
     ],
 )
 def test_options_that_would_do_nothing_are_rejected(

@@ -1,0 +1,130 @@
+"""What the parsers of the tools say, and what they refuse."""
+
+import argparse
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from documented_commands import Parsed
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+CONFIG = 'configs/vflnet_kd_ucf101.py'
+EXPORT = f'{CONFIG} model.pth model.onnx --to onnx'
+STREAM = 'video.mp4 --model model.onnx'
+
+
+every_tool = pytest.mark.parametrize(
+    'path', sorted(TOOLS.glob('*.py')), ids=lambda path: path.stem
+)
+
+
+@every_tool
+def test_every_option_says_what_it_does_and_its_default(path, monkeypatch):
+    parsers = []
+
+    def stop(parser, *_):
+        parsers.append(parser)
+        raise Parsed
+
+    for name in ('parse_args', 'parse_intermixed_args'):
+        monkeypatch.setattr(argparse.ArgumentParser, name, stop)
+    monkeypatch.setattr(sys, 'excepthook', sys.excepthook)
+    with pytest.raises(Parsed):
+        runpy.run_path(str(path), run_name='__main__')
+    (parser,) = parsers
+    lacking = [
+        action.dest
+        for action in parser._actions
+        if (action.help or 'default').startswith('default')
+        or (action.default not in (None, False, [], argparse.SUPPRESS, ''))
+        and 'default: ' not in action.help
+    ]
+    assert not lacking
+
+
+@pytest.mark.parametrize(
+    ('tool', 'words', 'message'),
+    [
+        ('ablate', '--report out --alpha 0.3', '--alpha needs a config in'),
+        ('ablate', '--report out --dry-run', '--dry-run needs a config in'),
+        (
+            'ablate',
+            f'{CONFIG} --out out --cluster slurm',
+            '--cluster needs --launcher submitit',
+        ),
+        (
+            'ablate',
+            f'{CONFIG} --out out --submitit timeout_min=9',
+            '--submitit needs --launcher submitit',
+        ),
+        (
+            'ablate',
+            f'{CONFIG} --out out --launcher submitit --submitit timeout_min',
+            '--submitit timeout_min; give KEY=VALUE',
+        ),
+        ('ablate', f'{CONFIG} --out out --epochs 0', '--epochs 0; give 1 or'),
+        ('ablate', f'{CONFIG} --out out --seeds -1', '--seeds -1; give 0 or'),
+        (
+            'ablate',
+            f'{CONFIG} --out out --alpha 1 1.5',
+            '--alpha 1.5; give 0 to 1',
+        ),
+        (
+            'ablate',
+            f'{CONFIG} --out out --alpha -0.5',
+            '--alpha -0.5; give 0 to 1',
+        ),
+        (
+            'ablate',
+            f'{CONFIG} --out out --temperature 4 0',
+            '--temperature 0; give more than 0',
+        ),
+        ('benchmark', '--to out --dataset kinetics', "choose from 'demo', "),
+        (
+            'export',
+            f'{EXPORT} --calibration-clips 9',
+            '--calibration-clips needs --precision int8',
+        ),
+        (
+            'export',
+            f'{EXPORT} --max-drop 1',
+            '--max-drop needs --precision int8',
+        ),
+        (
+            'export',
+            f'{EXPORT} --workers 99',
+            '--workers needs --precision int8',
+        ),
+        ('record_teacher', f'{CONFIG} --to rec --top-k 0', '--top-k 0; give'),
+        ('stream', f'{STREAM} --smooth 2', '--smooth needs --to FILE'),
+        ('stream', f'{STREAM} --min-length 2', '--min-length needs --to FILE'),
+        (
+            'predict',
+            f'{CONFIG} a.pth --cfg-options clip_len=16 video.mp4',
+            'argument --cfg-options: video.mp4 is not KEY=VALUE; give such',
+        ),
+    ],
+)
+def test_what_fails_later_or_does_nothing_is_refused(
+    tool, words, message, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, 'argv', [tool, *words.split()])
+    parse_args = runpy.run_path(str(TOOLS / f'{tool}.py'))['parse_args']
+    with pytest.raises(SystemExit, match='2'):
+        parse_args()
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ('tool', 'words'),
+    [
+        ('ablate', '--report out --compare 1 2 --pool folds --out new'),
+        ('ablate', f'{CONFIG} --out out --alpha 0 1 --temperature 0.5'),
+        ('export', f'{EXPORT} --precision int8 --max-drop 1 --workers 0'),
+        ('stream', f'{STREAM} --to a.json --smooth 0 --enter 1 --leave 0'),
+    ],
+)
+def test_what_is_read_is_taken(tool, words, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', [tool, *words.split()])
+    assert runpy.run_path(str(TOOLS / f'{tool}.py'))['parse_args']()
