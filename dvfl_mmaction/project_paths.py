@@ -32,8 +32,8 @@ def find_config(path: str, option: str = 'teacher.config') -> Path:
     if found := find_file(path):
         return found
     raise UserError(
-        f'{option} {path} was not found; give the config that the weights '
-        'were trained with, such as configs/videofocalnet_base_ucf101.py'
+        f'{option} {path} was not found; give the path of a config, such as '
+        'configs/videofocalnet_base_ucf101.py'
     )
 
 
