@@ -88,10 +88,7 @@ def main():
     args = parse_args()
     # Slow; --help does not need them.
     import dvfl_mmaction  # noqa: F401, repairs mmaction before its import
-    from dvfl_mmaction.deployment.web.examples import (
-        find_data_root,
-        find_examples,
-    )
+    from dvfl_mmaction.deployment.web.examples import find_examples
     from dvfl_mmaction.deployment.web.limits import Limits
     from dvfl_mmaction.deployment.web.model import load_web_model
     from dvfl_mmaction.deployment.web.page import Page
@@ -110,7 +107,7 @@ def main():
     page = Page(
         models,
         Limits(args.max_mb, args.max_seconds, args.max_megapixels),
-        find_examples(args.examples, find_data_root(models[0].observer.cfg)),
+        find_examples(args.examples, models[0].observer.cfg),
         args.jobs,
     )
     serve(page.build, args.host, args.port, args.max_mb)

@@ -25,6 +25,8 @@ from .exported_model import ExportedModel
 def find_listed_clips(cfg, part: str) -> list[Clip]:
     """Clips of a config's ``'train'``, ``'val'`` or ``'test'`` lists.
 
+    With ``multi_class`` a clip has all of its labels.
+
     Raises:
         UserError: If the config has no such list, or one is unreadable.
     """
@@ -34,16 +36,17 @@ def find_listed_clips(cfg, part: str) -> list[Clip]:
         if 'ann_file' in dataset:
             root = dataset.get('data_root') or ''
             videos = (dataset.get('data_prefix') or {}).get('video') or ''
+            several = bool(dataset.get('multi_class'))
             listed = read_annotations(
                 os.path.join(root, dataset['ann_file']),
                 dataset.get('delimiter', ' '),
-                unlabelled=True,
+                multi_class=several,
+                unlabelled=not several,
             )
             folder = Path(root, videos)
-            clips += [
-                Clip(folder / name, name, known_label(label))
-                for name, label in listed.clips
-            ]
+            for name, label in listed.clips:
+                label = tuple(label) if several else known_label(label)
+                clips.append(Clip(folder / name, name, label))
     if not clips:
         raise UserError(
             f'the config has no {part}_dataloader with a list (ann_file); '
