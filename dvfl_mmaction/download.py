@@ -286,7 +286,10 @@ def fetch_lines(url: str) -> list[str]:
             for chunk in read_chunks(response):
                 data += chunk
                 if len(data) > MOST_TEXT:
-                    raise UserError(f'{url} is no short list of files')
+                    raise UserError(
+                        f'{url} is no short list of files; download the '
+                        'files by hand'
+                    )
     except Interrupted as error:
         raise UserError(
             f'{url} was interrupted ({error}); rerun the command'
@@ -294,7 +297,9 @@ def fetch_lines(url: str) -> list[str]:
     try:
         lines = data.decode('utf-8').splitlines()
     except UnicodeDecodeError:
-        raise UserError(f'{url} is no list of files in UTF-8') from None
+        raise UserError(
+            f'{url} is no list of files in UTF-8; download the files by hand'
+        ) from None
     return [line.strip() for line in lines if line.strip()]
 
 

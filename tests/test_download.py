@@ -187,13 +187,13 @@ def test_a_server_without_tls_is_reported_in_one_line(server, tmp_path):
 
 def test_a_list_that_is_too_long_is_refused(server):
     server.files['/list.txt'] = b'x' * (download.MOST_TEXT + 1)
-    with pytest.raises(UserError, match='is no short list'):
+    with pytest.raises(UserError, match='is no short list.*; download the'):
         download.fetch_lines(server.url('/list.txt'))
 
 
 def test_a_list_that_is_no_text_is_refused(server):
     server.files['/list.txt'] = b'\xff\xfe'
-    with pytest.raises(UserError, match='no list of files in UTF-8'):
+    with pytest.raises(UserError, match='no list of files in UTF-8; download'):
         download.fetch_lines(server.url('/list.txt'))
 
 

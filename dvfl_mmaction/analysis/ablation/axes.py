@@ -152,7 +152,10 @@ def vary_axis(path: str) -> Axis:
     try:
         choices = json.loads(Path(path).read_text('utf-8'))
     except (OSError, ValueError) as error:
-        raise UserError(f'--vary {path} cannot be read: {error}') from None
+        raise UserError(
+            f'--vary {path} cannot be read as JSON ({error}); give a file '
+            'with options by name'
+        ) from None
     if not (
         isinstance(choices, dict)
         and choices

@@ -39,7 +39,12 @@ def pool(
                 raise same_value(axis, value, entry, parts[value])
             parts[value] = entry
     if not any(joined.values()):
-        raise UserError(f'--pool {axis}: no finished run has this axis')
+        done = [e for e in entries if e['status'] == 'done']
+        known = sorted({name for e in done for name in e['labels']})
+        raise UserError(
+            f'--pool {axis}: no finished run has this axis; the axes are '
+            f'{", ".join(known) or "none"}'
+        )
     wanted, whole = wanted_values(entries, axis), {}
     for key, parts in joined.items():
         name, seed, source, _ = key

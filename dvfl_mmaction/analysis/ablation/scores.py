@@ -66,7 +66,8 @@ def convert_dump(dump: Path, path: Path):
     if any(sample['gt_label'].numel() != 1 for sample in samples):
         raise UserError(
             'an ablation compares accuracies, which need one label per clip; '
-            'the test list has several'
+            'the test list has several; give test_dataloader a list without '
+            'multi_class'
         )
     scores = np.stack(
         [s['pred_score'].float().reshape(-1).numpy() for s in samples]

@@ -38,7 +38,7 @@ class SubmititLauncher:
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise UserError(
                 f'submitit cannot use --cluster {cluster} with {parameters}: '
-                f'{error}'
+                f'{error}; correct --submitit, or give another --cluster'
             ) from None
         self.lock = threading.Lock()  # its executor is not thread-safe
 

@@ -57,7 +57,7 @@ def find_demo_clip(path: Path) -> MotionClip:
         raise UserError(
             f'{manifest} has version {version} but this package '
             f'draws version {VERSION}; make the demo data again with '
-            'tools/make_demo_dataset.py'
+            'tools/make_demo_dataset.py --overwrite'
         )
     return draw_clip(seed, split, int(index), num_frames)
 

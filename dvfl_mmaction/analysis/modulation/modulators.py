@@ -75,7 +75,8 @@ def check_stages(
     for stage in chosen:
         if not 1 <= stage <= count:
             raise UserError(
-                f'--stages {stage}: the model has the stages 1 to {count}'
+                f'--stages {stage}: the model has the stages 1 to {count}; '
+                'give some of them'
             )
     return chosen
 

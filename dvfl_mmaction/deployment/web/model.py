@@ -186,7 +186,8 @@ def follow_clip(
     except SourceError as error:
         check_pictures(clip)
         raise UserError(
-            f'{clip.name} cannot be read beyond {time_s:.1f} s: {error}'
+            f'{clip.name} cannot be read beyond {time_s:.1f} s: {error}; give '
+            'another video'
         ) from None
     if not answers:
         raise UserError(

@@ -176,7 +176,7 @@ def test_pooled_folds_are_one_test_list(add_run, tmp_path):
     assert run['memory_mb'] == 200  # the peak of all
     assert run['right'] == '11110000'  # one list after the other
     assert len(pooled['kd'].scores[0].clips) == 8
-    with pytest.raises(UserError, match='--pool speed'):
+    with pytest.raises(UserError, match='--pool speed.*; the axes are fold$'):
         pool(entries, 'speed')
 
 

@@ -207,7 +207,7 @@ def test_an_unknown_loss_is_refused_with_the_likely_one(config):
 @pytest.mark.parametrize('text', ['', '[]', '{}', '{"a": 1}'])
 def test_a_file_without_settings_is_refused(tmp_path, text):
     (tmp_path / 'v.json').write_text(text)
-    with pytest.raises(UserError, match='--vary .*v.json'):
+    with pytest.raises(UserError, match='--vary .*v.json.*; give '):
         vary_axis(str(tmp_path / 'v.json'))
 
 

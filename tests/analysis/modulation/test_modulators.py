@@ -96,7 +96,7 @@ def test_other_stages_and_backbones_are_refused():
     assert check_stages(network()) == [1, 2]
     assert check_stages(network(), [2, 2]) == [2]
     for stage in (0, 3):
-        with pytest.raises(UserError, match='has the stages 1 to 2'):
+        with pytest.raises(UserError, match='has the stages 1 to 2; give'):
             check_stages(network(), [stage])
     with pytest.raises(UserError, match='Linear has no focal modulation'):
         check_stages(nn.Linear(1, 1))
