@@ -92,6 +92,11 @@ def error_of_script(error: Exception, script: Path) -> str | None:
         while error is not None:
             if isinstance(error, ModuleNotFoundError) and error.name:
                 package = error.name.partition('.')[0]
+                if package in sys.modules:  # pip would install nothing
+                    return (
+                        f'needs {error.name}, which the installed {package} '
+                        'lacks; install another version of it'
+                    )
                 wanted = REQUIREMENTS.get(package, package)
                 return f'needs {error.name}; run: pip install {wanted}'
             error = error.__cause__ or error.__context__

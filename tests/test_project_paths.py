@@ -58,13 +58,23 @@ def test_mim_runs_the_tools_of_a_wheel(installed):
 def test_paths_outside_the_project_are_unchanged(installed):
     for command in (COMMAND, 'python mine.py', 'mim train my/configs/y.py'):
         assert localize_command(command) == command
+    put_project(installed.parent)
+    for command in ('mypython tools/x.py', 'mim train my/configs/y.py'):
+        assert localize_command(command) == command
 
 
 def test_a_config_is_looked_up_in_the_current_folder_first(installed):
     put_project(installed / '.mim')
     assert find_config('configs/y.py') == installed / '.mim/configs/y.py'
     assert find_configs() == [installed / '.mim/configs/y.py']
+    # A folder of that name without bases is another project's.
+    Path('configs').mkdir()
+    Path('configs/theirs.py').touch()
+    assert find_configs() == [installed / '.mim/configs/y.py']
+    Path('configs/theirs.py').unlink()
     put_project(Path())
+    Path('configs/recipes').mkdir()
+    Path('configs/recipes/of_another_folder.py').touch()
     assert find_config('configs/y.py') == Path('configs/y.py')
     assert find_configs() == [Path('configs/y.py')]
 
@@ -80,6 +90,8 @@ def test_a_missing_config_is_named_with_its_option(installed):
 def test_the_configs_and_tools_of_a_wheel_are_copied(installed):
     put_project(installed / '.mim')
     (installed / '.mim/tools/__pycache__').mkdir()
+    (installed / '.mim/tools/.hidden').touch()
+    (installed / '.mim/tools/x.sh').touch()
     assert copy_project(Path()) == [Path('configs'), Path('tools')]
     assert Path('configs/_base_/z.py').is_file()
     assert sorted(Path('tools').iterdir()) == [Path('tools/x.py')]
@@ -114,5 +126,18 @@ def test_a_copy_that_fails_leaves_nothing(installed, monkeypatch, failing):
 
     monkeypatch.setattr(shutil, 'copytree', copy)
     with pytest.raises(UserError, match='cannot be written: .*No space left'):
+        copy_project(Path('new'))
+    assert not list(Path('new').iterdir())
+
+
+def test_a_copy_that_is_stopped_leaves_nothing(installed, monkeypatch):
+    put_project(installed.parent)
+
+    def stop(source, target, **_):
+        target.mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, 'copytree', stop)
+    with pytest.raises(KeyboardInterrupt):
         copy_project(Path('new'))
     assert not list(Path('new').iterdir())

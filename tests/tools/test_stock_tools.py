@@ -22,7 +22,13 @@ from small_recipe import NUM_CLASSES, write_dataset, write_teacher
 from dvfl_mmaction.checkpoints.safe_loading import load_from_local
 from dvfl_mmaction.datasets.video_reader import VideoReader
 from dvfl_mmaction.errors import UserError
-from dvfl_mmaction.run_tool import find_script, main, parse_args, run_script
+from dvfl_mmaction.run_tool import (
+    find_script,
+    main,
+    parse_args,
+    run_script,
+    tool_names,
+)
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 CONFIG = f"""
@@ -224,12 +230,21 @@ def test_a_script_of_ones_own_runs_as_python_runs_it(tmp_path, capsys):
     [
         ('import no_such_module.part', 'pip install no_such_module'),
         (
+            'import mmengine.no_such_part',
+            'mmengine.no_such_part, which the installed mmengine lacks; inst',
+        ),
+        (
             'try:\n    import moviepyx\n'
             'except ImportError:\n    raise ImportError("Please install")',
             'script.py needs moviepyx; run: pip install moviepyx',
         ),
         ('open("absent.pkl")', "script.py needs a file: .*'absent.pkl'"),
         ('n = 0\nassert n > 0', 'stopped at its line 2: assert n > 0'),
+        ('assert False, "give n"', 'stopped at its line 1: give n'),
+        (
+            'raise ModuleNotFoundError(name="moviepy.editor")',
+            "needs moviepy.editor; run: pip install 'moviepy<2'",
+        ),
     ],
 )
 def test_what_a_script_lacks_is_one_line(tmp_path, code, error):
@@ -252,6 +267,29 @@ def test_what_a_script_lacks_is_one_line(tmp_path, code, error):
 def test_an_unknown_tool_is_a_users_error(tool, error):
     with pytest.raises(UserError, match=error):
         find_script(tool)
+
+
+def test_a_fault_of_another_file_keeps_its_traceback(tmp_path):
+    script = tmp_path / 'script.py'
+    script.write_text('from numpy.testing import assert_equal as f\nf(1, 2)')
+    with pytest.raises(AssertionError, match='Items are not equal'):
+        run(str(script))
+
+
+def test_tools_are_listed_by_name_without_those_that_fetch_data():
+    names = tool_names()
+    assert names == sorted(names) and {'train', 'vis_cam'} < {*names}
+    assert not {'download', 'build_rawframes'} & {*names}
+    for name in names:
+        assert find_script(name).stem == name
+
+
+def test_only_a_script_hides_a_tool_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('train', 'test.py'):
+        Path(name).touch()
+    assert find_script('train').parent.name == 'tools'
+    assert find_script('test.py') == tmp_path / 'test.py'
 
 
 def test_options_go_to_the_tool():
