@@ -53,7 +53,6 @@ def result_row(results: dict, chosen_on: Iterable[Path] = ()) -> dict:
         split=str(results.get('split', 'not stated')),
         views=results['views']['form'],
         clips=clips,
-        broken=len(results.get('broken') or ()),
         top1=results.get('top1'),
         top1_interval=None
         if correct is None

@@ -6,8 +6,10 @@ import pytest
 import yaml
 
 from dvfl_mmaction.deployment.model_card import (
+    files_table,
     front_matter,
     limits,
+    model_table,
     result_row,
     results_table,
     summary,
@@ -114,9 +116,11 @@ def test_the_card_has_the_defaults_of_a_distillation(several):
     found = describe_training(cfg, *files, {}, several)['teacher']
     loss = 'BinaryDivergenceLoss' if several else 'KLDivergenceLoss'
     assert found == dict(names=['t'], losses=[dict(type=loss)], alpha=0.3)
-    cfg['model'] |= dict(alpha=0, loss_kd=dict(type='DISTLoss'))
-    found = describe_training(cfg, *files, {}, several)['teacher']
-    assert found['losses'] == [dict(type='DISTLoss')] and found['alpha'] == 0
+    losses = [dict(type='DISTLoss'), dict(type='DKDLoss', beta=2)]
+    for given, wanted in ((losses[0], losses[:1]), (losses, losses)):
+        cfg['model'] |= dict(alpha=0, loss_kd=given)
+        found = describe_training(cfg, *files, {}, several)['teacher']
+        assert found['losses'] == wanted and found['alpha'] == 0
 
 
 def test_the_use_prints_a_name_only_if_the_package_has_names():
@@ -129,3 +133,95 @@ def test_the_use_prints_a_name_only_if_the_package_has_names():
     for text in (named, numbered):
         assert """predict.py 'a b'"'"'s' video.mp4""" in text
         assert 'load_model("a b\'s")' in text
+
+
+def test_a_test_on_the_card_has_its_own_numbers():
+    results = dict(
+        clips=40,
+        views=dict(form='4x3'),
+        annotations=dict(path='data/mine/test.txt'),
+        correct=dict(top1=20, top5=36),
+        top1=0.5,
+        top5=0.9,
+        ece=0.0625,
+        split='1',
+    )
+    row = result_row(results)
+    facts = dict(
+        results=[row],
+        num_classes=4,
+        several_labels=False,
+        preprocessing=dict(frames=8),
+        training=dict(data='mine'),
+        licence='mit',
+    )
+    # Wilson's interval of 20 in 40, by hand.
+    line = (
+        '| mine | test.txt (1) | 4x3 | 40 | 50.0 % (35.2 to 64.8) | 90.0 % |'
+    )
+    assert line in ' '.join(results_table(facts).split())
+    assert '6.2 points on average (ECE, 40 clips)' in limits(facts)
+    assert 'It learned from mine only.' in limits(facts)
+    front = front_matter(dict(facts, name='m', training=dict(teacher=None)))
+    assert 'value: 0.5' in front and 'split: test.txt' in front
+
+
+def test_the_card_lists_20_names_at_most():
+    facts = dict(
+        backbone='VFLNetNano',
+        several_labels=False,
+        training=dict(data=None, teacher=None),
+    )
+    for count, end in ((20, ', n18, n19.'), (21, ', n19, ... (classes.txt).')):
+        names = [f'n{i}' for i in range(count)]
+        facts |= dict(num_classes=count, class_names=names)
+        assert summary(facts).endswith(end)
+
+
+def test_the_tables_of_the_card_say_what_is_known():
+    files = [
+        [row.split('|')[1].strip() for row in files_table(f).splitlines()[2:]]
+        for f in (
+            dict(class_names=names, exported=['m.onnx'])
+            for names in (['a'], None)
+        )
+    ]
+    assert files[0][2:4] == ['classes.json', 'classes.txt']
+    assert files[0][-1] == 'exported/m.onnx'
+    assert files[1] == [n for n in files[0] if n != 'classes.txt']
+    facts = dict(
+        preprocessing=dict(
+            sampling=dict(type='SampleFrames', clip_len=4),
+            frames=4,
+            height=32,
+            width=48,
+            colour_order='RGB',
+            mean=[],
+            std=[1.5, 2],
+        ),
+        training=dict(
+            config='c.py',
+            checkpoint='e.pth',
+            annotations=None,
+            epoch=0,
+            teacher=dict(
+                names=['a', 'b'],
+                losses=[dict(type='DISTLoss', beta=1), dict(type='KLLoss')],
+                alpha=0.5,
+            ),
+        ),
+        parameters=1234567,
+        macs=27.14e9,
+        versions=dict(torch='2.13', mmaction2='1.2.0'),
+    )
+    cells = [row.split('|')[1:3] for row in model_table(facts).splitlines()]
+    rows = {name.strip(): value.strip() for name, value in cells}
+    assert rows['parameters'] == '1.23 M'
+    assert rows['GMACs per clip'] == '27.1'
+    assert rows['input'] == '4 frames of 32 x 48 pixels, RGB, 0 to 255'
+    assert rows['sampling'] == 'type SampleFrames, clip_len 4'
+    assert (rows['mean'], rows['standard deviation']) == ('-', '1.5, 2')
+    assert 'training list' not in rows and rows['epochs'] == '0'
+    assert rows['teacher'] == 'a, b'
+    assert rows['distillation'] == 'DISTLoss beta 1; KLLoss; alpha 0.5'
+    assert rows['versions'] == 'torch 2.13, mmaction2 1.2.0'

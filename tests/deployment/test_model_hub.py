@@ -45,6 +45,8 @@ def test_a_pushed_model_loads_by_its_address(packaged, tmp_path):
         repo_id='me/small', repo_type='model', private=True, exist_ok=True
     )
     assert hub.calls[1]['repo_type'] == 'model'
+    # Exported files of an earlier package would be of other weights.
+    assert hub.calls[1]['delete_patterns'] == 'exported/*'
     model = load_model(f'{address}@v1', download=hub.download)
     assert hub.calls[2] == ('me/small', 'v1', ['exported/*'])
     wanted = load_model(packaged).state_dict()
@@ -83,6 +85,9 @@ def test_an_unreachable_hub_is_one_line_with_the_cache(packaged, tmp_path):
     )
     hub.error = OSError('refused')
     with pytest.raises(UserError, match=r'be pushed to me/small \(refused\)'):
+        push_package(packaged, 'me/small', client=hub)
+    hub.error = OSError()
+    with pytest.raises(UserError, match=r'to me/small \(OSError\).*--overwr'):
         push_package(packaged, 'me/small', client=hub)
     hub.error = TypeError('a fault of the program')
     with pytest.raises(TypeError):

@@ -27,14 +27,17 @@ def set_manifest(folder, change):
     path.write_text(json.dumps(manifest))
 
 
-def set_config(folder, change):
-    """Change the config, and its hash with it."""
-    path = folder / 'config.json'
-    data = json.loads(path.read_text())
-    change(data)
-    path.write_text(json.dumps(data))
+def set_file(path, text):
+    """Change a file, and its hash with it."""
+    path.write_text(text)
     entry = dict(bytes=path.stat().st_size, sha256=hash_file(path))
-    set_manifest(folder, lambda m: m['files'].update({path.name: entry}))
+    set_manifest(path.parent, lambda m: m['files'].update({path.name: entry}))
+
+
+def set_config(folder, change):
+    data = json.loads((folder / 'config.json').read_text())
+    change(data)
+    set_file(folder / 'config.json', json.dumps(data))
 
 
 def refusal(folder) -> str:
@@ -138,6 +141,17 @@ def test_a_config_imports_and_runs_nothing(
     set_config(copied, change)
     assert message in refusal(copied)
     assert MODULE not in sys.modules and not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('names', ['{"0": "a"}', '["a", 1]', '"ab"'])
+def test_class_names_that_are_none_are_refused(copied, names):
+    set_file(copied / 'classes.json', names)
+    assert 'classes.json is no list of names; copy or' in refusal(copied)
+
+
+def test_a_model_without_class_names_has_none(copied):
+    set_file(copied / 'classes.json', 'null')
+    assert not hasattr(load_model(copied), 'dataset_meta')
 
 
 def test_a_folder_is_written_whole_or_not_at_all(copied):

@@ -297,12 +297,17 @@ def test_a_student_is_packaged_without_its_teacher(kind, plain):
     hooks = dict(logger=dict(type='LoggerHook'))
     accuracy = dict(type='mmaction.TeacherAccuracyHook')
     model = dict(type=kind, teacher=dict(config='c'), alpha=0.3, loss_kd=None)
+    pretrained = backbone | dict(pretrained='w.pth')
+    mean = dict(type='ClipDataPreprocessor', mean=[1.0])
+    blends = mean | dict(blending=dict(type='MixupOrCutmix'))
     config = dict(
-        model=dict(model, backbone=backbone | dict(pretrained='w.pth')),
+        model=dict(model, backbone=pretrained, data_preprocessor=blends),
         default_hooks=dict(hooks, accuracy=accuracy, none=None),
     )
     found = as_tested(Config(config), [])
-    assert found['model'] == dict(type=plain, backbone=backbone)
+    assert found['model'] == dict(
+        type=plain, backbone=backbone, data_preprocessor=mean
+    )
     assert found['default_hooks'] == dict(hooks, none=None)
 
 
@@ -312,6 +317,11 @@ def test_the_preprocessing_names_no_folder_of_this_machine():
     assert found['pipeline'] == [dict(step, table='t.json')]
     assert found['sampling'] == dict(step, table='t.json')
     assert (found['frames'], found['height'], found['width']) == (4, 32, 48)
+    assert found['views'] == dict(clips=1, crops=1)
+    crop = dict(type='mmaction.ThreeCrop', crop_size=32)
+    steps = [dict(step, num_clips=4), crop, dict(type='FormatShape')]
+    found = describe_preprocessing(dict(model={}), steps, (3, 4, 32, 48))
+    assert found['views'] == dict(clips=4, crops=3)
 
 
 def test_the_card_says_whose_clips_chose_the_checkpoint(
