@@ -67,9 +67,9 @@ def to_plain(value, where: str):
         UserError: If it is code or an object.
     """
     if isinstance(value, Mapping):
-        wrong = next((k for k in value if not isinstance(k, str)), None)
-        if wrong is not None or TUPLE in value:
-            raise not_data(where, f'the key {wrong if wrong else TUPLE!r}')
+        wrong = [k for k in value if not isinstance(k, str) or k == TUPLE]
+        if wrong:
+            raise not_data(where, f'the key {wrong[0]!r}')
         return {k: to_plain(v, f'{where}.{k}') for k, v in value.items()}
     if isinstance(value, list | tuple):
         items = [to_plain(v, f'{where}.{i}') for i, v in enumerate(value)]
