@@ -58,6 +58,15 @@ def add_root(parser, lists: str = 'lists'):
     )
 
 
+def check_root(
+    parser: argparse.ArgumentParser, root: str | None, videos: Iterable[str]
+):
+    """End the program at a ``--root`` without a list of clips."""
+    is_list = (video.lower().endswith('.txt') for video in videos)
+    if root and not any(is_list):
+        parser.error('--root needs a list of clips (.txt)')
+
+
 def add_licence(parser: argparse.ArgumentParser):
     """Add ``--licence``."""
     parser.add_argument(

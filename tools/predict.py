@@ -28,6 +28,7 @@ from dvfl_mmaction.tool_options import (
     add_root,
     add_workers,
     check_least,
+    check_root,
     choose_device,
 )
 
@@ -100,6 +101,7 @@ def parse_args():
             'exported model and VIDEO'
         )
     args.config, args.videos = args.words[0], args.words[split:]
+    check_root(parser, args.root, args.videos)
     args.checkpoint = None if is_one else args.words[1]
     return args
 

@@ -25,6 +25,7 @@ from dvfl_mmaction.tool_options import (
     add_device,
     add_model,
     add_root,
+    check_root,
     choose_device,
 )
 
@@ -73,6 +74,7 @@ def parse_args():
     add_device(parser)
     add_cfg_options(parser, 'clip_len=16', 'the first config')
     args = parser.parse_args()
+    check_root(parser, args.root, args.videos)
     draws = args.out or args.gif or args.video or not args.focus
     if draws and args.out is None:
         args.out = Path('modulation')

@@ -101,6 +101,16 @@ def test_every_option_says_what_it_does_and_its_default(path, monkeypatch):
         ('stream', f'{STREAM} --min-length 2', '--min-length needs --to FILE'),
         (
             'predict',
+            f'{CONFIG} a.pth clips/ --root data',
+            '--root needs a list of clips (.txt)',
+        ),
+        (
+            'visualize_modulation',
+            f'{CONFIG} a.pth a.mp4 --root data',
+            '--root needs a list of clips (.txt)',
+        ),
+        (
+            'predict',
             f'{CONFIG} a.pth --cfg-options clip_len=16 video.mp4',
             'argument --cfg-options: video.mp4 is not KEY=VALUE; give such',
         ),
@@ -121,6 +131,7 @@ def test_what_fails_later_or_does_nothing_is_refused(
     [
         ('ablate', '--report out --compare 1 2 --pool folds --out new'),
         ('ablate', f'{CONFIG} --out out --alpha 0 1 --temperature 0.5'),
+        ('predict', 'package a.mp4 LIST.TXT --root data'),
         ('export', f'{EXPORT} --precision int8 --max-drop 1 --workers 0'),
         ('stream', f'{STREAM} --to a.json --smooth 0 --enter 1 --leave 0'),
     ],
