@@ -15,5 +15,5 @@ val_set = dict(
 train_dataloader = dict(dataset=train_set)
 val_dataloader = dict(dataset=val_set)
 test_dataloader = dict(dataset=val_set)
-# Not keys of the config: to change one of them in a leaf changes nothing.
+# Not keys of the config: a config that inherits this one cannot set them.
 del num_classes, split, data_root, train_set, val_set
