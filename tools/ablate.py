@@ -42,7 +42,7 @@ def parse_args():
     add('config', nargs='?', help='config to vary')
     vary = parser.add_argument_group('what varies')
     add_axis = vary.add_argument
-    add_axis('--alpha', nargs='+', type=float, help='model.alpha')
+    add_axis('--alpha', nargs='+', type=float, help='model.alpha, 0 to 1')
     add_axis(
         '--temperature',
         nargs='+',
@@ -50,7 +50,7 @@ def parse_args():
         help='model.loss_kd.temperature, for losses that have one',
     )
     add_axis('--loss', nargs='+', help='types of model.loss_kd')
-    add_axis('--epochs', nargs='+', type=int, help='lengths of the training')
+    add_axis('--epochs', nargs='+', type=int, help='epochs of the training')
     add_axis(
         '--grid',
         nargs='+',

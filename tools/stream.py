@@ -22,6 +22,7 @@ from pathlib import Path
 from dvfl_mmaction.errors import print_user_errors
 from dvfl_mmaction.tool_options import (
     add_cfg_options,
+    add_classes,
     add_device,
     check_least,
     choose_device,
@@ -45,9 +46,7 @@ def parse_args():
     model.add_argument(
         '--model', metavar='FILE', help='an exported file instead'
     )
-    model.add_argument(
-        '--classes', metavar='FILE', help='a class name per line'
-    )
+    add_classes(model, 'numbers')
     add_device(model, 'of a checkpoint: ')
     model.add_argument(
         '--threads', type=int, help='of the model on the CPU (default: all)'

@@ -12,6 +12,8 @@ TOOLS = Path(__file__).parents[2] / 'tools'
 CONFIG = 'configs/vflnet_kd_ucf101.py'
 EXPORT = f'{CONFIG} model.pth model.onnx --to onnx'
 STREAM = 'video.mp4 --model model.onnx'
+MODEL = f'{CONFIG} model.pth'
+PREPARE = 'ucf101 --root data --check'
 
 
 every_tool = pytest.mark.parametrize(
@@ -96,6 +98,48 @@ def test_every_option_says_what_it_does_and_its_default(path, monkeypatch):
             f'{EXPORT} --workers 99',
             '--workers needs --precision int8',
         ),
+        (
+            'export',
+            f'{EXPORT} --precision int8 --max-drop nan',
+            '--max-drop nan; give 0 or more points',
+        ),
+        (
+            'benchmark_deployed',
+            f'{CONFIG} a.pth --to out --clips 9',
+            '--clips and --root need --list FILE',
+        ),
+        ('prepare_dataset', f'{PREPARE} --timeout 0', 'give more than 0 sec'),
+        (
+            'prepare_dataset',
+            f'{PREPARE} --workers 2 --scheduler tcp://host:1',
+            'give --workers or --scheduler, not both',
+        ),
+        (
+            'prepare_dataset',
+            'ucf101 --root data --scheduler tcp://host:1',
+            '--scheduler needs --check or --pack',
+        ),
+        (
+            'prepare_dataset',
+            f'{PREPARE} --folds 2',
+            '--folds is for custom; ucf101 has official splits',
+        ),
+        (
+            'prepare_dataset',
+            'custom --root data --check --labels-per-class 3',
+            '--labels-per-class needs --folds',
+        ),
+        ('web_demo', f'{MODEL} --port 65536', '--port 65536; give 1 to 65535'),
+        ('web_demo', f'{MODEL} --max-mb 0', '--max-mb 0.0; give more than 0'),
+        ('web_demo', f'{MODEL} --max-seconds nan', '--max-seconds nan; give'),
+        ('web_demo', f'{MODEL} --jobs -1', '--jobs -1; give more than 0'),
+        ('stream', f'{STREAM} --enter 0 --leave 0', '--enter 0 --leave 0; g'),
+        ('stream', f'{STREAM} --timeout 0', '--timeout 0; give more than 0'),
+        (
+            'stream',
+            f'video.mp4 --config {CONFIG}',
+            'give --config and --checkpoint, or --model',
+        ),
         ('record_teacher', f'{CONFIG} --to rec --top-k 0', '--top-k 0; give'),
         ('stream', f'{STREAM} --smooth 2', '--smooth needs --to FILE'),
         ('stream', f'{STREAM} --min-length 2', '--min-length needs --to FILE'),
@@ -119,11 +163,15 @@ def test_every_option_says_what_it_does_and_its_default(path, monkeypatch):
 def test_what_fails_later_or_does_nothing_is_refused(
     tool, words, message, monkeypatch, capsys
 ):
-    monkeypatch.setattr(sys, 'argv', [tool, *words.split()])
-    parse_args = runpy.run_path(str(TOOLS / f'{tool}.py'))['parse_args']
     with pytest.raises(SystemExit, match='2'):
-        parse_args()
+        parsed(tool, words, monkeypatch)
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def parsed(tool, words, monkeypatch):
+    """The arguments as a tool parses them."""
+    monkeypatch.setattr(sys, 'argv', [tool, *words.split()])
+    return runpy.run_path(str(TOOLS / f'{tool}.py'))['parse_args']()
 
 
 @pytest.mark.parametrize(
@@ -131,11 +179,48 @@ def test_what_fails_later_or_does_nothing_is_refused(
     [
         ('ablate', '--report out --compare 1 2 --pool folds --out new'),
         ('ablate', f'{CONFIG} --out out --alpha 0 1 --temperature 0.5'),
-        ('predict', 'package a.mp4 LIST.TXT --root data'),
+        ('predict', 'hf://me/small a.mp4 LIST.TXT --root data'),
         ('export', f'{EXPORT} --precision int8 --max-drop 1 --workers 0'),
         ('stream', f'{STREAM} --to a.json --smooth 0 --enter 1 --leave 0'),
     ],
 )
 def test_what_is_read_is_taken(tool, words, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', [tool, *words.split()])
-    assert runpy.run_path(str(TOOLS / f'{tool}.py'))['parse_args']()
+    assert parsed(tool, words, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ('words', 'out'),
+    [
+        ('', 'modulation'),
+        ('--focus f.json', None),
+        ('--focus f.json --gif', 'modulation'),
+        ('--focus f.json --video', 'modulation'),
+        ('--focus f.json --out maps', 'maps'),
+    ],
+)
+def test_pictures_are_drawn_unless_only_the_focus_is_asked_for(
+    words, out, monkeypatch
+):
+    words = f'{MODEL} clips {words}'
+    args = parsed('visualize_modulation', words, monkeypatch)
+    assert args.out == (out and Path(out))
+
+
+@pytest.mark.parametrize(
+    ('words', 'model', 'videos'),
+    [
+        ('c.py a.pth x.mp4 y.mp4', ('c.py', 'a.pth'), ['x.mp4', 'y.mp4']),
+        ('hf://me/small x.mp4 y.mp4', ('hf://me/small',), ['x.mp4', 'y.mp4']),
+        ('m.onnx x.mp4 y.mp4', ('m.onnx',), ['x.mp4', 'y.mp4']),
+        ('folder x.mp4 y.mp4', ('folder',), ['x.mp4', 'y.mp4']),
+        ('absent x.mp4', ('absent',), ['x.mp4']),
+    ],
+)
+def test_a_model_is_one_word_or_a_config_and_its_weights(
+    words, model, videos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path('folder').mkdir()
+    args = parsed('predict', words, monkeypatch)
+    assert (args.config, args.checkpoint) == (*model, None)[:2]
+    assert args.videos == videos
