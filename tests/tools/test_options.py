@@ -82,7 +82,7 @@ def test_every_option_says_what_it_does_and_its_default(path, monkeypatch):
             f'{CONFIG} --out out --temperature 4 0',
             '--temperature 0; give more than 0',
         ),
-        ('benchmark', '--to out --dataset kinetics', "choose from 'demo', "),
+        ('benchmark', '--to out --dataset kinetics', "choice: 'kinetics'"),
         (
             'export',
             f'{EXPORT} --calibration-clips 9',
