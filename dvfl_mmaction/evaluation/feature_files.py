@@ -20,7 +20,8 @@ class FeatureFiles(BaseMetric):
 
     A video that cannot be read gets no file, and is counted as broken. So
     does one whose features are not finite, as of a model that diverged; such
-    videos are counted as ``not_finite``, if there are any.
+    videos are counted as ``not_finite``, if there are any. A file that an
+    earlier test wrote for such a video is removed after the test.
 
     It takes the features of a recognizer with MMAction2's ``FeatureHead``,
     pooled in space and time, and ``average_clips=None``. The files have a
@@ -69,7 +70,7 @@ class FeatureFiles(BaseMetric):
                     'PackActionInputs'
                 )
             if sample.get('broken'):
-                self.results.append((None, BROKEN))
+                self.results.append((*name_and_video(sample), BROKEN))
                 continue
             features = np.atleast_2d(features.float().cpu().numpy())
             if features.ndim != 2:
@@ -79,29 +80,40 @@ class FeatureFiles(BaseMetric):
                     "temporal_type='avg' of FeatureHead"
                 )
             if not np.isfinite(features).all():
-                self.results.append((None, NOT_FINITE))
+                self.results.append((*name_and_video(sample), NOT_FINITE))
                 continue
             if self.num_rows:
                 features = resample(features, self.num_rows)
-            name = Path(sample.filename).stem
+            name, video = name_and_video(sample)
             heading = ','.join(f'f{i}' for i in range(features.shape[1]))
             rows = [','.join(f'{x:.6g}' for x in row) for row in features]
             self.out_dir.mkdir(parents=True, exist_ok=True)
-            path = self.out_dir / f'{name}.csv'
-            write_whole(path, '\n'.join([heading, *rows, '']))
-            self.results.append((name, str(sample.filename)))
+            write_whole(self.path_of(name), '\n'.join([heading, *rows, '']))
+            self.results.append((name, video, None))
+
+    def path_of(self, name: str) -> Path:
+        """The file of a video, by its name without folder and suffix."""
+        return self.out_dir / f'{name}.csv'
 
     def compute_metrics(self, results) -> dict:
         """Return the numbers of files and of videos without one."""
-        written = {}
-        without = Counter(why for name, why in results if name is None)
-        for name, video in results:
-            if name is not None and written.setdefault(name, video) != video:
+        videos = {}
+        for name, video, _ in results:
+            if videos.setdefault(name, video) != video:
                 raise UserError(
-                    f'{video} and {written[name]} both write '
-                    f'{self.out_dir / name}.csv; rename one of the videos'
+                    f'{video} and {videos[name]} both have the file '
+                    f'{self.path_of(name)}; rename one of the videos'
                 )
+        written = {name for name, _, fault in results if fault is None}
+        for name in videos.keys() - written:
+            self.path_of(name).unlink(missing_ok=True)
+        without = Counter(fault for *_, fault in results if fault)
         return dict(files=len(written), broken=0) | without
+
+
+def name_and_video(sample) -> tuple[str, str]:
+    """A video's name without folder and suffix, and its path."""
+    return Path(sample.filename).stem, str(sample.filename)
 
 
 def resample(features: np.ndarray, num_rows: int) -> np.ndarray:

@@ -72,6 +72,32 @@ def test_a_video_with_features_that_are_not_finite_gets_no_file(
     assert [path.name for path in tmp_path.iterdir()] == ['v_2.csv']
 
 
+def test_a_video_without_features_loses_the_file_of_an_earlier_test(tmp_path):
+    metric = METRICS.build(dict(type='FeatureFiles', out_dir=tmp_path))
+    for name in ('v_1.csv', 'v_2.csv', 'v_3.csv', 'other.csv'):
+        (tmp_path / name).write_text('earlier')
+    reasons = (('v_1.mp4', 'no frames'),)
+    metric.process(batch('v_1.mp4', broken=reasons), [torch.ones(2, 4)])
+    features = [torch.full((2, 4), float('nan')), torch.ones(2, 4)]
+    metric.process(batch('v_2.mp4', 'v_3.mp4'), features)
+    # What cannot be read is only known to be final at the end.
+    assert (tmp_path / 'v_1.csv').exists()
+    metric.compute_metrics(metric.results)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ['other.csv', 'v_3.csv']
+    assert (tmp_path / 'v_3.csv').read_text() != 'earlier'
+
+
+def test_a_broken_video_of_the_same_name_is_rejected_too(tmp_path):
+    metric = METRICS.build(dict(type='FeatureFiles', out_dir=tmp_path))
+    metric.process(batch('a/v.mp4'), [torch.ones(1, 4)])
+    broken = batch('b/v.mp4', broken=(('b/v.mp4', 'no frames'),))
+    metric.process(broken, [torch.ones(1, 4)])
+    with pytest.raises(UserError, match='b/v.mp4 and a/v.mp4'):
+        metric.compute_metrics(metric.results)
+    assert (tmp_path / 'v.csv').exists()
+
+
 @pytest.mark.parametrize(
     ('sample', 'features', 'told'),
     [
