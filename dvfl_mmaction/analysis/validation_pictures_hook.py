@@ -7,7 +7,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from ..engine.tensorboard_option import BACKEND
 from ..errors import UserError
-from ..evaluation.clip_metric import ClipMetric
+from ..evaluation.clip_metric import ClipMetric, is_count
 from ..evaluation.hard_clips import HardClip, hardest, judge
 from .prediction.frames import frames_of
 
@@ -32,8 +32,10 @@ class ValidationPicturesHook(Hook):
     priority = 'LOW'  # after the hooks that change the validated model
 
     def __init__(self, num_clips: int = 12):
-        if num_clips < 1:
-            raise UserError(f'num_clips is {num_clips}; give 1 or more')
+        if not is_count(num_clips):
+            raise UserError(
+                f'num_clips is {num_clips!r}; give a whole number of 1 or more'
+            )
         self.num_clips = num_clips
         self.clips: list[HardClip] = []
         self.draws_clips = True

@@ -60,7 +60,7 @@ class ClipMetric(BaseMetric):
         collect_device: str = 'cpu',
     ):
         super().__init__(collect_device=collect_device)
-        values = (top_k,) if isinstance(top_k, int) else tuple(top_k or ())
+        values = tuple(top_k) if isinstance(top_k, Sequence) else (top_k,)
         if not values or not all(map(is_count, values)):
             raise UserError(
                 f'top_k is {top_k!r}; wanted: one or more whole numbers of '

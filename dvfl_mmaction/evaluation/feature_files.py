@@ -9,6 +9,7 @@ from mmengine.evaluator import BaseMetric
 
 from ..errors import UserError
 from ..files import write_whole
+from .clip_metric import is_count
 
 SAMPLES_PER_ROW = 3
 BROKEN, NOT_FINITE = 'broken', 'not_finite'
@@ -46,10 +47,10 @@ class FeatureFiles(BaseMetric):
         self, out_dir, num_rows=100, collect_device='cpu', prefix=None
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if num_rows is not None and num_rows < 1:
+        if num_rows is not None and not is_count(num_rows):
             raise UserError(
-                f'num_rows of FeatureFiles is {num_rows}; give 1 or more, or '
-                'None for one row per clip'
+                f'num_rows of FeatureFiles is {num_rows!r}; give a whole '
+                'number of 1 or more, or None for one row per clip'
             )
         self.out_dir, self.num_rows = Path(out_dir), num_rows
 

@@ -39,8 +39,9 @@ def test_clips_that_are_broken_or_have_several_labels_are_left_out():
 def test_other_clips_than_rgb_and_other_counts_are_refused():
     with pytest.raises(UserError, match='not RGB'):
         hard_clip_of(torch.zeros(1, 2, 5, 4, 4), sample())
-    with pytest.raises(UserError, match='num_clips is 0; give 1 or more'):
-        ValidationPicturesHook(num_clips=0)
+    for wrong in (0, 2.5, '5'):
+        with pytest.raises(UserError, match=f'num_clips is {wrong!r}; give a'):
+            ValidationPicturesHook(num_clips=wrong)
     assert ValidationPicturesHook(**ConfigDict(num_clips=3)).num_clips == 3
 
 

@@ -171,6 +171,7 @@ def test_calibration_error_is_0_if_confident_and_right_1_if_wrong():
     'wrong',
     [
         *(dict(top_k=k) for k in ((), 0, (0,), (1, 2.5), True, '15', None)),
+        dict(top_k=5.0),
         *(dict(num_bins=n) for n in (0, 1.5, None)),
     ],
 )

@@ -121,6 +121,9 @@ def test_two_videos_of_one_name_are_rejected(tmp_path):
         metric.compute_metrics(metric.results)
 
 
-def test_num_rows_below_one_is_rejected(tmp_path):
-    with pytest.raises(UserError, match='num_rows'):
-        METRICS.build(dict(type='FeatureFiles', out_dir='x', num_rows=0))
+@pytest.mark.parametrize('num_rows', [0, 2.5, '5', True])
+def test_num_rows_that_is_no_count_is_rejected(num_rows):
+    with pytest.raises(UserError, match=f'num_rows .* {num_rows!r}'):
+        METRICS.build(
+            dict(type='FeatureFiles', out_dir='x', num_rows=num_rows)
+        )
