@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -33,6 +34,8 @@ CONTAINER_OPTIONS = dict(
 )
 
 
+UNKNOWN_RATE = 25  # frames per second
+MOST_DENOMINATOR = 1001  # of a frame rate: 30000/1001 is NTSC's
 # Most streams of a file; FFmpeg refuses more.
 MOST_STREAMS = 1000
 # Of a picture; None for no limit.
@@ -174,6 +177,18 @@ def decoder_reason(error: Exception) -> str:
     """FFmpeg's reason in one line, without the name of the file."""
     reason = getattr(error, 'strerror', None) or str(error)
     return ' '.join(reason.split()) or type(error).__name__
+
+
+def rate_of_copy(avg_fps: float) -> Fraction:
+    """The frame rate of a file with the frames of another one, above 0.
+
+    Args:
+        avg_fps: Frames per second of the other file; 0 if unknown.
+    """
+    if 0 < avg_fps < 1:  # time lapse: rounded, the rate could become 0
+        return 1 / Fraction(1 / avg_fps).limit_denominator(MOST_DENOMINATOR)
+    rate = Fraction(avg_fps or UNKNOWN_RATE)
+    return rate.limit_denominator(MOST_DENOMINATOR)
 
 
 def rgb_picture(

@@ -268,3 +268,11 @@ def test_pictures_stay_in_their_folder_and_replace_no_clip(tmp_path):
     outputs.video = False
     with pytest.raises(UserError, match='a.png lies outside .*pictures, whe'):
         picture_paths(clips, outputs)
+def test_a_time_lapse_gets_a_video(tmp_path):
+    times = [5_000_000 * i for i in range(4)]  # ms
+    source = write_video(tmp_path / 'slow.mp4', 4, times=times)
+    draw_video(source, tmp_path / 'drawn.mp4', [Row('a', 0.5)])
+    with av.open(str(tmp_path / 'drawn.mp4')) as drawn:
+        assert len(list(drawn.decode(video=0))) == 4
+
+

@@ -2,6 +2,7 @@
 
 import os
 import time
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -14,7 +15,11 @@ from hostile_clips import (
 )
 
 from dvfl_mmaction.datasets import ClipDecode, ClipInit, video_file
-from dvfl_mmaction.datasets.video_file import CONTAINER_OPTIONS, TimeLimit
+from dvfl_mmaction.datasets.video_file import (
+    CONTAINER_OPTIONS,
+    TimeLimit,
+    rate_of_copy,
+)
 from dvfl_mmaction.datasets.video_reader import BrokenClipError, VideoReader
 from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.preparation.clips.check import decode_clip
@@ -170,3 +175,17 @@ def test_the_time_between_frames_does_not_count(clip):
 def test_a_limit_is_a_number_above_0(seconds):
     with pytest.raises(ValueError, match='above 0, or None'):
         TimeLimit(seconds)
+
+
+@pytest.mark.parametrize(
+    ('avg_fps', 'rate'),
+    [
+        (0, Fraction(25)),
+        (30000 / 1001, Fraction(30000, 1001)),
+        (12.5, Fraction(25, 2)),
+        (0.3, Fraction(3, 10)),
+        (1 / 4375, Fraction(1, 4375)),
+    ],
+)
+def test_the_rate_of_a_copy_is_that_of_the_file(avg_fps, rate):
+    assert rate_of_copy(avg_fps) == rate

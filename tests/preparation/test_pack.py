@@ -17,7 +17,10 @@ from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.datasets.video_reader import VideoReader
 from dvfl_mmaction.preparation.clips import pack, runner
 from dvfl_mmaction.preparation.clips.pack import pack_clips
-from dvfl_mmaction.preparation.clips.packed_video import packed_size
+from dvfl_mmaction.preparation.clips.packed_video import (
+    packed_size,
+    write_packed,
+)
 
 PAUSING_PACK = """
 import sys, time
@@ -313,3 +316,14 @@ def test_the_lists_of_another_data_set_are_not_replaced(root, tmp_path):
         assert [*target.iterdir()] == [target / name]
         assert (target / name).read_text() == 'own.mp4 0\n'
         (target / name).unlink()
+
+
+def test_a_time_lapse_is_packed(tmp_path):
+    times = [5_000_000 * i for i in range(4)]  # ms
+    source = write_video(tmp_path / 'slow.mp4', 4, times=times)
+    assert write_packed(source, tmp_path / 'packed.avi', 256, 3) == 4
+    with VideoReader(tmp_path / 'packed.avi') as reader:
+        assert reader.num_frames == 4
+        assert 0 < reader.avg_fps == pytest.approx(1 / 5000, rel=0.4)
+
+

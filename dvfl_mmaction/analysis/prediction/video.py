@@ -8,6 +8,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from ...datasets.video_file import rate_of_copy
 from ...datasets.video_reader import VideoReader
 from ...files import whole_file
 from .bars import Row, draw_panel, overlay
@@ -15,7 +16,6 @@ from .bars import Row, draw_panel, overlay
 # H.264 where the build of PyAV has it; each of them is read everywhere.
 CODECS = ('libx264', 'mpeg4')
 SMALLEST_HEIGHT = 240  # smaller videos are scaled up, for legible text
-UNKNOWN_RATE = 25
 
 
 def write_video(source: Path, target: Path, rows: Sequence[Row]):
@@ -34,7 +34,7 @@ def write_video(source: Path, target: Path, rows: Sequence[Row]):
             no new file then.
     """
     with VideoReader(source) as reader, whole_file(target) as part:
-        rate = Fraction(reader.avg_fps or UNKNOWN_RATE).limit_denominator(1001)
+        rate = rate_of_copy(reader.avg_fps)
         with av.open(str(part), 'w', format='mp4') as container:
             stream = panel = None
             for number, frame in enumerate(reader.frames()):

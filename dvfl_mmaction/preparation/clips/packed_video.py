@@ -1,10 +1,10 @@
 """Write a clip as Motion-JPEG in AVI, where each frame decodes alone."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
 
+from ...datasets.video_file import rate_of_copy
 from ...datasets.video_reader import BrokenClipError, VideoReader
 
 
@@ -67,7 +67,7 @@ def write_packed(
 
 
 def add_stream(packed, size: tuple[int, int], quality: int, avg_fps: float):
-    rate = Fraction(avg_fps or 25).limit_denominator(1001)
+    rate = rate_of_copy(avg_fps)
     options = dict(qmin=str(quality), qmax=str(quality))
     stream = packed.add_stream('mjpeg', rate=rate, options=options)
     stream.width, stream.height = size
