@@ -103,3 +103,22 @@ def test_several_labels_are_read_where_they_are_wanted(tmp_path):
         path.write_text(line + '\n')
         with pytest.raises(UserError, match='list.txt, line 1'):
             find_clips([str(path)], several_labels=True)
+
+
+def test_a_folder_is_searched_through_links_once_and_not_what_is_hidden(
+    tmp_path,
+):
+    """As the folder ``videos`` of Kinetics, and a disk that macOS wrote."""
+    a, b = tmp_path / 'train' / 'a.mp4', tmp_path / 'z' / 'b.mp4'
+    touch(a, b, tmp_path / 'train' / '._a.mp4', tmp_path / '.trash' / 'c.mp4')
+    links = tmp_path / 'videos'
+    links.mkdir()
+    (links / 'train').symlink_to(tmp_path / 'train')
+    (links / 'again').symlink_to(links)
+    assert [c.path for c in find_clips([str(links)])] == [
+        links / 'train/a.mp4'
+    ]
+    (tmp_path / 'above').symlink_to(tmp_path)
+    assert [c.path for c in find_clips([str(tmp_path)])] == [a, b]
+
+

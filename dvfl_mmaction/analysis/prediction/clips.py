@@ -1,13 +1,14 @@
 """Find the clips that files, folders, patterns and lists name."""
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...datasets.annotations import NO_LABEL, parse_line, read_text
 from ...errors import UserError
-from ...files import normal_path
+from ...files import file_id, normal_path
 from ..text import printable
 
 # Of the files of a folder, these are videos. A file that is named is always
@@ -43,8 +44,8 @@ def find_clips(
     """Find the clips of a command line, each once, in order.
 
     Args:
-        words: Videos, folders (searched recursively), patterns such as
-            ``'clips/*.mp4'``, and lists (``.txt``) with a line
+        words: Videos, folders (searched as by :func:`videos_in`), patterns
+            such as ``'clips/*.mp4'``, and lists (``.txt``) with a line
             ``path [label]`` per clip.
         root: Folder of the paths in lists. By default that of the list, or
             ``videos`` in it, as the project's data sets have it.
@@ -86,9 +87,8 @@ def expand(
     """
     path = Path(word).expanduser()
     if path.is_dir():
-        for file in sorted(path.rglob('*')):
-            if file.suffix.lower() in SUFFIXES and file.is_file():
-                yield Clip(file, printable(file))
+        for file in sorted(videos_in(path)):
+            yield Clip(file, printable(file))
     elif path.exists():
         if path.suffix.lower() == LIST_SUFFIX:
             yield from read_list(path, root, several_labels)
@@ -103,6 +103,30 @@ def expand(
             )
         for match in matches:
             yield from expand(match, root, several_labels)
+
+
+def videos_in(folder: Path) -> Iterator[Path]:
+    """Yield the videos in a folder and its subfolders.
+
+    Links to folders are followed, since a prepared data set has some, and
+    each folder is searched once. Hidden files and folders are left out:
+    macOS puts a ``._a.mp4``, which is no video, beside ``a.mp4``.
+    """
+    searched = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        known = file_id(parent)
+        is_new = known not in searched
+        searched.add(known)
+        # Links last, so that a clip has the name without one.
+        folders[:] = sorted(
+            (f for f in folders if is_new and not f.startswith('.')),
+            key=lambda f: (os.path.islink(os.path.join(parent, f)), f),
+        )
+        for file in files if is_new else ():
+            path = Path(parent, file)
+            is_video = path.suffix.lower() in SUFFIXES and path.is_file()
+            if is_video and not file.startswith('.'):
+                yield path
 
 
 def read_list(
