@@ -122,3 +122,13 @@ def test_a_folder_is_searched_through_links_once_and_not_what_is_hidden(
     assert [c.path for c in find_clips([str(tmp_path)])] == [a, b]
 
 
+@pytest.mark.parametrize('turn', [1, -1])
+def test_a_list_labels_what_a_folder_names(tmp_path, turn):
+    touch(tmp_path / 'a.mp4', tmp_path / 'b.mp4')
+    (tmp_path / 'list.txt').write_text('b.mp4 1\n')
+    (tmp_path / 'later.txt').write_text('b.mp4 0\na.mp4 -1\n')
+    words = [str(tmp_path), str(tmp_path / 'list.txt')][::turn]
+    clips = find_clips([*words, str(tmp_path / 'later.txt')])
+    found = {clip.path.name: clip.label for clip in clips}
+    assert found == {'a.mp4': None, 'b.mp4': 1}
+    assert [clip.path.name for clip in clips] == ['a.mp4', 'b.mp4'][::turn]

@@ -43,6 +43,8 @@ def find_clips(
 ) -> list[Clip]:
     """Find the clips of a command line, each once, in order.
 
+    A clip that is named several times has the first label that it is given.
+
     Args:
         words: Videos, folders (searched as by :func:`videos_in`), patterns
             such as ``'clips/*.mp4'``, and lists (``.txt``) with a line
@@ -61,7 +63,10 @@ def find_clips(
     for word in words:
         for clip in expand(word, root, several_labels):
             if not excluded or not is_inside(clip.path, excluded):
-                found.setdefault(normal_path(clip.path), clip)
+                path = normal_path(clip.path)
+                known = found.setdefault(path, clip)
+                if known.label is None:
+                    found[path] = replace(known, label=clip.label)
     if not found:
         besides = f' outside {excluded}' if excluded else ''
         raise UserError(
