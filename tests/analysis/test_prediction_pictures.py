@@ -9,6 +9,7 @@ import torch
 from hostile_clips import write_broken, write_video
 from PIL import Image, ImageDraw
 
+from dvfl_mmaction.analysis.prediction import run
 from dvfl_mmaction.analysis.prediction.bars import (
     BAR,
     TRACK,
@@ -17,6 +18,7 @@ from dvfl_mmaction.analysis.prediction.bars import (
     overlay,
     rows_of,
 )
+from dvfl_mmaction.analysis.prediction.batches import Prediction
 from dvfl_mmaction.analysis.prediction.clips import Clip, find_clips
 from dvfl_mmaction.analysis.prediction.drawn_text import (
     font_path,
@@ -276,3 +278,32 @@ def test_a_time_lapse_gets_a_video(tmp_path):
         assert len(list(drawn.decode(video=0))) == 4
 
 
+def test_pictures_of_a_clip_that_is_broken_now_are_removed(
+    tmp_path, monkeypatch
+):
+    clips = [Clip(tmp_path / 'empty.mp4', 'empty.mp4')]
+    clips[0].path.touch()
+    outputs = Outputs(folder=tmp_path / 'out', video=True)
+    (targets,) = picture_paths(clips, outputs)
+    outputs.folder.mkdir()
+    other = outputs.folder / 'other.png'
+    scores = np.array([0.9, 0.1], np.float32)
+    inputs = torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
+    for outcome, left in (
+        (Prediction(0, error='not a video'), {other}),
+        # The pipeline could read the clip, but it cannot be read to its end.
+        (Prediction(0, scores, inputs=inputs), {other, targets[0]}),
+    ):
+        for path in (*targets, other):
+            path.write_bytes(b'earlier')
+        monkeypatch.setattr(
+            run,
+            'predict_clips',
+            lambda *args, o=outcome: (found for found in [o]),
+        )
+        predictor = named('a', 'b')
+        predictor.settings['checkpoint'] = ''
+        run.run_prediction(predictor, clips, outputs)
+        journal = {outputs.journal}
+        assert set(outputs.folder.iterdir()) - journal == left
+    assert targets[0].read_bytes() != b'earlier'

@@ -12,7 +12,7 @@ from ...files import write_json
 from ...preparation.clips.runner import show_progress
 from ..prediction.batches import ClipReader
 from ..prediction.clips import Clip
-from ..prediction.run import cannot_write, paths_in
+from ..prediction.run import cannot_write, paths_in, remove
 from ..prediction.strip import save_png
 from .animation import draw_frames, save_gif, save_video
 from .focus import measure_clips, report_focus
@@ -44,6 +44,8 @@ def draw_clips(
     observers: Sequence[Observer], clips: Sequence[Clip], pictures: Pictures
 ) -> tuple[list[Path], list[tuple[Clip, str]]]:
     """Draw clips, the models side by side.
+
+    The pictures that an earlier run drew of a broken clip are removed.
 
     Returns:
         The files, and the clips that cannot be read with the reasons.
@@ -85,6 +87,7 @@ def draw_each(
         samples = [reader[index] for reader in readers]
         errors = [error for _, _, error in samples if error is not None]
         if errors:
+            remove(targets)
             yield clip, targets, errors[0]
             continue
         views = [

@@ -98,7 +98,8 @@ def run_prediction(
     """Predict clips and write the outputs; finished clips are skipped.
 
     Results are appended to the journal as they come. Broken clips are not,
-    so the next run tries them again.
+    so the next run tries them again. Their pictures of an earlier run are
+    removed.
 
     Args:
         predictor: The model.
@@ -147,6 +148,7 @@ def run_prediction(
                     clip, scores = clips[i], outcome.scores
                     results[i] = Result(clip, scores, outcome.error)
                     if scores is None:
+                        remove(targets[i])
                         continue
                     undrawn += draw(
                         outcome, clip, predictor, outputs, targets[i]
@@ -257,6 +259,12 @@ def paths_in(
     return found
 
 
+def remove(paths: Iterable[Path]):
+    """Remove files of an earlier run, if there are any."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
 def check_targets(
     folder: Path, clips: Sequence[Clip], targets: list[tuple[Path, ...]]
 ):
@@ -303,6 +311,7 @@ def draw(
         for target in targets[1:]:
             write_video(clip.path, target, rows)
     except BrokenClipError as error:
+        remove(targets[1:])
         return [f'{clip.name}: {error}']
     return []
 

@@ -1,5 +1,7 @@
 """Pictures of modulators: scales, grids and animations."""
 
+from types import SimpleNamespace
+
 import av
 import numpy as np
 import pytest
@@ -26,6 +28,8 @@ from dvfl_mmaction.analysis.modulation.grid import (
     row_tops,
 )
 from dvfl_mmaction.analysis.modulation.observer import View
+from dvfl_mmaction.analysis.modulation.run import Pictures, draw_clips
+from dvfl_mmaction.analysis.prediction.clips import Clip
 
 DARK, BRIGHT = COLOURS[0], COLOURS[-1]
 
@@ -118,3 +122,16 @@ def test_animations_have_a_picture_per_time_step(tmp_path, size):
     gif.seek(3)
     assert abs(np.asarray(gif.convert('RGB')) - wanted).mean() < 6
     assert sorted(p.name for p in tmp_path.iterdir()) == ['a.gif', 'a.mp4']
+
+
+def test_pictures_of_a_clip_that_is_broken_now_are_removed(tmp_path):
+    observer = SimpleNamespace(stages=[1], pipeline=[dict(type='ClipInit')])
+    observer.modality = 'RGB'
+    clip = Clip(tmp_path / 'absent.mp4', 'absent.mp4')
+    pictures = Pictures(tmp_path / 'out', gif=True)
+    pictures.folder.mkdir()
+    for name in ('absent.png', 'absent.gif', 'other.png'):
+        (pictures.folder / name).touch()
+    written, broken = draw_clips([observer], [clip], pictures)
+    assert (written, broken) == ([], [(clip, 'file not found')])
+    assert [p.name for p in pictures.folder.iterdir()] == ['other.png']
