@@ -270,6 +270,15 @@ def test_pictures_stay_in_their_folder_and_replace_no_clip(tmp_path):
     outputs.video = False
     with pytest.raises(UserError, match='a.png lies outside .*pictures, whe'):
         picture_paths(clips, outputs)
+
+
+def test_pictures_differ_where_case_does_not_count():
+    clips = [Clip(Path('/data') / n, n) for n in ('A.mp4', 'a.avi', 'b.MP4')]
+    found = picture_paths(clips, Outputs(folder=Path('out')))
+    names = [path.name for (path,) in found]
+    assert names == ['A.mp4.png', 'a.avi.png', 'b.png']
+
+
 def test_a_time_lapse_gets_a_video(tmp_path):
     times = [5_000_000 * i for i in range(4)]  # ms
     source = write_video(tmp_path / 'slow.mp4', 4, times=times)

@@ -246,17 +246,23 @@ def paths_in(
     """
     paths = [normal_path(clip.path) for clip in clips]
     common = os.path.commonpath([path.parent for path in paths])
-    # a.avi and a.mp4 are two clips, and a.avi.mkv is a third one.
-    taken = Counter(path.with_suffix('') for path in paths)
-    taken.update(path for path in paths if path.suffix)
+    # a.avi and a.mp4 are two clips, and a.avi.mkv is a third one. To some
+    # disks, A.png is a.png.
+    taken = Counter(caseless(path.with_suffix('')) for path in paths)
+    taken.update(caseless(path) for path in paths if path.suffix)
     found = []
     for path in paths:
-        is_only = taken[path.with_suffix('')] == 1
+        is_only = taken[caseless(path.with_suffix(''))] == 1
         name = path.stem if is_only else path.name
         place = folder / path.parent.relative_to(common)
         found.append(tuple(place / (name + suffix) for suffix in suffixes))
     check_targets(folder, clips, found)
     return found
+
+
+def caseless(path: Path) -> str:
+    """What paths have in common that differ in case only."""
+    return os.fspath(path).casefold()
 
 
 def remove(paths: Iterable[Path]):
