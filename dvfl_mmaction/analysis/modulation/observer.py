@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
+from ...errors import UserError
 from ..complexity import build_model
 from ..prediction.frames import frames_of
 from ..prediction.predictor import (
@@ -73,7 +74,7 @@ class Observer:
         """Predict a sample of the pipeline; of several views, the middle one.
 
         Raises:
-            UserError: If the clip is not RGB.
+            UserError: If the clip is not RGB, or a modulator is not finite.
         """
         inputs = data['inputs']
         frames = frames_of(inputs)
@@ -90,6 +91,15 @@ class Observer:
             }
             for stage, of_stage in maps.items()
         }
+        for stage, of_stage in maps.items():
+            if not all(
+                np.isfinite(found).all() for found in of_stage.values()
+            ):
+                raise UserError(
+                    f'the modulators of {self.name} in stage {stage} are not '
+                    'finite; give the checkpoint of a training whose loss '
+                    'stayed finite'
+                )
         steps = len(next(iter(maps.values()))['space'])
         best = int(scores.argmax())
         names = self.class_names

@@ -10,6 +10,7 @@ from dvfl_mmaction.analysis.modulation.modulators import (
     magnitude,
     record_modulators,
 )
+from dvfl_mmaction.analysis.modulation.observer import Observer
 from dvfl_mmaction.analysis.modulation.upsampling import upsample
 from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.models import VideoFocalNet
@@ -116,3 +117,22 @@ def test_pixels_that_the_network_drops_get_the_value_at_the_edge():
     assert full.shape == (1, 19, 21)
     assert (full[0, 16:, 15:] == 4).all()
     torch.testing.assert_close(full[:, :16, :16], upsample(maps, 2, (16, 16)))
+
+
+def test_modulators_that_are_not_finite_are_refused():
+    model = nn.Module()
+    model.backbone = network()
+    bias = model.backbone.layers[1].blocks[-1].modulation.h_temporal.bias
+    nn.init.constant_(bias, float('nan'))
+
+    def score(samples):
+        model.backbone(samples[0]['inputs'].float())
+        return torch.tensor([[float('nan')] * 2])
+
+    observer = Observer('net', model, score, [], 'RGB', [1, 2], None, {})
+    clip = dict(inputs=torch.zeros(1, 3, 4, 16, 16, dtype=torch.uint8))
+    with (
+        torch.no_grad(),
+        pytest.raises(UserError, match='of net in stage 2 are not finite'),
+    ):
+        observer.observe(clip)
