@@ -90,6 +90,11 @@ def summarise(ratios: np.ndarray, seed: int = 0) -> dict:
     return dict(mean=float(ratios.mean()), low=float(low), high=float(high))
 
 
+def have_ratios(ratios: Sequence[np.ndarray]) -> np.ndarray:
+    """Whether a clip has all ratios of all models, (clips,) of bool."""
+    return ~np.isnan(np.stack([r.mean((1, 2)) for r in ratios])).any(0)
+
+
 def report_focus(
     observers: Sequence[Observer], ratios: Sequence[np.ndarray]
 ) -> dict:
@@ -105,7 +110,7 @@ def report_focus(
         the ratio, and in trained ones as ``gain`` the summary of the paired
         difference from the untrained form.
     """
-    valid = ~np.isnan(np.stack([r.mean((1, 2)) for r in ratios])).any(0)
+    valid = have_ratios(ratios)
     ratios = [of_model[valid] for of_model in ratios]
     models = []
     for number, (observer, own) in enumerate(

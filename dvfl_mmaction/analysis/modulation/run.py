@@ -15,7 +15,7 @@ from ..prediction.clips import Clip
 from ..prediction.run import cannot_write, paths_in, remove
 from ..prediction.strip import save_png
 from .animation import draw_frames, save_gif, save_video
-from .focus import measure_clips, report_focus
+from .focus import have_ratios, measure_clips, report_focus
 from .grid import draw_grid
 from .observer import Observer
 
@@ -137,7 +137,7 @@ def run_focus(
             else:
                 broken.append((clip, error))
     ratios = [np.stack(of_model) for of_model in zip(*measured, strict=True)]
-    if not ratios or np.isnan(ratios[0]).all():
+    if not ratios or not have_ratios(ratios).any():
         raise UserError(
             f'none of {len(clips)} clips can be read and has its object in '
             'view; give more clips'

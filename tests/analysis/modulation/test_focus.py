@@ -3,11 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
 
+from dvfl_mmaction.analysis.modulation import run as modulation_run
 from dvfl_mmaction.analysis.modulation.demo_object import (
     find_demo_clip,
     read_masks,
@@ -24,6 +26,7 @@ from dvfl_mmaction.analysis.modulation.observer import (
     View,
     time_steps,
 )
+from dvfl_mmaction.analysis.prediction.clips import Clip
 from dvfl_mmaction.analysis.prediction.frames import frames_of
 from dvfl_mmaction.errors import UserError
 
@@ -150,3 +153,20 @@ def test_a_damaged_manifest_is_one_line(tmp_path, text):
     with pytest.raises(UserError, match='manifest.json is damaged') as error:
         find_demo_clip(path)
     assert '\n' not in str(error.value)
+
+
+def test_models_that_see_the_object_in_no_common_clip_are_refused(
+    tmp_path, monkeypatch
+):
+    observer = SimpleNamespace(untrained=lambda: None)
+    ratios = np.ones((1, 3))
+    found = [
+        ([ratios, ratios, np.nan * ratios, ratios], None),
+        ([np.nan * ratios, ratios, ratios, ratios], None),
+    ]
+    monkeypatch.setattr(
+        modulation_run, 'measure_clips', lambda *args: (f for f in found)
+    )
+    clips = [Clip(Path(name), name) for name in 'ab']
+    with pytest.raises(UserError, match='none of 2 clips can be read and has'):
+        modulation_run.run_focus([observer] * 2, clips, tmp_path / 'f.json')
