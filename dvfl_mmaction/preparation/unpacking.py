@@ -40,6 +40,11 @@ class Job:
         return self.target.with_name(self.target.name + '.part')
 
     @property
+    def old(self) -> Path:
+        """Where the folder of an earlier archive is while it is replaced."""
+        return self.part.with_name(self.part.name + '.old')
+
+    @property
     def stamp(self) -> list[str]:
         return [f'{path.stat().st_size} {path.name}' for path in self.files]
 
@@ -72,7 +77,11 @@ def unpack_all(
         UserError: If the disk has too little space, or an archive cannot be
             unpacked or has changed since it was downloaded.
     """
-    jobs = [job for job in list_jobs(root, dataset) if not job.done]
+    jobs = list_jobs(root, dataset)
+    for job in jobs:  # what a killed run has left takes space
+        shutil.rmtree(job.part, ignore_errors=True)
+        shutil.rmtree(job.old, ignore_errors=True)
+    jobs = [job for job in jobs if not job.done]
     if not jobs:
         return []
     size = sum(job.size for job in jobs)
@@ -80,8 +89,6 @@ def unpack_all(
     few = f'{name} and {len(jobs) - 1} more' if jobs[1:] else name
     # A nested archive also leaves its inner archives on the disk.
     nested = sum(job.size for job in jobs if job.archive.kind == 'nested')
-    for job in jobs:  # what a killed run has left takes space
-        shutil.rmtree(job.part, ignore_errors=True)
     check_space(root, size + nested, f'to unpack {few}')
     with Progress(f'unpacking {few}', size) as progress:
 
@@ -205,12 +212,10 @@ def unpack_job(job: Job, progress: Progress | Share):
         if job.archive.kind == 'nested':
             folder = unpack_inner(folder, part, progress)
         write_lines(folder / STAMP, job.stamp)
-        old = job.target.with_name(job.target.name + '.old')
-        shutil.rmtree(old, ignore_errors=True)
         if job.target.exists():
-            job.target.rename(old)
+            job.target.rename(job.old)
         folder.rename(job.target)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(job.old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -160,3 +160,37 @@ def test_files_that_macos_puts_beside_others_are_ignored(tmp_path):
     prepared = prepare('hmdb51', tmp_path)
     clips = read_annotations(prepared.lists['1', 'train']).clips
     assert len(clips) == 6
+
+
+def test_a_folder_that_the_user_moved_away_stays(tmp_path):
+    make_ucf50(tmp_path, write_stand_in)
+    prepare('ucf50', tmp_path)
+    (tmp_path / 'UCF50').rename(tmp_path / 'UCF50.old')
+    prepare('ucf50', tmp_path)
+    assert (tmp_path / 'UCF50.old' / 'Billiards').is_dir()
+    assert (tmp_path / 'UCF50' / 'Billiards').is_dir()
+
+
+def test_the_remains_of_a_run_that_was_killed_at_its_end_are_removed(tmp_path):
+    make_ucf50(tmp_path, write_stand_in)
+    prepare('ucf50', tmp_path)
+    for name in ('UCF50.part', 'UCF50.part.old'):
+        (tmp_path / name / 'Billiards').mkdir(parents=True)
+    prepare('ucf50', tmp_path)
+    left = sorted(path.name for path in tmp_path.glob('UCF50*'))
+    assert left == ['UCF50', 'UCF50.rar']
+
+
+def test_an_archive_of_another_size_replaces_the_folder(tmp_path):
+    make_ucf50(tmp_path, write_stand_in)
+    prepare('ucf50', tmp_path)
+    (tmp_path / 'UCF50' / 'Billiards' / 'of the earlier archive').touch()
+    with (tmp_path / 'UCF50.rar').open('ab') as archive:
+        archive.write(b'another size')
+    prepare('ucf50', tmp_path)
+    assert (tmp_path / 'UCF50' / 'Billiards').is_dir()
+    assert not list(tmp_path.rglob('of the earlier archive'))
+    left = sorted(path.name for path in tmp_path.glob('UCF50*'))
+    assert left == ['UCF50', 'UCF50.rar']
+
+
