@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..datasets.annotations import Annotations, write_annotations, write_lines
 from ..errors import UserError
+from ..locks import hold
 from .catalogue import CATALOGUE, Dataset
 from .fetching import fetch_archives
 from .findings import Clip, Reading
@@ -21,6 +22,7 @@ READERS = dict(
     ssv2=read_ssv2,
     k400=read_k400,
 )
+LOCK = '.preparing.lock'
 SPLITS = ('official', 'paper')
 PARTS = ('train', 'val')
 
@@ -65,7 +67,8 @@ def prepare(
         report: Called with a line per download.
 
     Raises:
-        UserError: If a needed file is missing or broken.
+        UserError: If a needed file is missing or broken, or another process
+            prepares the same folder.
     """
     root, dataset = Path(root), CATALOGUE[name]
     if download:
@@ -75,10 +78,28 @@ def prepare(
             f'{root} not found; make it and put the archives of '
             f'{dataset.title} in it, or pass --download'
         )
-    check_links(root, dataset)
-    fetched = fetch_archives(root, dataset, report) if download else set()
-    notes = unpack_all(root, dataset, fetched)
-    reading = READERS[name](root, dataset)
+    # Two runs would write the same unfinished files.
+    refusal = f'another run prepares {root}; rerun the command when it is done'
+    with hold(root / LOCK, refusal):
+        check_links(root, dataset)
+        fetched = fetch_archives(root, dataset, report) if download else set()
+        notes = unpack_all(root, dataset, fetched)
+        return write_lists(root, dataset, notes, split, strict)
+
+
+def write_lists(
+    root: Path, dataset: Dataset, notes: list[str], split: str, strict: bool
+) -> Prepared:
+    """Write the lists of a data set whose archives are unpacked.
+
+    Args:
+        root: Its folder.
+        dataset: The catalogue's entry.
+        notes: Lines of the archives, to show to the user.
+        split: As of :func:`prepare`, like the next and the errors.
+        strict: Likewise.
+    """
+    reading = READERS[dataset.name](root, dataset)
     problems = reading.findings.lines()
     if strict and problems:
         raise UserError(
@@ -102,7 +123,7 @@ def prepare(
     write_if_changed(prepared.classes, reading.classes)
     for number, sides in parts.items():
         for part, clips in zip(PARTS, sides, strict=True):
-            path = root / f'{name}_{part}_split_{number}_videos.txt'
+            path = root / f'{dataset.name}_{part}_split_{number}_videos.txt'
             write_list(path, clips, header_of(dataset, number, part))
             prepared.lists[number, part] = path
     prepared.lines = count_lines(dataset, reading, parts, prepared)

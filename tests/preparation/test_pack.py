@@ -327,3 +327,18 @@ def test_a_time_lapse_is_packed(tmp_path):
         assert 0 < reader.avg_fps == pytest.approx(1 / 5000, rel=0.4)
 
 
+def test_a_second_run_at_the_same_time_is_refused(root, tmp_path, monkeypatch):
+    target = tmp_path / 'packed'
+
+    def pack_again(*args):
+        left = target / pack.PARTS / 'unfinished.avi'
+        left.touch()
+        with pytest.raises(UserError, match=f'another run packs to {target}'):
+            pack_clips(root, target, workers=1)
+        assert left.exists()
+        raise OSError(errno.EIO, 'the end of this test')
+
+    monkeypatch.setattr(pack, 'run_clips', pack_again)
+    with pytest.raises(UserError, match='the end of this test'):
+        pack_clips(root, target, workers=1)
+    assert files(target) == {}

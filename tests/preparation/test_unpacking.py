@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -194,3 +195,21 @@ def test_an_archive_of_another_size_replaces_the_folder(tmp_path):
     assert left == ['UCF50', 'UCF50.rar']
 
 
+def test_a_second_run_at_the_same_time_is_refused(tmp_path, monkeypatch):
+    make_ucf50(tmp_path, write_stand_in)
+    preparing = import_module('dvfl_mmaction.preparation.prepare')
+    unpack_all = preparing.unpack_all
+    refused = []
+
+    def prepare_again(*args):
+        with pytest.raises(UserError) as error:
+            prepare('ucf50', tmp_path)
+        refused.append(str(error.value))
+        return unpack_all(*args)
+
+    monkeypatch.setattr(preparing, 'unpack_all', prepare_again)
+    assert prepare('ucf50', tmp_path).lists
+    assert refused == [
+        f'another run prepares {tmp_path}; rerun the command when it is done'
+    ]
+    assert not (tmp_path / preparing.LOCK).exists()

@@ -1,40 +1,15 @@
-"""Locks of folders; they end with the last process that holds them."""
+"""A lock that is waited for; it ends with the last process that holds it."""
 
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import UserError
-from ...files import cannot_write
+from ...locks import try_lock
 from .stopping import Stopped
 
 WAIT_S = 0.5
-
-
-@contextmanager
-def hold(path: Path) -> Iterator[int]:
-    """Lock a file, or refuse.
-
-    Raises:
-        UserError: If another process holds it, or it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    try:
-        if not try_lock(descriptor):
-            raise UserError(
-                f'another ablation writes to {path.parent}; wait for it, or '
-                'give another --out'
-            )
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -68,12 +43,3 @@ def wait_for(
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def try_lock(descriptor: int) -> bool:
-    """Whether the lock was free; then it is held."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

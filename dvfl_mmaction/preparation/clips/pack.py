@@ -40,6 +40,7 @@ from ...datasets.video_reader import (
 )
 from ...errors import UserError
 from ...files import DISK_FAULTS, check_space
+from ...locks import hold
 from ..findings import preview
 from .clip_lists import VIDEOS, named_clips, read_lists, write_kept
 from .jobs import Outcome, require_folders
@@ -50,6 +51,7 @@ from .runner import ClipTask, run_clips
 QUALITIES = range(2, 32)
 JOURNAL = 'pack.jsonl'
 PACKED = b'# packed: '  # in the lists of a packed copy
+LOCK = '.packing.lock'
 PARTS = '.packing'  # unfinished clips; deleted at the start and the end
 
 
@@ -138,8 +140,9 @@ def pack_clips(
     Raises:
         UserError: If the root holds no lists or no ``videos/``, two clips
             would get the same name, the target holds the sources or lists
-            of another data set, the disk is full or cannot be written, or
-            the scheduler cannot be used.
+            of another data set, the disk is full or cannot be written,
+            another process packs to the target, or the scheduler cannot be
+            used.
         SystemExit: After Ctrl-C, with one line; finished clips are kept.
     """
     root, target = Path(root), Path(target)
@@ -149,30 +152,32 @@ def pack_clips(
     check_target(root, target, lists, names)
     settings = dict(short_side=short_side, quality=quality)
     stamps = {name: stamp(root / VIDEOS / name) | settings for name in names}
+    task = ClipTask(
+        title='pack',
+        function=partial(
+            pack_clip,
+            root.absolute(),
+            target.absolute(),
+            settings | dict(timeout_s=timeout_s),
+        ),
+        result_type=PackedFacts,
+        stamps=stamps,
+        journal=target / JOURNAL,
+        is_valid=partial(is_packed, target),
+        after_sample=partial(require_space, target, stamps),
+    )
     parts = target / PARTS
-    shutil.rmtree(parts, ignore_errors=True)
-    try:
-        parts.mkdir(parents=True)
-        task = ClipTask(
-            title='pack',
-            function=partial(
-                pack_clip,
-                root.absolute(),
-                target.absolute(),
-                settings | dict(timeout_s=timeout_s),
-            ),
-            result_type=PackedFacts,
-            stamps=stamps,
-            journal=target / JOURNAL,
-            is_valid=partial(is_packed, target),
-            after_sample=partial(require_space, target, stamps),
-        )
-        facts, pending = run_clips(task, workers, scheduler)
-        write_packed_lists(root, target, lists, names, facts, settings)
-    except OSError as error:
-        raise disk_fault(target, error) from None
-    finally:
+    # Another run would delete the unfinished clips of this one.
+    with hold(target / LOCK, f'another run packs to {target}; wait for it'):
         shutil.rmtree(parts, ignore_errors=True)
+        try:
+            parts.mkdir(parents=True)
+            facts, pending = run_clips(task, workers, scheduler)
+            write_packed_lists(root, target, lists, names, facts, settings)
+        except OSError as error:
+            raise disk_fault(target, error) from None
+        finally:
+            shutil.rmtree(parts, ignore_errors=True)
     packed = [name for name, clip in facts.items() if not clip.error]
     source_size = sum(stamps[name]['size'] for name in packed)
     new = len(set(pending).intersection(packed))
