@@ -9,6 +9,7 @@ from small_recipe import write_dataset
 from warm_process import run_script
 
 from dvfl_mmaction.datasets.annotations import read_annotations
+from dvfl_mmaction.datasets.class_names import class_names_beside
 from dvfl_mmaction.errors import UserError
 from dvfl_mmaction.preparation.clips.check import ClipFacts, write_checked
 from dvfl_mmaction.preparation.clips.clip_lists import read_lists
@@ -397,3 +398,17 @@ def test_a_list_whose_clips_are_all_broken_is_left_out(root):
     assert not checked.clips and '1 broken' in checked.header['checked']
     folds = make_folds(root, 2)
     assert folds.clips == 12 and folds.left_out == ['gone.mp4']
+
+
+def test_the_names_of_the_classes_are_beside_each_list(root):
+    for names in (['a', 'b'], ['one', 'two']):
+        (root / 'classes.txt').write_text('\n'.join(names) + '\n')
+        make_folds(root, 2, labelled=1)
+        for file in (root / 'folds').rglob('t*_2.txt'):
+            assert class_names_beside(file) == names
+
+
+def test_folds_need_no_names_of_classes(root):
+    (root / 'classes.txt').unlink()
+    make_folds(root, 2)
+    assert class_names_beside(root / 'folds/test_1.txt') is None

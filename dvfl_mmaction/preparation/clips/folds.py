@@ -4,6 +4,7 @@ import json
 import posixpath
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ...datasets.annotations import (
     read_annotations,
     write_annotations,
 )
+from ...datasets.class_names import CLASSES
 from ...errors import UserError
 from ...files import file_id, write_whole
 from ..findings import preview
@@ -124,9 +126,18 @@ def make_folds(root: Path, count: int, labelled: int | None = None) -> Folds:
         part, _, fold = path.stem.partition('_')
         header = {'fold': f'{fold} of {count}', 'part': part}
         write_annotations(path, Annotations(clips, header))
+    copy_class_names(root, {(folder / name).parent for name in lists})
     files = [write_options(folder, variant, count) for variant in variants]
     tested = [sum(map(len, part.values())) for part in parts]
     return Folds(sum(tested), len(free), left_out, tested, files, repeated)
+
+
+def copy_class_names(root: Path, folders: Iterable[Path]):
+    """Copy the names of the classes, if any, beside lists in folders."""
+    names = root / CLASSES
+    if names.is_file():
+        for folder in folders:
+            write_whole(folder / CLASSES, names.read_bytes())
 
 
 def check_same_folds(folder: Path, lists: dict[str, list], count: int):
