@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 MAX_NAMED = 120  # most classes with their names on the axes
 MAX_NUMBERED = 20  # most classes with a number in each cell
 SMALLEST_SHARE = 0.01  # smaller shares have the colour of this one
-NAME_LENGTH = 48  # most characters of a name in the list of pairs
+NAME_LENGTH = 48  # most characters of a name
 
 
 def save_confusion_figure(path: Path, *args, **kwargs):
@@ -39,8 +39,8 @@ def plot_confusion(
         confusion: (K, K) counts, label by prediction.
         worst_pairs: Pairs to mark and list, worst first; each has ``label``,
             ``predicted``, ``clips`` and ``share``.
-        class_names: K names; without them, or with another number, the
-            labels.
+        class_names: K names, which are cut to 48 characters; without them,
+            or with another number, the labels.
         title: One line above the matrix.
 
     Returns:
@@ -52,7 +52,8 @@ def plot_confusion(
     shares = counts / counts.sum(1, keepdims=True).clip(1)
     if class_names is None or len(class_names) != num_classes:
         class_names = range(num_classes)
-    names = [str(name) for name in class_names]
+    # Longer names on the axes would leave no room for the matrix.
+    names = [short_name(str(name)) for name in class_names]
     # The list of 10 pairs needs 7 inches.
     inches = min(max(4 + 0.22 * num_classes, 7), 24)
     figure = Figure(figsize=(inches + 6, inches), layout='constrained')
@@ -88,8 +89,7 @@ def list_pairs(worst_pairs: Sequence[dict], names: Sequence[str]) -> str:
     """List pairs of classes, one block of lines per pair."""
     blocks = [
         f'{number}.  {100 * pair["share"]:.1f} % ({pair["clips"]} clips)\n'
-        f'      {short_name(names[pair["label"]])}\n'
-        f'   → {short_name(names[pair["predicted"]])}'
+        f'      {names[pair["label"]]}\n   → {names[pair["predicted"]]}'
         for number, pair in enumerate(worst_pairs, 1)
     ]
     return '\n'.join(['Most confused (true → predicted)', *blocks])

@@ -138,3 +138,18 @@ def test_400_classes_have_several_pixels_per_class(tmp_path):
     # The diagonal has the darkest colour of the scale, in BGR.
     darkest = (picture == (84, 1, 68)).all(2).sum()
     assert darkest > 400 * 4 * 4
+
+
+def test_long_names_are_cut_and_leave_room_for_the_matrix():
+    names = [f'{i} is a class with a name of a whole sentence' for i in '012']
+    names = [name + ' that goes on and on' * 5 for name in names]
+    counts = diagonal(3)
+    counts[0, 2] = 10
+    figure = plot(counts, names)
+    FigureCanvasAgg(figure).draw()
+    box = figure.axes[0].get_window_extent()
+    assert min(box.width, box.height) > 100  # of 700 pixels
+    shown = [name[:47] + '…' for name in names]
+    assert tick_names(figure) == [shown, shown]
+    lines = figure.axes[1].texts[0].get_text().splitlines()
+    assert lines[2:] == [f'      {shown[0]}', f'   → {shown[2]}']
