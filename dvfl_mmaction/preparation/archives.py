@@ -35,6 +35,7 @@ BROKEN = (
     lzma.LZMAError,
     rarfile.Error,
     tarfile.TarError,
+    UnicodeDecodeError,  # the name of an entry
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -293,3 +293,11 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(tmp_path):
     assert 'stopped; rerun the command to resume' in output
     assert 'Traceback' not in output
     assert [path.name for path in root.iterdir()] == ['UCF50.rar']
+
+
+def test_a_zip_with_a_name_that_is_not_utf8_is_reported(tmp_path):
+    path = tmp_path / 'a.zip'
+    write_zip(path, {'ü.avi': b''})
+    path.write_bytes(path.read_bytes().replace('ü'.encode(), b'\xff\xfe'))
+    with pytest.raises(UserError, match='is broken or ends early .*utf-8'):
+        unpack_in(tmp_path, path)
