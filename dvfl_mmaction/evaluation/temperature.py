@@ -107,6 +107,12 @@ def cross_fitted(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     result = np.empty((len(logits), logits.shape[2]))
     for here, other in ((0, 1), (1, 0)):
-        temperature = fit_temperature(logits[other::2], labels[other::2])
+        try:
+            temperature = fit_temperature(logits[other::2], labels[other::2])
+        except UserError as error:
+            raise UserError(
+                f'each half of {len(labels)} clips is measured at the '
+                f'temperature of the other half, but {error}'
+            ) from None
         result[here::2] = log_probabilities(logits[here::2], temperature)
     return result

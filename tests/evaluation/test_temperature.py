@@ -98,3 +98,10 @@ def test_what_determines_no_temperature_is_refused():
     logits[3:5, 0, 0] = np.nan
     with pytest.raises(UserError, match='2 of 10 clips have logits that are'):
         fit_temperature(logits, labels)
+
+
+def test_a_half_without_a_wrong_clip_is_reported_as_such():
+    logits, labels = two_classes(gap=3, right=39, clips=40)
+    assert fit_temperature(logits, labels) > 0
+    with pytest.raises(UserError, match='each half of 40 clips .* but 20 cli'):
+        cross_fitted(logits, labels)
