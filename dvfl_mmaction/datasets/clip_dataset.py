@@ -107,6 +107,7 @@ class ClipDataset(VideoDataset):
         """The sample of a clip, or of its replacement if it is broken."""
         self.full_init()
         broken, index = [], int(idx)
+        tried = set()
         replacements = self._replacements(idx)
         while True:
             draws = (
@@ -121,9 +122,11 @@ class ClipDataset(VideoDataset):
             except READ_ERRORS as error:
                 name = self.get_data_info(index)['filename']
                 broken.append((name, ' '.join(str(error).split())))
-            if len(broken) == MAX_REPLACEMENTS:
+            tried.add(index)
+            # A clip that takes too long would take so each time.
+            if len(tried) == len(self) or len(broken) == MAX_REPLACEMENTS:
                 raise UserError(
-                    f'{len(broken)} clips of {self.ann_file} in a row cannot '
+                    f'{len(tried)} clips of {self.ann_file} in a row cannot '
                     f'be read; the last is {name}: {broken[-1][1]}; check the '
                     'data set with tools/prepare_dataset.py --check'
                 )

@@ -270,6 +270,18 @@ def test_a_data_set_without_readable_clips_is_an_error(tmp_path):
             build(tmp_path, **options)[0]
 
 
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_the_only_clip_is_not_read_again_and_again(tmp_path, test_mode):
+    """Each time may take a minute, the limit of a clip."""
+    (tmp_path / 'list.txt').write_text('a.mp4 0\n')
+    dataset = build(tmp_path, test_mode=test_mode)
+    read, calls = dataset.prepare_data, []
+    dataset.prepare_data = lambda index: calls.append(index) or read(index)
+    with pytest.raises(UserError, match='^1 clips of .* is .*a.mp4: file not'):
+        dataset[0]
+    assert calls == [0]
+
+
 def test_header_names_and_classes_are_read(mixed):
     folder, clips, _ = mixed
     dataset = build(folder)
