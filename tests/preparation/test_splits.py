@@ -71,6 +71,7 @@ def test_the_split_does_not_follow_the_names():
         ([4, 4, 2, 5], (0, 0), [True, True, True, False]),  # 10 of 10.5
         ([5, 5], (10, 0), [True, False]),  # 15 of 14
         ([1], (1, 0), [False]),
+        ([10], (1, 0), [False]),  # else none is for validation
         ([], (3, 1), []),
     ],
 )
