@@ -5,16 +5,22 @@ from collections.abc import Callable
 
 from rich.cells import cell_len
 
+# Of no width, within words of Persian and Indic scripts, and in emoji.
+JOINERS = '\u200c\u200d'
+
 
 def printable(text: str | os.PathLike) -> str:
     """One line that can be encoded: the bytes of a file name that are not
-    UTF-8, and control characters, are escaped."""
+    UTF-8, and control characters, are escaped, but for joiners."""
     text = os.fspath(text).encode('utf-8', 'surrogateescape')
     text = text.decode('utf-8', 'backslashreplace')
     return ''.join(
-        c if c.isprintable() else c.encode('unicode_escape').decode()
-        for c in text
+        c if c.isprintable() or c in JOINERS else escaped(c) for c in text
     )
+
+
+def escaped(character: str) -> str:
+    return character.encode('unicode_escape').decode()
 
 
 def shorten(

@@ -136,6 +136,9 @@ def test_long_text_is_cut_with_an_ellipsis_at_one_end():
         assert cut.endswith('…') and width_of(cut, 12) <= width
         assert width_of('m' + cut, 12) > width
     assert printable('a\nb\udcff[/]ü') == 'a\\nb\\xff[/]ü'
+    for name in ('می\u200cدود', '\U0001f3ca\u200d\u2642'):
+        assert printable(name) == name
+    assert printable('a\u202eb') == r'a\u202eb'  # turns what follows
 
 
 def test_the_strip_shows_the_frames_that_the_model_saw():
