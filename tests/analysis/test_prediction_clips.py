@@ -58,6 +58,9 @@ def test_paths_of_a_list_are_relative_to_it_to_its_videos_or_a_root(tmp_path):
     assert clip.path == tmp_path / 'data' / 'videos' / 'x' / 'a.avi'
     (clip,) = find_clips([str(path)], root=str(tmp_path / 'other'))
     assert clip.path == tmp_path / 'other' / 'x' / 'a.avi'
+    touch(tmp_path / 'data' / 'x' / 'a.avi')  # before that in videos
+    (clip,) = find_clips([str(path)])
+    assert clip.path == tmp_path / 'data' / 'x' / 'a.avi'
 
 
 def test_a_label_of_minus_1_is_none(tmp_path):
@@ -119,6 +122,7 @@ def test_a_folder_is_searched_through_links_once_and_not_what_is_hidden(
         links / 'train/a.mp4'
     ]
     (tmp_path / 'above').symlink_to(tmp_path)
+    (tmp_path / 'a link').symlink_to(tmp_path / 'train')
     assert [c.path for c in find_clips([str(tmp_path)])] == [a, b]
 
 

@@ -29,7 +29,11 @@ from dvfl_mmaction.analysis.prediction.frames import frames_of
 from dvfl_mmaction.analysis.prediction.predictor import Predictor
 from dvfl_mmaction.analysis.prediction.run import Outputs, picture_paths
 from dvfl_mmaction.analysis.prediction.sheet import Tile, choose, draw_sheet
-from dvfl_mmaction.analysis.prediction.strip import draw_strip
+from dvfl_mmaction.analysis.prediction.strip import (
+    GAP,
+    HEIGHT,
+    draw_strip,
+)
 from dvfl_mmaction.analysis.prediction.video import write_video as draw_video
 from dvfl_mmaction.analysis.text import printable, shorten
 from dvfl_mmaction.datasets.video_reader import BrokenClipError
@@ -139,6 +143,13 @@ def test_long_text_is_cut_with_an_ellipsis_at_one_end():
     for name in ('می\u200cدود', '\U0001f3ca\u200d\u2642'):
         assert printable(name) == name
     assert printable('a\u202eb') == r'a\u202eb'  # turns what follows
+
+
+def test_the_strip_of_a_long_clip_has_eight_frames_from_first_to_last():
+    frames = np.stack([np.full((8, 8, 3), 9 * t, np.uint8) for t in range(15)])
+    strip = np.asarray(draw_strip(frames, [Row('a', 0.5)]))
+    shown = strip[0, HEIGHT // 2 :: HEIGHT + GAP, 0]
+    assert shown.tolist() == [18 * place for place in range(8)]
 
 
 def test_the_strip_shows_the_frames_that_the_model_saw():

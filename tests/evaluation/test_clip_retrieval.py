@@ -58,6 +58,13 @@ def test_a_clip_without_finite_features_is_neither_found_nor_finds(value):
     assert set(all_lost.values()) == {0}
 
 
+def test_a_clip_never_finds_itself_among_those_without_features():
+    """It is in the first 2 of 3, where clip 1 cannot be found."""
+    features = [[1.0, 0], [torch.nan, 0], [0, 1]]
+    result = evaluate(features, [0, 1, 2], (2,))
+    assert result == {'retrieval/Recall@2': 0}
+
+
 def test_a_clip_that_pads_the_last_batch_is_cut_beside_a_broken_one():
     # The first of four clips comes again, as with 5 processes.
     features = [[1.0, 0], [1, 0.2], [0, 1], [0.5, 1], [1, 0]]

@@ -21,7 +21,7 @@ from interrupted import interrupt
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.preparation.clips import check, runner
-from dvfl_mmaction.preparation.clips.check import check_clips
+from dvfl_mmaction.preparation.clips.check import ClipFacts, check_clips
 from dvfl_mmaction.preparation.clips.clip_lists import read_lists
 
 SLOW_CHECK = """
@@ -315,3 +315,22 @@ def test_the_estimate_comes_from_a_sample(root, monkeypatch, capsys):
     assert printed[0] == '5 clips, 5 to check'
     assert printed[1].startswith('sample of 3 clips: ')
     assert printed[1].endswith(' for the other 2')
+
+
+@pytest.mark.parametrize(
+    ('frames', 'announced', 'avg_fps', 'status'),
+    [
+        (10, 12, 10, 'ok'),
+        (10, 13, 10, 'cut'),
+        (50, 56, 60, 'ok'),  # a tenth of a second
+        (50, 57, 60, 'cut'),
+        (8, 8, 25, 'ok'),
+        (7, 7, 25, 'short'),
+        (7, 12, 10, 'cut'),
+    ],
+)
+def test_few_frames_may_be_missing(frames, announced, avg_fps, status):
+    facts = ClipFacts(
+        frames=frames, announced_frames=announced, avg_fps=avg_fps
+    )
+    assert facts.verdict()[0] == status

@@ -137,12 +137,12 @@ def test_the_remains_of_a_killed_run_take_no_space(tmp_path, monkeypatch):
 APPLE_DOUBLE = b'\0\5\x16\7\xff'  # how macOS begins its ._ files
 
 
-def test_the_folder_that_macos_adds_to_a_zip_is_ignored(tmp_path):
+def test_what_macos_adds_to_a_zip_is_ignored(tmp_path):
     make_ucf101(tmp_path, write_stand_in)
     path = tmp_path / 'UCF101TrainTestSplits-RecognitionTask.zip'
     with zipfile.ZipFile(path, 'a') as archive:
-        name = '__MACOSX/ucfTrainTestlist/._classInd.txt'
-        archive.writestr(name, APPLE_DOUBLE)
+        for name in ('__MACOSX/ucfTrainTestlist/._classInd.txt', '.DS_Store'):
+            archive.writestr(name, APPLE_DOUBLE)
     assert len(prepare('ucf101', tmp_path, strict=True).lists) == 6
     assert (tmp_path / 'ucfTrainTestlist/classInd.txt').is_file()
 
