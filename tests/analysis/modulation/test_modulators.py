@@ -136,3 +136,22 @@ def test_modulators_that_are_not_finite_are_refused():
         pytest.raises(UserError, match='of net in stage 2 are not finite'),
     ):
         observer.observe(clip)
+
+
+def test_of_several_views_the_middle_one_is_observed():
+    model, seen = nn.Module(), []
+    model.backbone = network()
+
+    def score(samples):
+        seen.append(samples[0]['inputs'])
+        model.backbone(seen[0].float())
+        return torch.tensor([[0.2, 0.8]])
+
+    observer = Observer('net', model, score, [], 'RGB', [1, 2], None, {})
+    views = torch.arange(3, dtype=torch.uint8).view(3, 1, 1, 1, 1)
+    views = views.repeat(1, 3, 4, 16, 16)
+    with torch.no_grad():
+        view = observer.observe(dict(inputs=views))
+    assert torch.equal(seen[0], views[1:2])
+    assert (view.frames == 1).all() and len(view.frames) == 4
+    assert view.predicted == 'class 1'
