@@ -61,7 +61,7 @@ def user_error_line(error: BaseException) -> str | None:
     if isinstance(error, TypeError) and misspelt:
         if call and misspelt[1] in call.get('args', ()) and 'obj_cls' in call:
             return unknown_argument(call['obj_cls'], misspelt[1], call['args'])
-        return text if called_by_mmengine(error) else None
+        return text if raised_in(error, 'mmengine') else None
     unknown = UNREGISTERED.search(text)
     if isinstance(error, KeyError) and unknown and call:
         names = call['registry'].module_dict
@@ -84,10 +84,10 @@ def own_message(error: BaseException) -> str:
     return raised.split(text)[-1].strip()
 
 
-def called_by_mmengine(error: BaseException) -> bool:
-    """Whether MMEngine's own code raised the error."""
+def raised_in(error: BaseException, package: str) -> bool:
+    """Whether a package's own code raised the error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return frames[-1].f_globals.get('__name__', '').startswith('mmengine.')
+    return frames[-1].f_globals.get('__name__', '').startswith(f'{package}.')
 
 
 def built_from_config(error: BaseException) -> dict | None:

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from ..checkpoints.matching_weights import describe_mismatch, weights_of
 from ..checkpoints.released import rename_released
 from ..checkpoints.safe_loading import load_checkpoint_file
 from ..engine.options import apply_pipeline_options
@@ -356,21 +357,10 @@ def load_strictly(model: nn.Module, path: str, name: str) -> dict:
     """
     checkpoint = load_checkpoint_file(path)
     rename_released(checkpoint, path, model, name)
-    weights = checkpoint.get('state_dict', checkpoint)
-    weights = {k.removeprefix('module.'): v for k, v in weights.items()}
-    own = model.state_dict()
-    problems = [f'{k} is missing' for k in own.keys() - weights.keys()]
-    problems += [f'{k} is unexpected' for k in weights.keys() - own.keys()]
-    problems += [
-        f'{k} is {tuple(weights[k].shape)}, not {tuple(own[k].shape)}'
-        for k in own.keys() & weights.keys()
-        if weights[k].shape != own[k].shape
-    ]
-    if problems:
-        shown = '; '.join(sorted(problems)[:3])
-        more = f'; {len(problems) - 3} more' if len(problems) > 3 else ''
+    weights = weights_of(checkpoint)
+    if problems := describe_mismatch(weights, model):
         raise UserError(
-            f'the weights in {path} do not fit {name}: {shown}{more}; give a '
+            f'the weights in {path} do not fit {name}: {problems}; give a '
             'checkpoint that was trained with this config'
         )
     model.load_state_dict(weights)

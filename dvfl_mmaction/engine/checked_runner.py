@@ -41,7 +41,13 @@ from .deferred_scalars import DeferredMessageHub, defer_gradient_norm
 from .lost_batches import name_lost_clips
 from .missing_clips import check_clip_files
 from .options import apply_options, apply_pinned_memory
-from .resuming import Schedule, check_training_state, realign
+from .resuming import (
+    Schedule,
+    check_training_state,
+    check_weights,
+    realign,
+    same_optimizer,
+)
 from .schedule_options import uneven_schedule, without_single_steps
 from .starting_weights import prepare_pretrained
 from .train_batches import INFO, TrainBatches
@@ -155,7 +161,7 @@ class CheckedRunner(Runner):
 
         Raises:
             UserError: If it does not fit, or the run is to resume from it
-                and it has no state of a training.
+                and it has no state of a training or is of another model.
         """
         path = str(self._checkpoint_file)
         model = (
@@ -165,6 +171,7 @@ class CheckedRunner(Runner):
         report = rename_released(checkpoint, path, model, config)
         if self._resume:
             check_training_state(checkpoint, path)
+            check_weights(checkpoint, model, path)
         if report is None:
             return
         self.logger.info(f'{path}: {report}')
@@ -173,12 +180,16 @@ class CheckedRunner(Runner):
         """Resume, with other batches or another schedule if so configured.
 
         See :mod:`~dvfl_mmaction.engine.resuming`.
+
+        Raises:
+            UserError: If the checkpoint is of another model or optimizer.
         """
         loops = EpochBasedTrainLoop, IterBasedTrainLoop
         if not isinstance(self._train_loop, loops):
             return super().resume(filename, *args, **kwargs)
         schedule = Schedule(self)
-        super().resume(filename, *args, **kwargs)
+        with same_optimizer(self, filename):
+            super().resume(filename, *args, **kwargs)
         realign(self, schedule)
 
     @master_only

@@ -4,10 +4,14 @@ import copy
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
+from torch import nn
 
-from ..errors import UserError
+from ..checkpoints.matching_weights import describe_mismatch, weights_of
+from ..errors import UserError, raised_in
 from .stream_train_loop import StreamTrainLoop
 from .train_batches import TrainBatches
 
@@ -91,6 +95,59 @@ def check_training_state(checkpoint: dict, path: str):
             f'of a training ({", ".join(missing)}); to start from its '
             'weights, give it as load_from without --resume'
         )
+
+
+def check_weights(checkpoint: dict, model: nn.Module, path: str):
+    """Reject a checkpoint of another model, which MMEngine only logs.
+
+    Raises:
+        UserError: With the weights that differ.
+    """
+    if problems := describe_mismatch(weights_of(checkpoint), model):
+        raise UserError(
+            f'{path} cannot be resumed: its weights are not those of this '
+            f'model: {problems}; resume with the model that the run began '
+            'with, or start from the weights that fit: give the file as '
+            'load_from without --resume'
+        )
+
+
+@contextmanager
+def same_optimizer(runner, path: str) -> Iterator[None]:
+    """Reject a checkpoint of another optimizer, which is loaded within.
+
+    Raises:
+        UserError: If its parameters are in other groups, or its options are
+            those of another kind of optimizer.
+    """
+    problem = None
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        if not raised_in(error, 'torch.optim'):
+            raise
+        problem = str(error)
+        if isinstance(error, KeyError):
+            problem = f'it lacks {problem}'
+    problem = problem or missing_options(runner.optim_wrapper)
+    if problem:
+        raise UserError(
+            f'{path} cannot be resumed: its optimizer is not that of this '
+            f'run ({problem}); set optim_wrapper and frozen_stages as when '
+            'the run began, or start from its weights: give the file as '
+            'load_from without --resume'
+        )
+
+
+def missing_options(wrapper: OptimWrapper | OptimWrapperDict) -> str:
+    """Options of an optimizer that its loaded groups lack; '' if none do."""
+    several = isinstance(wrapper, OptimWrapperDict)
+    for part in wrapper.values() if several else [wrapper]:
+        for group in part.optimizer.param_groups:
+            if missing := part.optimizer.defaults.keys() - group.keys():
+                kind = type(part.optimizer).__name__
+                return f'it lacks {", ".join(sorted(missing))} of {kind}'
+    return ''
 
 
 def schedulers_of(runner) -> Iterator:

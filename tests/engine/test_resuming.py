@@ -246,6 +246,50 @@ def test_weights_without_the_state_of_a_training_are_refused(
     assert 'load_from without --resume' in str(e.value)
 
 
+def test_another_model_is_refused(data, stopped):
+    folder = stopped(4, 2)
+    config = config_of(data, folder, 4, resume=True)
+    config['model']['cls_head']['num_classes'] = 5
+    config['model']['data_preprocessor']['blending']['num_classes'] = 5
+    with pytest.raises(UserError, match='iter_2.pth cannot be resumed') as e:
+        run(config)
+    assert 'fc_cls.weight is (4, 16), not (5, 16)' in str(e.value)
+    assert 'load_from without --resume' in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ('optimizer', 'paramwise', 'problem'),
+    [
+        (dict(type='AdamW', lr=0.01), None, r"\(it lacks 'step'\)"),
+        (
+            dict(type='SGD', lr=0.05, weight_decay=0.1),
+            dict(bias_decay_mult=0.0),
+            'different number of parameter groups',
+        ),
+    ],
+)
+def test_another_optimizer_is_refused(
+    data, stopped, optimizer, paramwise, problem
+):
+    config = config_of(data, stopped(4, 2), 4, resume=True)
+    config['optim_wrapper'] = dict(
+        optimizer=optimizer, paramwise_cfg=paramwise
+    )
+    with pytest.raises(UserError, match=f'cannot be resumed.*{problem}') as e:
+        run(config)
+    assert 'set optim_wrapper and frozen_stages' in str(e.value)
+
+
+def test_an_optimizer_without_an_option_is_refused(data, stopped):
+    folder = stopped(4, 2)
+    path = folder / 'iter_2.pth'
+    saved = torch.load(path, weights_only=True)
+    del saved['optimizer']['param_groups'][0]['momentum']
+    torch.save(saved, path)
+    with pytest.raises(UserError, match=r'\(it lacks momentum of SGD\)'):
+        run(config_of(data, folder, 4, resume=True))
+
+
 def test_a_checkpoint_without_a_record_starts_its_epoch_again(data, stopped):
     folder = stopped(2, 9)
     path = folder / 'iter_9.pth'
