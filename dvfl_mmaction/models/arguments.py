@@ -1,6 +1,8 @@
 """Check and complete the arguments of the backbone, and check its input."""
 
 import logging
+from collections.abc import Sequence
+from numbers import Integral
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -9,6 +11,13 @@ from ..checkpoints.architecture import ARCHS
 from ..errors import UserError
 
 WINDOW = 8  # default of temporal_window, in frames
+
+
+def are_whole(values, least: int = 1) -> bool:
+    """Whether values are a list of whole numbers of at least ``least``."""
+    return isinstance(values, Sequence) and all(
+        isinstance(value, Integral) and value >= least for value in values
+    )
 
 
 def parse_arch(arch: str | dict) -> tuple[int, tuple[int, ...], float]:
@@ -20,40 +29,42 @@ def parse_arch(arch: str | dict) -> tuple[int, tuple[int, ...], float]:
                 'dict(embed_dim=96, depths=(2, 2, 6, 2))'
             )
         arch = ARCHS[arch]
-    extra = set(arch) - {'embed_dim', 'depths', 'drop_path_rate'}
-    if extra or not {'embed_dim', 'depths'} <= set(arch):
+    keys = set(arch) if isinstance(arch, dict) else set()
+    extra = keys - {'embed_dim', 'depths', 'drop_path_rate'}
+    if extra or not {'embed_dim', 'depths'} <= keys:
+        found = f'has the keys {sorted(keys)}' if keys else f'is {arch!r}'
+        raise UserError(f'arch {found}; give a dict with embed_dim and depths')
+    embed_dim, depths = arch['embed_dim'], arch['depths']
+    if not depths or not are_whole(depths) or not are_whole([embed_dim]):
         raise UserError(
-            f'arch has the keys {sorted(arch)}; give a dict with embed_dim '
-            'and depths'
+            f'arch is {dict(arch)}; give embed_dim and every depth, a list, '
+            'as whole numbers of 1 or more'
         )
-    embed_dim, depths = arch['embed_dim'], tuple(arch['depths'])
-    if embed_dim < 1 or not depths or min(depths) < 1:
-        raise UserError(
-            f'arch is {dict(arch)}; give embed_dim and every depth as 1 or '
-            'more'
-        )
-    return embed_dim, depths, arch.get('drop_path_rate', 0.0)
+    return embed_dim, tuple(depths), arch.get('drop_path_rate', 0.0)
 
 
 def per_stage(name, value, num_stages) -> tuple[int, ...]:
     """One positive integer per stage, from a number or a sequence."""
-    values = (value,) * num_stages if isinstance(value, int) else tuple(value)
+    values = value
+    if not isinstance(value, Sequence):
+        values = (value,) * num_stages
     if len(values) != num_stages:
         raise UserError(
             f'{name} has {len(values)} entries but arch has {num_stages} '
             'stages; give one number, or one per stage'
         )
-    if not all(isinstance(v, int) and v >= 1 for v in values):
-        raise UserError(f'{name} is {values}; give whole numbers of 1 or more')
-    return values
+    if not are_whole(values):
+        raise UserError(f'{name} is {value}; give whole numbers of 1 or more')
+    return tuple(values)
 
 
 def parse_out_indices(out_indices, num_stages) -> tuple[int, ...]:
     """Stage numbers in ascending order, without duplicates."""
-    indices = sorted({i + num_stages if i < 0 else i for i in out_indices})
-    if not indices or indices[0] < 0 or indices[-1] >= num_stages:
+    indices = out_indices if are_whole(out_indices, -num_stages) else ()
+    indices = sorted({i + num_stages if i < 0 else i for i in indices})
+    if not indices or indices[-1] >= num_stages:
         raise UserError(
-            f'out_indices is {tuple(out_indices)}; give stages from 0 to '
+            f'out_indices is {out_indices}; give a list of stages from 0 to '
             f'{num_stages - 1} (or -1, the last)'
         )
     return tuple(indices)
@@ -69,7 +80,7 @@ def check_temporal(temporal, temporal_window, tubelet_size):
             f"temporal is {temporal!r}; give 'global' (whole clips) or "
             "'causal' (also frame by frame)"
         )
-    if not isinstance(temporal_window, int) or temporal_window < 1:
+    if not are_whole([temporal_window]):
         raise UserError(
             f'temporal_window is {temporal_window}; give 1 or more frames'
         )

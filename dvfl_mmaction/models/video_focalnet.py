@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import UserError
 from .arguments import (
     WINDOW,
+    are_whole,
     check_clips,
     check_temporal,
     parse_arch,
@@ -246,19 +247,19 @@ class VideoFocalNet(BaseModule):
             raise UserError(
                 f'drop_path_rate is {drop_path_rate}; give a number in [0, 1)'
             )
-        if tubelet_size < 1:
+        if not are_whole([tubelet_size]):
             raise UserError(
                 f'tubelet_size is {tubelet_size}; give 1 or more frames'
             )
         check_temporal(temporal, temporal_window, tubelet_size)
         self.out_indices = parse_out_indices(out_indices, num_stages)
         built = self.out_indices[-1] + 1
-        if not -1 <= frozen_stages <= built:
+        if not are_whole([frozen_stages], -1) or frozen_stages > built:
             raise UserError(
                 f'frozen_stages is {frozen_stages}; give -1 (none) to {built}'
                 f' (the stem and all {built} stages)'
             )
-        if in_channels < 1:
+        if not are_whole([in_channels]):
             raise UserError(
                 f'in_channels is {in_channels}; give 1 or more: 3 for RGB, 2 '
                 'per flow field, one per heat map'

@@ -165,6 +165,13 @@ def test_stages_after_the_last_index_are_not_built():
     assert all(p.grad is not None for p in net.parameters())
 
 
+def test_drop_path_rises_over_stages_that_are_not_built():
+    arch = dict(embed_dim=8, depths=(2, 2))
+    net = VideoFocalNet(arch, out_indices=(0,), drop_path_rate=0.3)
+    rates = [b.drop_path.drop_prob for b in net.layers[0].blocks]
+    assert rates == pytest.approx([0, 0.1])
+
+
 @pytest.mark.parametrize('last', range(4))
 def test_the_least_size_is_that_of_the_stages_that_are_built(last):
     arch = dict(embed_dim=8, depths=(1, 1, 1, 1))
@@ -336,6 +343,15 @@ def test_the_backbone_is_in_mmactions_registry():
         (dict(in_channels=0), 'in_channels is 0; give 1 or more'),
         (dict(out_indices=(4,)), r'out_indices is \(4,\)'),
         (dict(out_indices=()), 'out_indices is'),
+        (dict(out_indices=3), 'out_indices is 3; give a list of stages'),
+        (dict(out_indices=(1.0,)), r'out_indices is \(1.0,\)'),
+        (dict(arch=2), 'arch is 2; give a dict with embed_dim'),
+        (dict(arch=dict(embed_dim=8, depths=2)), 'every depth, a list'),
+        (dict(arch=dict(embed_dim='8', depths=(1,))), "embed_dim': '8'"),
+        (dict(focal_windows=3.0), 'focal_windows is 3.0; give whole numbers'),
+        (dict(tubelet_size=1.5), 'tubelet_size is 1.5'),
+        (dict(in_channels='3'), 'in_channels is 3'),
+        (dict(frozen_stages='1'), 'frozen_stages is 1; give -1'),
         (dict(frozen_stages=5), 'frozen_stages is 5'),
     ],
 )
