@@ -1,5 +1,6 @@
 """Data preprocessor on the device: colours, normalisation, blending."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -112,14 +113,15 @@ class MixupOrCutmix(RandomBatchAugment):
     list, so that a derived config can change it.
 
     Args:
-        num_classes: Classes K; labels become (B, K) with rows that sum to
-            1, or less if clips have no label. ``CheckedRunner`` replaces
+        num_classes: Classes K, >= 2; labels become (B, K) with rows that sum
+            to 1, or less if clips have no label. ``CheckedRunner`` replaces
             None by the head's number.
         mixup_alpha: Mixup draws its ratio from Beta(alpha, alpha); > 0.
         cutmix_alpha: The same for the area that CutMix keeps.
 
     Raises:
-        UserError: When called without a number of classes.
+        UserError: If an argument is out of range; when called without a
+            number of classes.
     """
 
     def __init__(
@@ -128,6 +130,20 @@ class MixupOrCutmix(RandomBatchAugment):
         mixup_alpha: float = 0.8,
         cutmix_alpha: float = 1.0,
     ):
+        if num_classes is not None and num_classes < 2:
+            raise UserError(
+                f'num_classes of MixupOrCutmix is {num_classes}; give 2 or '
+                'more classes (model.cls_head.num_classes), or remove '
+                'model.data_preprocessor.blending'
+            )
+        for name, alpha in (('mixup', mixup_alpha), ('cutmix', cutmix_alpha)):
+            if not 0 < alpha < math.inf:
+                raise UserError(
+                    f'{name}_alpha of MixupOrCutmix is {alpha}; give a number '
+                    'above 0; for one of the two alone, set model.'
+                    'data_preprocessor.blending to MixupBlending or '
+                    'CutmixBlending'
+                )
         super().__init__([dict(type='MixupBlending', num_classes=num_classes)])
         self.augments = [
             Mixup(num_classes, mixup_alpha),

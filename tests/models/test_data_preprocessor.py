@@ -207,6 +207,31 @@ def test_blending_without_a_number_of_classes_is_refused():
     model(batch_of(clips, [None, None]), training=False)
 
 
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (dict(num_classes=1), 'num_classes of .* is 1; give 2 or more'),
+        (dict(mixup_alpha=0), 'mixup_alpha of .* is 0; give a number above'),
+        (dict(cutmix_alpha=-1.0), 'cutmix_alpha of MixupOrCutmix is -1.0'),
+    ],
+)
+def test_blending_out_of_range_is_refused(wrong, message):
+    blending = dict(type='MixupOrCutmix', num_classes=4) | wrong
+    with pytest.raises(UserError, match=message):
+        preprocessor(blending)
+
+
+def test_labels_of_different_lengths_stay_where_they_are():
+    model = preprocessor()
+    batch = batch_of(clips_of(2), [None, None])
+    labels = [torch.tensor([1]), torch.tensor([1, 0, 1])]
+    for sample, label in zip(batch['data_samples'], labels, strict=True):
+        sample.set_gt_label(label)
+    samples = model(batch, training=True)['data_samples']
+    for sample, label in zip(samples, labels, strict=True):
+        assert torch.equal(sample.gt_label, label)
+
+
 def test_blending_equals_mmactions():
     settings = dict(num_classes=4)
     theirs = MODELS.build(
