@@ -64,6 +64,9 @@ class EveryFrameHead(I3DHead):
     def predict(self, feats: Tensor, data_samples: list, **kwargs) -> list:
         """Scores after the last frame and after each frame."""
         by_frame = self.frame_scores(feats)  # (B V, T, K)
+        # In bfloat16, close scores would be equal, which counts as wrong.
+        dtype = torch.promote_types(by_frame.dtype, torch.float32)
+        by_frame = by_frame.to(dtype)
         self.predict_by_feat(by_frame[:, -1], data_samples)
         if self.average_clips is None:
             return data_samples

@@ -89,10 +89,12 @@ def test_the_loss_is_the_mean_over_all_frames():
 
 def test_each_frame_is_compared_with_the_teacher_of_the_clip(tmp_path):
     teacher = build(recognizer(width=16)).float()
+    teacher.cls_head.fc_cls.weight.data.mul_(1000)  # so that clips differ
     path = tmp_path / 'teacher.pth'
     torch.save(dict(state_dict=teacher.state_dict()), path)
     config = distiller(dict(config=recognizer(width=16), checkpoint=str(path)))
     model = build(causal(config)).float()
+    model.cls_head.fc_cls.weight.data.mul_(1000)
     x, samples = batch([0, 3])
     x = x.float()
     losses = model.loss(x, samples)
@@ -104,6 +106,8 @@ def test_each_frame_is_compared_with_the_teacher_of_the_clip(tmp_path):
             for t in range(FRAMES)
         )
         agreement = scores.argmax(-1) == logits.argmax(-1)[:, None]
+        swapped = model.loss_kd(scores[:, 0], logits.flip(0))
+    assert (swapped - model.loss_kd(scores[:, 0], logits)).abs() > 0.1
     torch.testing.assert_close(losses['loss_kd'], wanted / FRAMES)
     torch.testing.assert_close(
         losses['teacher_agreement'], agreement.float().mean()
@@ -150,6 +154,16 @@ def test_a_test_reports_the_accuracy_after_each_frame():
         dict(frames=t + 1, top1=float(right[t]) / 2) for t in range(FRAMES)
     ]
     assert metric.report['frames_seen'][2]['top1'] == 0.5
+
+
+def test_scores_under_autocast_are_float32_at_every_frame():
+    model = build(causal(recognizer())).float().eval()
+    x, samples = batch([0, 3])
+    with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):
+        found = model.predict(x.float(), samples)
+    for sample in found:
+        assert sample.frame_scores.dtype == torch.float32
+        assert torch.equal(sample.frame_scores[-1], sample.pred_score)
 
 
 @pytest.mark.parametrize(
