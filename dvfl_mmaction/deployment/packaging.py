@@ -16,7 +16,7 @@ from ..analysis.prediction.predictor import (
 from ..checkpoints.writing import write_checkpoint
 from ..compat import run_repairs
 from ..distillation.binary_divergence import has_several_labels
-from ..distillation.distill_recognizer import ALPHA, default_loss
+from ..distillation.distill_recognizer import ALPHA, complete_loss
 from ..distillation.teacher import load_strictly
 from ..engine.config_checks import nested_datasets, type_name
 from ..errors import UserError
@@ -289,9 +289,7 @@ def describe_training(
     teacher = model.get('teacher')
     if teacher is not None:
         parts = teacher if isinstance(teacher, list | tuple) else [teacher]
-        losses = model.get('loss_kd')
-        if losses is None:
-            losses = default_loss(several_labels)
+        losses = complete_loss(model.get('loss_kd'), several_labels)
         losses = losses if isinstance(losses, list | tuple) else [losses]
         training['teacher'] = dict(
             names=[describe_teacher(part) for part in parts],

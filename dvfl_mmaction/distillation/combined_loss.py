@@ -54,11 +54,12 @@ def build_loss(config: dict | Sequence[dict]) -> nn.Module:
     """Build a distillation loss, or the sum of those of a list.
 
     Raises:
-        UserError: If the list is empty or holds something else.
+        UserError: If the list is empty, or it or an entry is something else.
     """
-    if not isinstance(config, list | tuple):
+    if isinstance(config, dict):
         return MODELS.build(config)
-    if not config or not all(isinstance(one, dict) for one in config):
+    sound = isinstance(config, list | tuple) and config
+    if not sound or not all(isinstance(one, dict) for one in config):
         raise UserError(
             f'loss_kd is {config}; give a loss, such as '
             "dict(type='KLDivergenceLoss'), or a list of such dicts"

@@ -38,11 +38,17 @@ TEACHERS = {
 }
 
 
-def default_loss(several_labels: bool) -> dict:
-    """Config of the loss of a distillation that gives none."""
-    if several_labels:
-        return dict(type='BinaryDivergenceLoss')
-    return dict(type='KLDivergenceLoss')
+def complete_loss(config: dict | list[dict] | None, several_labels: bool):
+    """Add the default type to the config of a distillation loss.
+
+    Args:
+        config: ``loss_kd`` of a config; None for the default loss.
+        several_labels: Whether clips have several labels.
+    """
+    kind = 'BinaryDivergenceLoss' if several_labels else 'KLDivergenceLoss'
+    if config is None or isinstance(config, dict):
+        return dict(dict(type=kind), **(config or {}))
+    return config
 
 
 class Distillation:
@@ -70,7 +76,7 @@ class Distillation:
             with the student's and the teacher's logits, and with
             ``targets=`` if its attribute ``needs_targets`` is true; see
             :class:`.losses.LogitLoss`. A list of configs is the sum of
-            their losses. The default is ``KLDivergenceLoss``, or
+            their losses. The default type is ``KLDivergenceLoss``, or
             ``BinaryDivergenceLoss`` for a head with several labels per
             clip.
         kwargs: Arguments of the recognizer.
@@ -97,8 +103,7 @@ class Distillation:
             )
         self.alpha = alpha
         several = has_several_labels(self.cls_head)
-        loss_kd = default_loss(several) if loss_kd is None else loss_kd
-        self.loss_kd = build_loss(loss_kd)
+        self.loss_kd = build_loss(complete_loss(loss_kd, several))
         self._binary = is_binary(self.loss_kd)
         if several:
             check_several(parts_of(self.loss_kd))

@@ -11,7 +11,11 @@ from mmaction.structures import ActionDataSample
 from small_recipe import distiller
 
 from dvfl_mmaction import UserError
-from dvfl_mmaction.distillation import BinaryDivergenceLoss, binary_divergence
+from dvfl_mmaction.distillation import (
+    BinaryDivergenceLoss,
+    KLDivergenceLoss,
+    binary_divergence,
+)
 from dvfl_mmaction.distillation.binary_divergence import (
     binary_agreement,
     binary_entropy,
@@ -117,6 +121,16 @@ def test_it_is_the_default_for_several_labels_per_clip(teacher, build, head):
     expected = binary_divergence(own, student.teacher.predict(clips), 10.0)
     torch.testing.assert_close(losses['loss_kd'], 0.3 * expected)
     assert losses['student_entropy'] <= math.log(2)
+
+
+@pytest.mark.parametrize('several', [False, True])
+def test_a_loss_without_a_type_has_the_default_type(teacher, several):
+    config = distiller(teacher, loss_kd=dict(temperature=5.0))
+    config['cls_head'] = config['cls_head'] | dict(multi_class=several)
+    loss = MODELS.build(config).loss_kd
+    assert isinstance(loss, BinaryDivergenceLoss) == several
+    assert isinstance(loss, KLDivergenceLoss)
+    assert loss.temperature == 5
 
 
 def test_a_softmax_over_several_labels_is_warned_about(teacher, log):

@@ -104,8 +104,10 @@ def test_names_of_parts_differ_and_are_not_summed_by_mmengine():
     assert part_names([LossyLOSS()]) == ['kd_y']
 
 
-@pytest.mark.parametrize('config', [[], ['DISTLoss'], [dict(), None]])
-def test_a_list_of_something_else_is_refused(config):
+@pytest.mark.parametrize(
+    'config', [[], ['DISTLoss'], [dict(), None], 'DISTLoss']
+)
+def test_something_else_is_refused(config):
     with pytest.raises(UserError, match='give a loss.* or a list'):
         build_loss(config)
 
