@@ -31,6 +31,7 @@ from .teacher import FrozenTeacher, Teacher
 from .unlabelled_clips import label_losses, soft_targets
 
 ALPHA = 0.3  # by default
+DELETE = '; in a derived config, _delete_=True drops the inherited keys'
 
 TEACHERS = {
     cls.__name__: cls
@@ -276,6 +277,7 @@ def build_teacher(teacher: dict | list[dict]) -> Teacher:
         raise UserError(
             f'teacher is {given}; give dict({wanted})'
             + (f', and optionally {others}' if others else '')
+            + ('' if set(args) <= set(parameters) else DELETE)
         )
     return TEACHERS[name](**args)
 

@@ -96,7 +96,7 @@ class EMATeacher(Teacher):
         Raises:
             UserError: If the checkpoint holds no average.
         """
-        if not state:
+        if 'steps' not in state:
             raise UserError(
                 'the checkpoint to resume from has no EMATeacher; resume with '
                 'the teacher that the run began with, or start a new run with '

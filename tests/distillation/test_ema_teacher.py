@@ -1,6 +1,7 @@
 """The student's moving average as its teacher."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from recorded_runs import HOOKS, distillation, kd_losses
 from small_recipe import distiller, recipe, recognizer, run
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.distillation import TeacherRecordingHook
 
 EMA = dict(type='EMATeacher', momentum=0.25)
 
@@ -136,10 +138,26 @@ def test_a_run_without_the_hook_is_refused(data, tmp_path):
         run(recipe(distiller(EMA), data, tmp_path))
 
 
-def test_resuming_a_run_of_another_teacher_is_refused(build):
+def test_only_a_resumed_run_restores_the_average(build):
     student = build(distiller(EMA))
+    student.teacher.begin_iteration(0)
+    checkpoint = dict(teacher_state=student.teacher.state_dict())
+    student = build(distiller(EMA))
+    hook = TeacherRecordingHook()
+    for resume in (False, True):
+        runner = SimpleNamespace(model=student, _resume=resume)
+        hook.after_load_checkpoint(runner, checkpoint)
+        assert student.teacher.state_dict()['steps'] == resume
+    runner._resume = False  # weights of a run without this teacher
+    hook.after_load_checkpoint(runner, {})
+
+
+@pytest.mark.parametrize('of_several', [False, True])
+def test_resuming_a_run_of_another_teacher_is_refused(build, of_several):
+    student = build(distiller(EMA))
+    state = {1: student.teacher.state_dict()} if of_several else {}
     with pytest.raises(UserError, match='has no EMATeacher; resume with'):
-        student.teacher.load_state_dict({})
+        student.teacher.load_state_dict(state)
 
 
 @pytest.mark.parametrize('momentum', [0, 1, -0.1, 2.0, float('nan')])
@@ -149,5 +167,5 @@ def test_a_momentum_out_of_range_is_refused(momentum):
 
 
 def test_it_cannot_be_recorded(tmp_path):
-    with pytest.raises(UserError, match='record_to.* optionally momentum'):
+    with pytest.raises(UserError, match='record_to.* momentum; .*_delete_'):
         MODELS.build(distiller(EMA | dict(record_to=str(tmp_path))))
