@@ -89,6 +89,7 @@ def test_frames_of_a_2d_recognizer_are_its_segments():
             dict(type='SampleFrames', clip_len=1, num_clips=8),
             'the whole video',
         ),
+        (dict(type='SampleFrames', clip_len=1), '1 frames of the video'),
         (
             dict(type='SampleFrames', clip_len=8, frame_interval=8),
             '64 frames of the video',

@@ -241,6 +241,16 @@ def test_a_full_disk_is_reported():
         recording.write(0, batch(0))
 
 
+def test_a_class_beyond_those_of_the_header_is_refused(path):
+    recording = LogitRecording.create(path, about(top_k=2))
+    logits = batch(0)
+    logits[:, -1] = 99  # class 5 is among the largest
+    recording.write(0, logits)
+    recording.about['num_classes'] = 5
+    with pytest.raises(UserError, match='class 5, but its header names 5 cl'):
+        recording.read(0)
+
+
 def test_a_write_that_ends_early_is_reported(path, monkeypatch):
     recording = LogitRecording.create(path, about())
     write = os.pwrite

@@ -79,6 +79,14 @@ REFUSED = {
         ),
         r'neck TPN returns 2048 .*; set model.cls_head.in_channels=2048',
     ),
+    'wider head of a neck': (
+        model(
+            dict(type='TPNHead', in_channels=4096),
+            backbone=dict(BOTH, arch=dict(embed_dim=32, depths=(1, 1))),
+            neck=TPN,
+        ),
+        'in_channels is 4096 but the neck TPN returns 2048',
+    ),
     'mean': (
         model(
             dict(type='I3DHead'),
