@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from ..errors import UserError
+
 SHOWN = 3  # weights named in a message
 
 
@@ -34,3 +36,35 @@ def describe_mismatch(weights: Mapping[str, Tensor], model: nn.Module) -> str:
     more = len(problems) - SHOWN
     shown = '; '.join(sorted(problems)[:SHOWN])
     return f'{shown}; {more} more' if more > 0 else shown
+
+
+def check_fit(
+    weights: Mapping[str, Tensor], model: nn.Module, path: str, name: str
+):
+    """Reject weights that are not exactly those of a model.
+
+    Args:
+        weights: The weights by the model's names.
+        model: The model that loads them.
+        path: Their file, for the error.
+        name: The model's config, for the error.
+
+    Raises:
+        UserError: With the weights that differ.
+    """
+    if problems := describe_mismatch(weights, model):
+        raise UserError(
+            f'the weights in {path} do not fit {name}: {problems}; give a '
+            'checkpoint that was trained with this config'
+        )
+
+
+def weights_of_parts(
+    weights: Mapping[str, Tensor], model: nn.Module
+) -> dict[str, Tensor]:
+    """The weights of the parts that a model has, such as its backbone.
+
+    A network for features has no use for those of a head.
+    """
+    parts = {name.partition('.')[0] for name in model.state_dict()}
+    return {k: v for k, v in weights.items() if k.partition('.')[0] in parts}

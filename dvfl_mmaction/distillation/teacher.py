@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..checkpoints.matching_weights import describe_mismatch, weights_of
+from ..checkpoints.matching_weights import check_fit, weights_of
 from ..checkpoints.released import rename_released
 from ..checkpoints.safe_loading import load_checkpoint_file
 from ..engine.options import apply_pipeline_options
@@ -358,10 +358,6 @@ def load_strictly(model: nn.Module, path: str, name: str) -> dict:
     checkpoint = load_checkpoint_file(path)
     rename_released(checkpoint, path, model, name)
     weights = weights_of(checkpoint)
-    if problems := describe_mismatch(weights, model):
-        raise UserError(
-            f'the weights in {path} do not fit {name}: {problems}; give a '
-            'checkpoint that was trained with this config'
-        )
+    check_fit(weights, model, path, name)
     model.load_state_dict(weights)
     return checkpoint

@@ -10,12 +10,18 @@ from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import (
+    BaseLoop,
     EpochBasedTrainLoop,
     IterBasedTrainLoop,
     Runner,
     find_latest_checkpoint,
 )
 
+from ..checkpoints.matching_weights import (
+    check_fit,
+    weights_of,
+    weights_of_parts,
+)
 from ..checkpoints.plain_values import make_plain, restore_history
 from ..checkpoints.released import rename_released
 from ..compat import run_repairs
@@ -70,6 +76,8 @@ class CheckedRunner(Runner):
     allow-list, and MMEngine's own runner resumes from them. Training and
     testing are MMEngine's.
     """
+
+    _tests = False  # whether the run tests or validates without training
 
     @classmethod
     def from_cfg(cls, cfg):
@@ -135,6 +143,7 @@ class CheckedRunner(Runner):
     def load_or_resume(self):
         """Load weights or resume, and record the batches of the training."""
         self.message_hub.pop_info(INFO, None)  # of a run before in the process
+        self._tests = not isinstance(self._train_loop, BaseLoop)
         with run_repairs:
             super().load_or_resume()
         trains = isinstance(self._train_loop, EpochBasedTrainLoop)
@@ -150,18 +159,19 @@ class CheckedRunner(Runner):
     def call_hook(self, fn_name, **kwargs):
         """Call hooks; they see a checkpoint as MMEngine would have read it."""
         if fn_name == 'after_load_checkpoint':
-            self._rename_released(kwargs['checkpoint'])
+            self._check_loaded(kwargs['checkpoint'])
             restore_history(kwargs['checkpoint'])
         super().call_hook(fn_name, **kwargs)
         if fn_name == 'before_save_checkpoint':
             make_plain(kwargs['checkpoint'])
 
-    def _rename_released(self, checkpoint: dict):
-        """Rename the weights of a released file; check what is resumed.
+    def _check_loaded(self, checkpoint: dict):
+        """Rename the weights of a released file; check what is loaded.
 
         Raises:
             UserError: If it does not fit, or the run is to resume from it
-                and it has no state of a training or is of another model.
+                and it has no state of a training or is of another model, or
+                the run tests it and it is of another model.
         """
         path = str(self._checkpoint_file)
         model = (
@@ -172,6 +182,11 @@ class CheckedRunner(Runner):
         if self._resume:
             check_training_state(checkpoint, path)
             check_weights(checkpoint, model, path)
+        elif self._tests:
+            # MMEngine would only log what stays random. A training may
+            # start from other weights.
+            weights = weights_of_parts(weights_of(checkpoint), model)
+            check_fit(weights, model, path, config)
         if report is None:
             return
         self.logger.info(f'{path}: {report}')

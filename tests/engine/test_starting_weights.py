@@ -123,6 +123,52 @@ def test_other_checkpoints_are_left_as_they_are(data, tmp_path):
     assert_same(tested.model.state_dict(), torch.load(path)['state_dict'])
 
 
+def deeper() -> dict:
+    """A network whose first blocks have the shapes of the usual one."""
+    config = recognizer()
+    config['backbone']['arch'] = dict(embed_dim=8, depths=(2, 1))
+    return config
+
+
+@pytest.mark.parametrize(
+    ('saved', 'mode', 'message'),
+    [
+        (
+            recognizer(num_classes=5),
+            'test',
+            r'weight is \(5, 16\), not \(4, 16',
+        ),
+        (recognizer(num_classes=5), 'val', 'a checkpoint that was trained wi'),
+        (deeper(), 'test', r'layers.0.blocks.1.mlp.fc1.bias is unexpected; .'),
+    ],
+)
+def test_other_weights_are_not_tested(data, tmp_path, saved, mode, message):
+    path = str(tmp_path / 'other.pth')
+    write_teacher(tmp_path / 'other.pth', config=saved)
+    config = recipe(recognizer(), data, tmp_path / 'run', load_from=path)
+    with pytest.raises(UserError, match=message) as error:
+        run(config, mode)
+    assert str(error.value).startswith(f'the weights in {path} do not fit ')
+
+
+def test_a_test_ignores_the_weights_of_parts_that_it_lacks(data, tmp_path):
+    path = str(tmp_path / 'trained.pth')
+    write_teacher(tmp_path / 'trained.pth', config=recognizer(num_classes=5))
+    model = dict(recognizer(), cls_head=dict(type='FeatureHead'))
+    model['cls_head']['average_clips'] = 'score'
+    config = recipe(model, data, tmp_path / 'run', load_from=path)
+    config['test_evaluator'] = dict(type='ClipRetrieval', topk=(1,))
+    run(config, 'test')
+
+
+def test_a_training_may_start_from_another_head(data, tmp_path):
+    path = str(tmp_path / 'other.pth')
+    write_teacher(tmp_path / 'other.pth', config=recognizer(num_classes=5))
+    config = recipe(recognizer(), data, tmp_path / 'run', load_from=path)
+    config['train_cfg'].update(max_epochs=1, val_interval=9)
+    run(config)
+
+
 def test_inference_does_not_use_random_weights(data, tmp_path):
     path = str(tmp_path / 'released.pth')
     released_file(path)
