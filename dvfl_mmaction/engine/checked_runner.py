@@ -180,7 +180,7 @@ class CheckedRunner(Runner):
         config = self.cfg.filename or 'the config'
         report = rename_released(checkpoint, path, model, config)
         if self._resume:
-            check_training_state(checkpoint, path)
+            check_training_state(checkpoint, path, self)
             check_weights(checkpoint, model, path)
         elif self._tests:
             # MMEngine would only log what stays random. A training may

@@ -77,23 +77,28 @@ class Schedule:
                             scheduler.step()
 
 
-def check_training_state(checkpoint: dict, path: str):
+def check_training_state(checkpoint: dict, path: str, runner):
     """Reject a checkpoint that has weights but no state of a training.
 
-    Published files are such.
+    Published files are such, and those that ``CheckpointHook`` writes with
+    ``save_optimizer=False``: the momentum would start at zero, and without
+    the schedulers the schedule from the beginning.
 
     Raises:
         UserError: With what is missing.
     """
     meta = checkpoint.get('meta') or {}
     missing = [key for key in TRAINING_STATE if key not in meta]
-    if 'message_hub' not in checkpoint:
-        missing.append('message_hub')
+    keys = ['message_hub', 'optimizer']
+    if any(True for _ in schedulers_of(runner)):
+        keys.append('param_schedulers')
+    missing += [key for key in keys if key not in checkpoint]
     if missing:
         raise UserError(
             f'{path} cannot be resumed: it holds weights without the state '
-            f'of a training ({", ".join(missing)}); to start from its '
-            'weights, give it as load_from without --resume'
+            f'of a training ({", ".join(missing)}), which CheckpointHook '
+            'saves by default; to start from its weights, give it as '
+            'load_from without --resume'
         )
 
 

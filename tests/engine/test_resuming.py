@@ -232,7 +232,9 @@ def test_equal_settings_log_nothing(data, stopped):
     assert log_lines(folder) == []
 
 
-@pytest.mark.parametrize('missing', ['meta', 'message_hub'])
+@pytest.mark.parametrize(
+    'missing', ['meta', 'message_hub', 'optimizer', 'param_schedulers']
+)
 def test_weights_without_the_state_of_a_training_are_refused(
     data, stopped, missing
 ):
@@ -243,6 +245,8 @@ def test_weights_without_the_state_of_a_training_are_refused(
     torch.save(saved, path)
     with pytest.raises(UserError, match='iter_2.pth cannot be resumed') as e:
         run(config_of(data, folder, 4, resume=True))
+    wanted = 'epoch, iter' if missing == 'meta' else missing
+    assert f'the state of a training ({wanted}), ' in str(e.value)
     assert 'load_from without --resume' in str(e.value)
 
 
