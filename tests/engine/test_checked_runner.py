@@ -7,7 +7,7 @@ from mmaction.registry import MODELS, RUNNERS
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.hooks import CheckpointHook, Hook
-from small_recipe import NUM_CLASSES, recipe, recognizer, run
+from small_recipe import NUM_CLASSES, recipe, recognizer, run, write_teacher
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.errors import user_error_line
@@ -44,6 +44,21 @@ def test_testing_needs_only_test_data(data, tmp_path):
     config['experiment_name'] = 'training'
     with pytest.raises(UserError, match='train_dataloader reads'):
         RUNNERS.build(config).train()
+
+
+def test_a_test_by_the_config_of_a_resumed_training_resumes_nothing(
+    data, tmp_path
+):
+    write_teacher(tmp_path / 'net.pth', config=recognizer())  # only weights
+    path = str(tmp_path / 'net.pth')
+    config = recipe(
+        recognizer(), data, tmp_path / 'run', load_from=path, resume=True
+    )
+    config['train_dataloader']['dataset']['ann_file'] = 'gone.txt'
+    tested = run(config, 'test').model.state_dict()
+    weight = torch.load(path, weights_only=True)['state_dict']
+    for name, value in weight.items():
+        assert torch.equal(tested[name], value), name
 
 
 def test_a_run_blends_with_the_heads_number(data, tmp_path):
