@@ -112,7 +112,9 @@ def plain(value, known: dict | None = None):
         return value.item()
     if isinstance(value, np.ndarray):
         numeric = value.dtype.kind in 'biufc' and value.dtype.isnative
-        return torch.tensor(value) if numeric else plain(value.tolist(), known)
+        if numeric:
+            return torch.from_numpy(value.copy())  # of any order
+        return plain(value.tolist(), known)
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, Mapping):

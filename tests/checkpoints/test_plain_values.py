@@ -24,6 +24,8 @@ def test_values_and_containers_become_plain():
     assert found == OrderedDict(a=(2.0, ['b']), c={1: ['a', None]})
     assert type(found) is OrderedDict and type(found['a'][0]) is float
     assert torch.equal(plain(np.arange(3)), torch.arange(3))
+    assert torch.equal(plain(np.arange(3)[::-1]), torch.tensor([2, 1, 0]))
+    assert plain(np.arange(3, dtype='>f8')) == [0, 1, 2]  # not of this machine
 
 
 @pytest.mark.parametrize('kind', endless_values())
