@@ -8,7 +8,7 @@ from torch import nn
 
 from dvfl_mmaction.checkpoints.convert_file import convert_file
 from dvfl_mmaction.checkpoints.released import rename_released
-from dvfl_mmaction.checkpoints.source import read_source
+from dvfl_mmaction.checkpoints.source import read_source, strip_prefixes
 
 
 @pytest.mark.parametrize('prefix', ['', 'module.', 'module._orig_mod.'])
@@ -25,6 +25,11 @@ def test_every_container_and_prefix_is_recognised(
     lines = convert_file(str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth'))
     assert_same(weights_of(tmp_path / 'dst.pth'), weights)
     assert ('optimizer' in lines[1]) == bool(container)
+
+
+def test_a_prefix_of_some_names_is_none_of_the_file():
+    weights = {'module.norm.bias': 1, 'norm.weight': 2}
+    assert strip_prefixes(weights) == weights
 
 
 @pytest.mark.parametrize('saver', ['mmengine', 'timm', 'released'])

@@ -270,13 +270,22 @@ def test_pretrained_loads_a_network_of_the_same_shape(tmp_path, prefix):
         assert torch.equal(value, source.state_dict()[key]), key
 
 
-def test_pretrained_of_another_shape_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ('name', 'shape'),
+    [
+        ('norm.bias', (3,)),
+        # Only the stem is averaged over its input channels.
+        ('layers.0.downsample.proj.weight', (16, 3, 2, 2)),
+    ],
+)
+def test_pretrained_of_another_shape_is_refused(tmp_path, name, shape):
     weights = small().state_dict()
-    weights['norm.bias'] = torch.zeros(3)
+    weights[name] = torch.zeros(shape)
     torch.save(dict(state_dict=weights), tmp_path / 'net.pth')
     net = small(pretrained=str(tmp_path / 'net.pth'))
-    with pytest.raises(UserError, match=r'norm.bias \(3,\)'):
+    with pytest.raises(UserError) as error:
         net.init_weights()
+    assert f'{name} {shape}' in str(error.value)
 
 
 def test_init_cfg_of_a_recognizers_checkpoint(tmp_path):
