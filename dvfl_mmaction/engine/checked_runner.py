@@ -186,7 +186,7 @@ class CheckedRunner(Runner):
         report = rename_released(checkpoint, path, model, config)
         if self._resume:
             check_training_state(checkpoint, path, self)
-            check_weights(checkpoint, model, path)
+            check_weights(checkpoint, model, path, self)
         elif self._tests:
             # MMEngine would only log what stays random. A training may
             # start from other weights.

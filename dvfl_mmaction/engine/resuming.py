@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mmengine.hooks import EMAHook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 from torch import nn
@@ -102,12 +103,22 @@ def check_training_state(checkpoint: dict, path: str, runner):
         )
 
 
-def check_weights(checkpoint: dict, model: nn.Module, path: str):
+def check_weights(checkpoint: dict, model: nn.Module, path: str, runner):
     """Reject a checkpoint of another model, which MMEngine only logs.
 
+    Reject averages, too: ``EMAHook`` saves them as the weights, and only it
+    puts the weights of the training back.
+
     Raises:
-        UserError: With the weights that differ.
+        UserError: With the weights that differ, or with the missing hook.
     """
+    averaged = 'ema_state_dict' in checkpoint
+    if averaged and not any(isinstance(h, EMAHook) for h in runner.hooks):
+        raise UserError(
+            f'{path} cannot be resumed without EMAHook, which saved averages '
+            'as its weights; keep the hook in custom_hooks, or start from the '
+            'averages: give the file as load_from without --resume'
+        )
     if problems := describe_mismatch(weights_of(checkpoint), model):
         raise UserError(
             f'{path} cannot be resumed: its weights are not those of this '

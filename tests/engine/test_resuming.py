@@ -261,6 +261,24 @@ def test_another_model_is_refused(data, stopped):
     assert 'load_from without --resume' in str(e.value)
 
 
+def test_averages_are_not_resumed_without_their_hook(data, stopped):
+    folder = stopped(4, 2)
+    path = folder / 'iter_2.pth'
+    saved = torch.load(path, weights_only=True)
+    weights = saved['state_dict']
+    saved['ema_state_dict'] = dict(
+        {f'module.{k}': v for k, v in weights.items()}, steps=torch.tensor(1)
+    )
+    torch.save(saved, path)
+    config = config_of(data, folder, 4, resume=True)
+    with pytest.raises(
+        UserError, match='iter_2.pth .* without EMAHook, which'
+    ):
+        run(config)
+    config['custom_hooks'].append(dict(type='EMAHook'))
+    run(config)
+
+
 @pytest.mark.parametrize(
     ('optimizer', 'paramwise', 'problem'),
     [
