@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from ..checkpoints.matching_weights import describe_mismatch
 from ..checkpoints.safe_loading import load_checkpoint_file
 from ..compat import run_repairs
 from ..errors import UserError
@@ -133,20 +134,10 @@ def build_packaged(package: Package, config: Config | None = None):
     ):
         model = MODELS.build(config.model)
     weights = load_checkpoint_file(package.weights)['state_dict']
-    own = model.state_dict()
-    wrong = sorted(
-        name
-        for name in own.keys() | weights.keys()
-        if name not in own
-        or name not in weights
-        or own[name].shape != weights[name].shape
-    )
-    if wrong:
+    if problems := describe_mismatch(weights, model):
         raise UserError(
-            f'{package.weights} does not fit {CONFIG}: {wrong[0]} is missing, '
-            'unexpected, or of another shape'
-            + (f', and {len(wrong) - 1} more' if len(wrong) > 1 else '')
-            + '; package the model again'
+            f'{package.weights} does not fit {CONFIG}: {problems}; package '
+            'the model again'
         )
     model.load_state_dict(weights)
     model.cfg = config
