@@ -1,7 +1,9 @@
 """Initialise a backbone from a checkpoint, and log each weight's source."""
 
+from collections.abc import Container
 from pathlib import Path
 
+import torch
 from mmengine.logging import print_log
 from torch import nn
 
@@ -105,23 +107,48 @@ def find_pretrained(pretrained: str) -> str:
     return pretrained
 
 
-def check_names(state_dict: dict, prefix: str):
-    """Reject a recognizer's checkpoint without a weight of its backbone.
+def check_loaded(module: nn.Module, state_dict: dict, prefix: str):
+    """Reject a recognizer's checkpoint that has nothing for its backbone.
 
-    MMEngine only logs missing weights, and the predictions would be random.
-    One of several backbones, with another prefix, may be missing.
+    MMEngine only logs weights that are missing or of another shape, and the
+    predictions would be random. One of several backbones, with another
+    prefix, may be missing.
 
     Args:
+        module: The backbone.
         state_dict: Weights that a module with the backbone loads.
         prefix: Prefix of the backbone's names in it.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or none of its shape.
     """
-    found = any(name.startswith(prefix) for name in state_dict)
-    if prefix == 'backbone.' and not found:
+    if prefix != 'backbone.':
+        return
+    own = {prefix + k: v for k, v in module.state_dict().items()}
+    own = shapes_of(own, own)
+    found = shapes_of(state_dict, own)
+    if not any(k.startswith(prefix) for k in state_dict):
         raise UserError(
             'the checkpoint has no weight backbone.*, so the predictions '
             'would be random; if it is a released file, convert it first: '
             'python tools/convert_checkpoint.py RELEASED CONVERTED'
         )
+    if own and not any(own[k] == shape for k, shape in found.items()):
+        name = next(iter(found), None)
+        what = f'it lacks {next(iter(own))}'
+        if found:
+            what = f'{name} is {found[name]}, not {own[name]}'
+        raise UserError(
+            'no weight backbone.* of the checkpoint is one of this '
+            f'{type(module).__name__} ({what}), so all of them would stay '
+            'random; give a checkpoint of this architecture'
+        )
+
+
+def shapes_of(weights: dict, names: Container[str]) -> dict[str, tuple]:
+    """Shapes of the tensors of some names, without other entries."""
+    return {
+        name: tuple(value.shape)
+        for name, value in weights.items()
+        if name in names and torch.is_tensor(value)
+    }

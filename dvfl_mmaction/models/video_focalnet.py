@@ -25,7 +25,7 @@ from .causal import History
 from .cpu_linear import Linear, apply_in_parts, has_hooks, runs_eagerly_on_cpu
 from .focal_modulation import FocalModulation
 from .pairing import check_parts, initialising_model
-from .pretrained import check_names, choose_weights, load_pretrained
+from .pretrained import check_loaded, choose_weights, load_pretrained
 
 # Positions that an MLP processes at a time on a CPU.
 MLP_ROWS = 1568
@@ -358,7 +358,7 @@ class VideoFocalNet(BaseModule):
                 load_pretrained(self, self.pretrained)
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
-        check_names(state_dict, prefix)
+        check_loaded(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _freeze_stages(self):

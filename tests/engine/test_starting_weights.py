@@ -5,6 +5,7 @@ import torch
 from mmaction.apis import init_recognizer
 from mmaction.registry import MODELS, RUNNERS
 from mmengine.config import Config
+from mmengine.runner import load_checkpoint
 from small_recipe import NUM_CLASSES, recipe, recognizer, run, write_teacher
 from small_recognizers import as_released, assert_same
 
@@ -167,6 +168,25 @@ def test_a_training_may_start_from_another_head(data, tmp_path):
     config = recipe(recognizer(), data, tmp_path / 'run', load_from=path)
     config['train_cfg'].update(max_epochs=1, val_interval=9)
     run(config)
+
+
+@pytest.mark.parametrize(
+    ('weights', 'message'),
+    [
+        (
+            {'patch_embed.proj.weight': torch.ones(12, 3, 4, 4)},
+            'weight is (12',
+        ),
+        ({'conv1.weight': torch.ones(64, 3, 7, 7)}, 'it lacks patch_embed.pr'),
+    ],
+)
+def test_a_start_from_another_backbone_is_refused(tmp_path, weights, message):
+    path = str(tmp_path / 'other.pth')
+    weights = {f'backbone.{name}': value for name, value in weights.items()}
+    torch.save(dict(state_dict=weights), path)
+    with pytest.raises(UserError, match='is one of this VideoFocalNet') as e:
+        load_checkpoint(MODELS.build(recognizer()), path)
+    assert message in str(e.value).replace('backbone.', '')
 
 
 def test_inference_does_not_use_random_weights(data, tmp_path):
