@@ -125,3 +125,9 @@ def test_names_in_another_number_than_the_classes_are_ignored(
     assert run(config).model.teacher.class_order is None
     (text,) = [path.read_text() for path in tmp_path.glob('*/*.log')]
     assert f'has {len(names)} class names for 4 classes' in text
+
+
+def test_names_of_a_teacher_in_another_number_are_ignored(teacher, build):
+    student = build(distiller(with_names(teacher, [*OTHERS, 'fly'])))
+    student.teacher.match_classes(NAMES)
+    assert student.teacher.class_order is None

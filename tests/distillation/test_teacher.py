@@ -188,7 +188,8 @@ def test_clips_of_another_part_of_the_video_are_warned_about(
     uniform = dict(type='UniformSample')
     whole = config(strided) | dict(model=teacher['config'])
     student = build(distiller(teacher | dict(config=whole)))
-    for own, warned in ((strided, False), (uniform, True)):
+    unknown = dict(type='OwnSampler')
+    for own, warned in ((unknown, False), (strided, False), (uniform, True)):
         log.clear()
         runner = SimpleNamespace(cfg=config(own))
         student.teacher.begin_training(student, runner)

@@ -7,12 +7,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmaction.registry import HOOKS, RUNNERS
+from mmaction.structures import ActionDataSample
 from mmengine.logging import MMLogger
 from small_recipe import distiller, recipe, recognizer, run, write_dataset
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.distillation.teacher import Teacher
-from dvfl_mmaction.distillation.teacher_accuracy_hook import chance_reaches
+from dvfl_mmaction.distillation.teacher_accuracy_hook import (
+    chance_reaches,
+    count_hits,
+)
 
 
 @pytest.fixture(scope='module')
@@ -106,6 +110,35 @@ def test_chance_counts_all_labels_of_a_clip(
     HOOKS.build(dict(type='TeacherAccuracyHook')).before_train(runner)
     assert 'top-1 75.0% on 8 validation clips' in caplog.text
     assert ('at chance' in caplog.text) == warned
+
+
+class Clips:
+    """Ten clips of class 0, of which one is broken."""
+
+    def __init__(self):
+        self.read = []
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        sample = ActionDataSample().set_gt_label(0)
+        sample.set_metainfo(dict(broken=('b.mp4',) if index == 5 else ()))
+        return dict(inputs=torch.zeros(1), data_samples=sample)
+
+
+def test_the_clips_are_spread_over_the_list():
+    """Lists are often sorted by class."""
+    student = SimpleNamespace(
+        data_preprocessor=lambda batch, training: batch,
+        teacher=SimpleNamespace(
+            predict=lambda clips: torch.tensor([[1.0, 0.0]] * len(clips))
+        ),
+    )
+    loader = SimpleNamespace(dataset=Clips(), batch_size=2)
+    assert count_hits(student, loader, num_clips=4) == (3, 3, 0.5)
+    assert loader.dataset.read == [0, 2, 5, 7]
 
 
 def test_the_hook_tests_the_real_teacher(data, teacher, tmp_path):

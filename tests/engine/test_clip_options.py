@@ -242,6 +242,17 @@ def test_a_config_with_three_crops_can_be_tested_with_one():
     ]
 
 
+def test_one_crop_of_another_size_keeps_the_proportion_of_the_validation():
+    three = dict(type='ThreeCrop', crop_size=112)
+    steps = [*TEST[:2], dict(type='Resize', scale=(-1, 112)), three]
+    cfg = config(test=steps, test_views='1x1')
+    apply_pipeline_options(cfg)
+    assert steps_of(cfg, 'test')[2:] == [
+        dict(type='Resize', scale=(float('inf'), 128)),
+        dict(type='CenterCrop', crop_size=112),
+    ]
+
+
 @pytest.mark.parametrize('pair', [(224, 224), [224, 224]])
 def test_views_take_a_square_crop_as_a_pair(pair):
     steps = [*TEST[:3], TEST[3] | dict(crop_size=pair)]
