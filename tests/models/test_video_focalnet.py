@@ -288,6 +288,14 @@ def test_pretrained_of_another_shape_is_refused(tmp_path, name, shape):
     assert f'{name} {shape}' in str(error.value)
 
 
+def test_pretrained_tubelets_of_another_length_are_refused(tmp_path):
+    weights = small(tubelet_size=2).state_dict()
+    torch.save(dict(state_dict=weights), tmp_path / 'net.pth')
+    net = small(pretrained=str(tmp_path / 'net.pth'), tubelet_size=4)
+    with pytest.raises(UserError, match='tubelet_size is 2 in the file, want'):
+        net.init_weights()
+
+
 def test_init_cfg_of_a_recognizers_checkpoint(tmp_path):
     source = small()
     weights = {'backbone.' + k: v for k, v in source.state_dict().items()}
