@@ -259,6 +259,16 @@ def test_the_published_results_give_the_comparison_of_three_labels():
         for name in ('DISTLoss', 'temperature=10', 'temperature=4', 'alone')
     )
     assert rounded(dist, alone) == ([10.0, 2.2, 17.9], (35, 17))
+    both = group_runs(
+        pool(read_results([RESULTS / 'three_labels.json']), 'folds')
+    )
+    pair = [find_group(both, name) for name in ('temperature=4', 'alone')]
+    rows = [row.split('|') for row in table(pair).splitlines()[2:]]
+    assert [[c.strip() for c in row[3:9]] for row in rows] == [
+        ['2', '180', '79.4 ± 3.1', '99.2 ± 0.4', '-', '83.6 ± 2.7'],
+        ['2', '180', '67.2 ± 2.4', '95.6 ± 0.0', '-', '-'],
+    ]
+    assert rounded(*pair) == ([12.2, 5.4, 19.0], (40, 18))
     assert rounded(paper, alone) == ([2.2, -5.0, 9.5], (23, 19))
     assert rounded(mild, alone) == ([12.8, 5.5, 20.2], (35, 12))
     assert rounded(dist, paper) == ([7.8, 1.3, 14.5], (25, 11))
