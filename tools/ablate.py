@@ -237,10 +237,10 @@ def train(args) -> list[str]:
         axes_of,
         parse_value,
     )
-    from dvfl_mmaction.analysis.ablation.locks import hold
     from dvfl_mmaction.analysis.ablation.reading import read_results
     from dvfl_mmaction.analysis.ablation.run import run_ablation
     from dvfl_mmaction.analysis.ablation.settings import make_settings
+    from dvfl_mmaction.locks import hold
     from dvfl_mmaction.project_paths import find_config
 
     axes = axes_of(
@@ -259,7 +259,11 @@ def train(args) -> list[str]:
         path = str(find_config(config, 'config'))
         settings += make_settings(path, axes, args.cfg_options)
     parameters = dict(pair.partition('=')[::2] for pair in args.submitit)
-    with hold(args.out / 'ablation.lock'):
+    refusal = (
+        f'another ablation writes to {args.out}; wait for it, or give '
+        'another --out'
+    )
+    with hold(args.out / 'ablation.lock', refusal):
         return run_ablation(
             settings,
             list(dict.fromkeys(args.seeds)),

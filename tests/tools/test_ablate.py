@@ -12,6 +12,8 @@ from small_recipe import distiller, recipe, recognizer, write_dataset
 from small_recipe import write_teacher as write_weights
 from warm_process import finish, run_main, run_script, start
 
+from dvfl_mmaction.locks import hold
+
 TOOL = Path(__file__).parents[2] / 'tools' / 'ablate.py'
 GRID = ['--grid', 'optim_wrapper.optimizer.lr=0.05,-1', '--out', 'out']
 
@@ -135,6 +137,16 @@ def test_mistakes_are_reported_in_one_line(folder, words, status, message):
     done = run_script(TOOL, *words, cwd=folder)
     assert done.returncode == status and message in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_two_ablations_of_a_folder_are_refused(folder, tmp_path):
+    with hold(tmp_path / 'ablation.lock', 'refused'):
+        done = run_script(TOOL, 'kd.py', '--out', tmp_path, cwd=folder)
+    assert done.returncode == 1 and done.stderr == (
+        f'\nerror: another ablation writes to {tmp_path}; wait for it, or '
+        'give another --out\n\n'
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_each_fold_is_planned_with_its_own_teacher(folder):

@@ -13,7 +13,7 @@ import pytest
 from dvfl_mmaction.analysis.ablation import run as running
 from dvfl_mmaction.analysis.ablation import scheduling, stopping
 from dvfl_mmaction.analysis.ablation.execution import end_of_log, gpu_memory
-from dvfl_mmaction.analysis.ablation.locks import hold, wait_for
+from dvfl_mmaction.analysis.ablation.locks import wait_for
 from dvfl_mmaction.analysis.ablation.plan import Run
 from dvfl_mmaction.analysis.ablation.scheduling import (
     run_all,
@@ -197,23 +197,6 @@ def test_gpu_memory_is_the_largest_that_was_logged(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text('{"memory": 5}\n{"memory": 9}\n{"acc": 1}\n{"mem')
     assert gpu_memory(tmp_path) == 9
-
-
-def test_two_ablations_of_a_folder_are_refused(tmp_path):
-    path = tmp_path / 'out' / 'lock'
-    refused = pytest.raises(UserError, match='another ablation writes to')
-    with hold(path), refused, hold(path):
-        pass
-    with hold(path):
-        pass
-
-
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
-    (tmp_path / 'file').touch()
-    path = tmp_path / 'file' / 'lock'
-    refused = pytest.raises(UserError, match='lock cannot be written: ')
-    with refused, hold(path):
-        pass
 
 
 def test_a_training_that_outlives_its_ablation_is_waited_for(tmp_path):
