@@ -78,7 +78,7 @@ def test_a_mistake_that_a_worker_finds_is_one_line(data, tmp_path, mode):
     with pytest.raises(UserError) as error:
         getattr(runner, mode)()
     text = str(error.value)
-    assert re.match(r'100 clips of \S+/list.txt in a row cannot be', text)
+    assert re.match(r'2 clips of \S+/list.txt in a row cannot be', text)
     assert '\n' not in text and 'Traceback' not in text
 
 

@@ -115,11 +115,20 @@ def test_schedulers_of_several_optimizers_are_found():
     assert list(schedulers_of(SimpleNamespace(param_schedulers=None))) == []
 
 
-@pytest.mark.parametrize('missing', ['epoch', 'iter', 'message_hub'])
+@pytest.mark.parametrize(
+    'missing',
+    ['epoch', 'iter', 'message_hub', 'optimizer', 'param_schedulers'],
+)
 def test_each_part_of_a_trainings_state_is_needed(missing):
-    checkpoint = dict(meta=dict(epoch=0, iter=0), message_hub={})
-    check_training_state(checkpoint, 'a.pth')
+    checkpoint = dict(
+        meta=dict(epoch=0, iter=0),
+        message_hub={},
+        optimizer={},
+        param_schedulers=[],
+    )
+    runner = make_runner()
+    check_training_state(checkpoint, 'a.pth', runner)
     for part in (checkpoint['meta'], checkpoint):
         part.pop(missing, None)
-    with pytest.raises(UserError, match=rf'a training \({missing}\);'):
-        check_training_state(checkpoint, 'a.pth')
+    with pytest.raises(UserError, match=rf'a training \({missing}\), '):
+        check_training_state(checkpoint, 'a.pth', runner)

@@ -17,27 +17,15 @@ from dvfl_mmaction.preparation.clips.folds import make_folds, natural
 from dvfl_mmaction.project_paths import find_file
 
 
-@pytest.fixture
-def root(tmp_path):
-    """Two lists: 7 clips of class 0, 5 of class 1, one without a label."""
-    (tmp_path / 'videos').mkdir()
-    first = [f'a/seg{i}.mp4 0' for i in range(10, 3, -1)]
-    second = [f'b/seg{i}.mp4 1' for i in range(5)]
-    (tmp_path / 'train.txt').write_text(
-        '\n'.join([*first[:5], *second[:2], 'c.mp4 -1'])
-    )
-    (tmp_path / 'test.txt').write_text(
-        '\n'.join([*first[4:], *second[2:]])  # one clip is in both
-    )
-    (tmp_path / 'classes.txt').write_text('a\nb\n')
-    return tmp_path
-
-
 def test_paths_are_sorted_by_their_numbers():
     names = ['b.avi2', 'b.avi', 'a/10.mp4', 'a/9.mp4', 'a/9b.mp4', 'a/09.mp4']
     assert sorted(names, key=natural) == [
         *('a/09.mp4', 'a/9.mp4', 'a/9b.mp4', 'a/10.mp4', 'b.avi', 'b.avi2')
     ]
+
+
+def lists_in(folder):
+    return [p for p in folder.rglob('*.txt') if p.name != 'classes.txt']
 
 
 def clips(root, name):
@@ -160,7 +148,7 @@ def test_broken_clips_of_a_check_are_in_no_fold(root):
         'left out 2 clips that are not in *_checked.txt: '
         'a/seg6.mp4, b/seg0.mp4'
     )
-    for path in (root / 'folds').rglob('*.txt'):
+    for path in lists_in(root / 'folds'):
         names = {
             name for name, _ in read_annotations(path, unlabelled=True).clips
         }
@@ -220,91 +208,6 @@ def test_check_and_folds_in_one_command_leave_out_the_broken(tmp_path):
     assert 'left out 1 clips that are not in *_checked.txt: clip_2_1' in (
         done.stdout
     )
-
-
-def contents(folder):
-    """Bytes of all files below a folder, by path."""
-    return {p: p.read_bytes() for p in folder.rglob('*') if p.is_file()}
-
-
-def test_the_same_folds_take_lists_with_another_number_of_labels(root):
-    folder = root / 'folds'
-    make_folds(root, 2, labelled=2)
-    hand_made = folder / 'only_2x4'
-    hand_made.mkdir()
-    for fold in '12':
-        text = (folder / 'only_2' / f'train_{fold}.txt').read_text()
-        (hand_made / f'train_{fold}.txt').write_text(4 * text)
-    (folder / 'notes.txt').write_text('chosen by hand')
-    before = contents(folder)
-    make_folds(root, 2, labelled=1)
-    after = contents(folder)
-    assert {path: after[path] for path in before} == before
-    new = {p.parent.name for p in after.keys() - before.keys()}
-    assert new == {'labels_1', 'only_1'}
-
-
-def add_a_clip(root):
-    with (root / 'test.txt').open('a') as file:
-        file.write('\na/seg0.mp4 0')
-
-
-def add_an_unlabelled_clip(root):
-    with (root / 'train.txt').open('a') as file:
-        file.write('\nd.mp4 -1')
-
-
-def remove_all_but(*kept):
-    def remove(root):
-        for path in (root / 'folds').rglob('*.txt'):
-            if path.relative_to(root / 'folds').parts[0] not in kept:
-                path.unlink()
-
-    return remove
-
-
-@pytest.mark.parametrize('labelled', [None, 1, 2])
-@pytest.mark.parametrize(
-    ('count', 'change', 'message'),
-    [
-        (2, None, 'train_1.txt trains on .*, which the new test_1.txt te'),
-        (5, None, 'all/train_1.txt has other clips or labels'),
-        (3, add_a_clip, 'all/train_1.txt has other clips or labels'),
-        (3, add_an_unlabelled_clip, 'all/train_1.txt has other clips or'),
-        # As left by an interrupted run, or by hand.
-        (2, remove_all_but('test_3.txt'), 'test_3.txt is for fold 3'),
-        (2, remove_all_but('test_1.txt'), 'test_1.txt has other clips or'),
-        (2, remove_all_but('only_2'), 'only_2/train_1.txt trains on'),
-    ],
-)
-def test_lists_of_other_folds_are_refused_and_kept(
-    root, labelled, count, change, message
-):
-    make_folds(root, 3, labelled=2)
-    if change:
-        change(root)
-    before = contents(root)
-    with pytest.raises(UserError, match=message) as e:
-        make_folds(root, count, labelled)
-    assert 'folds holds other folds than' in str(e.value)
-    assert 'rename or remove that folder' in str(e.value)
-    assert '\n' not in str(e.value)
-    assert contents(root) == before
-    (root / 'folds').rename(root / 'old')
-    make_folds(root, count, labelled)
-
-
-def test_a_variant_with_test_lists_of_its_own_is_ignored(root):
-    make_folds(root, 3)
-    own = root / 'folds' / 'by_person'
-    own.mkdir()
-    (own / 'test_1.txt').write_text('a/seg4.mp4 0\n')
-    tested = (root / 'folds' / 'test_1.txt').read_text()
-    (own / 'train_1.txt').write_text(tested)
-    make_folds(root, 3, labelled=1)
-    (own / 'test_1.txt').unlink()
-    with pytest.raises(UserError, match='by_person/train_1.txt trains on'):
-        make_folds(root, 3, labelled=1)
 
 
 def test_the_tool_writes_folds_of_own_clips_only(root):
@@ -382,7 +285,7 @@ def test_a_label_counts_though_another_list_lacks_it(root):
 
 def test_each_list_says_its_fold_and_part(root):
     make_folds(root, 3, labelled=1)
-    for path in (root / 'folds').rglob('*.txt'):
+    for path in lists_in(root / 'folds'):
         part, _, fold = path.stem.partition('_')
         header = read_annotations(path, unlabelled=True).header
         assert header == dict(fold=f'{fold} of 3', part=part)
