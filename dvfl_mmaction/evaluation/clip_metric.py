@@ -199,9 +199,13 @@ def is_count(value) -> bool:
 
 
 def ranks_by_frame(scores: Tensor, label: int) -> np.ndarray:
-    """Rank of the label after each frame, (T, K) -> (T,), best 0."""
+    """Rank of the label after each frame, (T, K) -> (T,), best 0.
+
+    With a NaN among the scores of a frame it is K: no prediction.
+    """
     scores = scores.float().cpu().numpy()
-    return rank_of_label(scores, np.full(len(scores), label))
+    ranks = rank_of_label(scores, np.full(len(scores), label))
+    return np.where(are_numbers(scores), ranks, scores.shape[1])
 
 
 def accuracy_by_frame(ranks: np.ndarray, readable: np.ndarray) -> list[dict]:

@@ -12,7 +12,7 @@ from dvfl_mmaction.evaluation.classification import (
     calibration,
     rank_of_label,
 )
-from dvfl_mmaction.evaluation.clip_metric import hardest_pairs
+from dvfl_mmaction.evaluation.clip_metric import hardest_pairs, ranks_by_frame
 
 
 def evaluate(scores, labels, broken=(), batch_size=4, **kwargs):
@@ -152,6 +152,12 @@ def test_a_confidence_that_rounding_lifts_above_1_is_in_the_last_bin():
     found = calibration(np.array([[1 + 1e-6, 0.0]]), np.array([0]), 15)
     assert [b['clips'] for b in found['bins']] == [0] * 14 + [1]
     assert found['ece'] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_frame_with_nan_scores_is_never_right():
+    scores = torch.tensor([[0.2, 0.8], [0.2, np.nan], [0.9, 0.1]])
+    assert ranks_by_frame(scores, 1).tolist() == [0, 2, 1]
+    assert ranks_by_frame(scores[1:2, 1:], 0).tolist() == [1]  # one class
 
 
 def test_only_nan_is_no_number():
