@@ -74,6 +74,9 @@ class StreamingModel(nn.Module):
             Class scores before the softmax, (B, K), or without a head the
             features of the frame, (B, C, H', W'), a tuple of them for
             several out_indices; and the next state.
+
+        Raises:
+            UserError: If the state is of frames of another size or number.
         """
         window = self.backbone.temporal_window
         history = History(state)

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import UserError
+
 
 class History:
     """Previous frames of a stream, for one call of a causal network.
@@ -39,8 +41,14 @@ class History:
 
         Returns:
             (B, n + T, P, C).
+
+        Raises:
+            UserError: If the state is of other streams.
         """
-        x = torch.cat([next(self._past), x], 1)
+        past = next(self._past, None)
+        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            check_past(past, x)
+        x = torch.cat([past, x], 1)
         self._kept.append(x[:, x.shape[1] - num_frames :])
         return x
 
@@ -48,6 +56,24 @@ class History:
         """The state after ``num_frames`` frames."""
         count = (self.count + num_frames).clamp(max=window)
         return (count, *self._kept)
+
+
+def check_past(past: Tensor | None, x: Tensor):
+    """Refuse previous frames, (B, n, P, C), that do not fit (B, T, P, C).
+
+    Raises:
+        UserError: With the remedy.
+    """
+    remedy = 'begin with initial_state(batch, height, width) of these frames'
+    if past is None:
+        raise UserError(f'the state is of another model; {remedy}')
+    sizes = [(len(t), t.shape[2]) for t in (past, x)]
+    if sizes[0] != sizes[1]:
+        of_state, of_frame = (f'{b} streams x {p} positions' for b, p in sizes)
+        raise UserError(
+            f'the state is of {of_state}, the frames are of {of_frame}; '
+            f'{remedy}'
+        )
 
 
 def apply_causally(

@@ -100,6 +100,21 @@ def test_every_state_has_the_shapes_and_dtypes_of_the_first(window):
         assert (old.shape, old.dtype) == (new.shape, new.dtype)
 
 
+@pytest.mark.parametrize('window', [1, 4])
+@pytest.mark.parametrize(
+    ('like', 'message'),
+    [((1, 32, 32), '1 streams x 64 '), ((2, 32, 64), '2 streams x 128 ')],
+)
+def test_the_state_of_other_frames_is_refused(window, like, message):
+    stream = make_streaming(build(recognizer(), temporal_window=window))
+    frame = clips(1)[:, :, 0]
+    with pytest.raises(UserError, match=message) as caught:
+        stream(frame, stream.initial_state(*like))
+    assert 'the frames are of 2 streams x 64 positions' in str(caught.value)
+    with pytest.raises(UserError, match='of another model; begin with'):
+        stream(frame, stream.initial_state(2, 32, 32)[:3])
+
+
 def test_a_state_is_not_changed_and_gives_the_same_again():
     stream = make_streaming(build(recognizer()))
     x = clips(5)
