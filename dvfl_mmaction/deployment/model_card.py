@@ -155,9 +155,14 @@ print({answer})
 
 def usage(facts: dict) -> str:
     """Commands that load the package; its folder is quoted."""
-    answer = 'int(result.pred_label)'
-    if facts['class_names']:
-        answer = f"model.dataset_meta['classes'][{answer}]"
+    names = "model.dataset_meta['classes']"
+    known = bool(facts['class_names'])
+    if facts['several_labels']:  # a probability per class
+        answer = 'result.pred_score.tolist()'
+        answer = f'dict(zip({names}, {answer}))' if known else answer
+    else:
+        answer = 'int(result.pred_label)'
+        answer = f'{names}[{answer}]' if known else answer
     folder = facts['folder']
     return USE.format(
         word=shlex.quote(folder), text=repr(folder), answer=answer

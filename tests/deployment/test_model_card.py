@@ -125,7 +125,7 @@ def test_the_card_has_the_defaults_of_a_distillation(several):
 
 def test_the_use_prints_a_name_only_if_the_package_has_names():
     named, numbered = (
-        usage(dict(folder="a b's", class_names=names))
+        usage(dict(folder="a b's", class_names=names, several_labels=False))
         for names in (['x', 'y'], None)
     )
     assert "print(model.dataset_meta['classes'][int(result." in named
@@ -133,6 +133,18 @@ def test_the_use_prints_a_name_only_if_the_package_has_names():
     for text in (named, numbered):
         assert """predict.py 'a b'"'"'s' video.mp4""" in text
         assert 'load_model("a b\'s")' in text
+
+
+def test_the_use_with_several_labels_prints_a_probability_per_class():
+    named, numbered = (
+        usage(dict(folder='m', class_names=names, several_labels=True))
+        for names in (['x', 'y'], None)
+    )
+    assert (
+        "print(dict(zip(model.dataset_meta['classes'], "
+        'result.pred_score.tolist())))'
+    ) in named
+    assert '\nprint(result.pred_score.tolist())\n' in numbered
 
 
 def test_a_test_on_the_card_has_its_own_numbers():
