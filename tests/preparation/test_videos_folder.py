@@ -8,6 +8,7 @@ from miniature_datasets import MAKERS, write_stand_in
 from dvfl_mmaction import UserError
 from dvfl_mmaction.datasets.annotations import read_annotations
 from dvfl_mmaction.preparation import prepare
+from dvfl_mmaction.preparation.readers.disk import list_files
 
 
 def make(name, root):
@@ -25,6 +26,20 @@ def test_a_videos_folder_of_the_user_is_used(tmp_path):
     prepared = prepare('ucf101', root)
     assert len(clips(prepared, '1', 'train')) == 12
     assert not (root / 'videos').is_symlink()
+
+
+def test_links_in_a_circle_are_followed_once(tmp_path):
+    videos, other = tmp_path / 'videos', tmp_path / 'other'
+    for folder in (videos / 'a', other):
+        folder.mkdir(parents=True)
+        (folder / 'clip.mp4').touch()
+    (videos / 'a/up').symlink_to(videos)  # holds itself
+    (videos / 'b').symlink_to(other)
+    (videos / 'c').symlink_to(other)  # twice, but in no circle
+    (other / 'back').symlink_to(videos)
+    assert list_files(videos) == [
+        f'{name}/clip.mp4' for name in ('a', 'b', 'c')
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,31 @@ import os
 from pathlib import Path, PurePosixPath
 
 from ...errors import UserError
+from ...files import file_id
 from ..findings import Fault, Findings
 
 SUFFIXES = ('.avi', '.mp4', '.webm', '.mkv')
 
 
 def list_files(folder: Path) -> list[str]:
-    """Names of the clips in a folder and its subfolders, sorted."""
+    """Names of the clips in a folder and its subfolders, sorted.
+
+    Links to folders are followed, but not to one that holds them.
+    """
     names = []
+    above = {os.fspath(folder): set()}  # identities of the folders above
     for path, folders, files in os.walk(folder, followlinks=True):
+        known = above.pop(path)
+        if file_id(path) in known:
+            folders.clear()
+            continue
         folders[:] = [
             f
             for f in folders
             if not f.startswith('.') and not f.endswith(('.part', '.old'))
         ]
+        for name in folders:
+            above[os.path.join(path, name)] = known | {file_id(path)}
         base = Path(path).relative_to(folder)
         names += [
             (base / file).as_posix()
