@@ -44,8 +44,9 @@ if __name__ == '__main__':
     )
     args = parser.parse_args()
     # On each of these signals, a partly written file is removed.
-    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(kind, signal.default_int_handler)
+    for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):
+        if kind := getattr(signal, name, None):  # Windows has no SIGHUP
+            signal.signal(kind, signal.default_int_handler)
     try:
         lines = convert_file(
             args.src, args.dst, args.to, args.cfg_options, args.keys
