@@ -60,8 +60,8 @@ def parse_args():
         '--dynamic',
         default='',
         metavar='AXES',
-        help='axes of any length, of batch,frames,size (default: none; the '
-        "batch is 1, the others are the config's)",
+        help='axes of any length, of batch,frames,size, not for litert '
+        "(default: none; the batch is 1, the others are the config's)",
     )
     parser.add_argument(
         '--streaming',

@@ -137,7 +137,8 @@ def export_model(
             ``'litert'``.
         precision: ``'fp32'``, or for OpenVINO ``'bf16'``. For int8 see
             :mod:`.quantisation`.
-        dynamic: Axes of any length: ``batch``, ``frames``, ``size``.
+        dynamic: Axes of any length: ``batch``, ``frames``, ``size``; none
+            for ``'litert'``.
         streaming: The frame-by-frame form of a causal model.
 
     Raises:
@@ -146,6 +147,12 @@ def export_model(
             the tolerance. The files of ``path`` are then as before.
     """
     check_target(path, target, precision, source)
+    if target == 'litert' and dynamic:
+        raise UserError(
+            f'--dynamic {",".join(dynamic)} was given, but litert files take '
+            'the shape that they were converted with; leave it out, or give '
+            'another format (--to)'
+        )
     # Also checks that the recognizer is one that can be described.
     graph = capture_graph(
         source.recognizer, source.clip_len, source.size, dynamic, streaming

@@ -305,6 +305,11 @@ def test_an_interrupt_leaves_no_pair_of_an_old_and_a_new_file(
         ('no/a.onnx', ('onnx',), 'folder .* was not found'),
         ('a.onnx', ('onnx', 'fp32', ['time']), "dynamic axis 'time'"),
         ('a.onnx', ('onnx', 'fp32', [], True), "temporal='global'"),
+        (
+            'a.tflite',
+            ('litert', 'fp32', ['batch', 'size']),
+            '--dynamic batch,size was given, but litert files take the shape',
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_refused(
