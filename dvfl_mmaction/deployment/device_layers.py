@@ -57,7 +57,8 @@ class Stem(nn.Module):
 
     Args:
         patch_embed: The trained stem.
-        mean: Of the preprocessor, per channel; None without one.
+        mean: Of the preprocessor, per channel or one for all; None without
+            one.
         std: The same.
         reverse: Whether the preprocessor reverses the channels first.
     """
@@ -75,9 +76,9 @@ class Stem(nn.Module):
         if weight.dim() == 4:
             weight = weight.unsqueeze(2)  # (C, 3, H, W) -> (C, 3, 1, H, W)
         if mean is not None:
-            weight = weight / std.double().view(1, -1, 1, 1, 1)
-            offset = weight.sum((2, 3, 4)) @ mean.double().flatten()
-            bias = bias - offset
+            mean, std = (v.double().view(1, -1, 1, 1, 1) for v in (mean, std))
+            weight = weight / std
+            bias = bias - (weight * mean).sum((1, 2, 3, 4))
         if reverse:
             weight = weight.flip(1)
         self.stride = weight.shape[-1]

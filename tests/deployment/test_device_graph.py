@@ -82,6 +82,15 @@ def test_channels_are_reversed_as_the_preprocessor_does():
 
 
 @torch.no_grad()
+def test_one_mean_of_all_channels_is_taken():
+    config = recognizer()
+    config['data_preprocessor'] |= dict(mean=[127.5], std=[63.75])
+    model, frames = build(config), clips()
+    got = make_device_graph(model, 8)(frames)
+    torch.testing.assert_close(got, wanted_of(model, frames), **CLOSE)
+
+
+@torch.no_grad()
 def test_without_time_in_the_weights_any_number_of_frames_is_taken():
     model = build()
     graph = make_device_graph(model)
