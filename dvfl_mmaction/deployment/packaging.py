@@ -258,7 +258,8 @@ def describe_preprocessing(
         frames=sampling.get('clip_len'),
         sampling=plain(sampling, 'the pipeline'),
         views=dict(clips=sampling.get('num_clips', 1), crops=max(crops)),
-        colour_order='RGB',
+        # Videos are decoded to RGB, which to_rgb reverses.
+        colour_order='BGR' if preprocessor.get('to_rgb') else 'RGB',
         mean=list(preprocessor.get('mean') or ()),
         std=list(preprocessor.get('std') or ()),
         pipeline=plain(pipeline, 'the pipeline'),

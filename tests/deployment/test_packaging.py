@@ -324,6 +324,16 @@ def test_the_preprocessing_names_no_folder_of_this_machine():
     assert found['views'] == dict(clips=4, crops=3)
 
 
+@pytest.mark.parametrize(('to_rgb', 'order'), [(True, 'BGR'), (False, 'RGB')])
+def test_the_preprocessing_has_the_order_of_mean_and_deviation(to_rgb, order):
+    given = dict(mean=[1, 2, 3], std=[4, 5, 6], to_rgb=to_rgb)
+    cfg = dict(model=dict(data_preprocessor=given))
+    steps = [dict(type='UniformSample', clip_len=4)]
+    found = describe_preprocessing(cfg, steps, (3, 4, 32, 48))
+    assert found['colour_order'] == order
+    assert (found['mean'], found['std']) == ([1, 2, 3], [4, 5, 6])
+
+
 def test_the_card_says_whose_clips_chose_the_checkpoint(
     work_dir, packaged, tmp_path
 ):
