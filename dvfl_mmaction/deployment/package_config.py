@@ -129,7 +129,8 @@ def check_data(data, source: str):
             f'{source} has no model; give a folder that '
             'tools/package_model.py wrote'
         )
-    if 'teacher' in data['model']:
+    # Any part may be a recognizer, also a backbone.
+    if any(entries_of(data['model'], ('teacher',), source)):
         raise UserError(
             f'{source} has a teacher, whose config may be code; it was '
             'refused; package the student'
@@ -155,7 +156,7 @@ def check_types(data, known: Mapping[str, str], where: str):
     Raises:
         UserError: If a type is not in ``known``, or a scope is another.
     """
-    for path, key, value in types_of(data, where):
+    for path, key, value in entries_of(data, ('type', '_scope_'), where):
         if key == '_scope_':
             allowed = value in (SCOPE, 'mmengine')
         else:
@@ -169,16 +170,18 @@ def check_types(data, known: Mapping[str, str], where: str):
             )
 
 
-def types_of(data, where: str) -> Iterator[tuple[str, str, object]]:
-    """Yield path, key and value of every ``type`` and ``_scope_``."""
+def entries_of(
+    data, keys: tuple[str, ...], where: str
+) -> Iterator[tuple[str, str, object]]:
+    """Yield path, key and value of every entry with one of these keys."""
     if isinstance(data, dict):
         for key, value in data.items():
-            if key in ('type', '_scope_'):
+            if key in keys:
                 yield f'{where}: {key}', key, value
-            yield from types_of(value, f'{where}.{key}')
+            yield from entries_of(value, keys, f'{where}.{key}')
     elif isinstance(data, list):
         for i, value in enumerate(data):
-            yield from types_of(value, f'{where}.{i}')
+            yield from entries_of(value, keys, f'{where}.{i}')
 
 
 def known_types() -> dict[str, str]:

@@ -123,6 +123,14 @@ def test_a_wrong_manifest_is_refused(copied, tmp_path):
             ),
             'has a teacher, whose config may be code',
         ),
+        (
+            lambda c: c['model'].update(
+                backbone=dict(
+                    type='DistillRecognizer3D', teacher=dict(config='t.py')
+                )
+            ),
+            'has a teacher, whose config may be code',
+        ),
         (lambda c: c.update(default_scope=MODULE), 'sets default_scope to'),
         (lambda c: c.update(filename='a.py'), "the key 'filename'"),
         (lambda c: c.pop('model'), 'has no model'),
