@@ -13,7 +13,12 @@ from ..errors import UserError
 from ..evaluation.results_hook import package_versions
 from ..files import hash_file
 from ..version import __version__
-from .package_config import not_data, without_folder
+from .package_config import (
+    known_types,
+    not_data,
+    with_names,
+    without_folder,
+)
 from .results_files import part_of, read_results
 
 KEY = 'dvfl_mmaction'
@@ -102,6 +107,7 @@ def plain(value, where: str):
             return part.__name__
         raise not_data(where, repr(part)[:60])
 
+    value = with_names(value, known_types())
     return without_folders(json.loads(json.dumps(value, default=name_of)))
 
 

@@ -48,7 +48,7 @@ def to_data(cfg: Mapping) -> tuple[dict, list[str]]:
         if key in LEFT_OUT:
             continue
         try:
-            plain = to_plain(value, key)
+            plain = to_plain(with_names(value, known), key)
             check_types(plain, known, key)
         except UserError as error:
             if key in BUILT:
@@ -58,6 +58,41 @@ def to_data(cfg: Mapping) -> tuple[dict, list[str]]:
         data[key] = plain
     data |= dict(default_scope=SCOPE, custom_imports=dict(IMPORTS))
     return data, dropped
+
+
+def with_names(value, known: Mapping[str, str]):
+    """Replace registered classes by their names, as ``type`` takes them.
+
+    Names with the scope or the module lose it: a config may say
+    ``mmaction.Resize``, and MMEngine dumps a class with its module.
+
+    Args:
+        value: A part of a config.
+        known: From :func:`known_types`.
+    """
+    if isinstance(value, Mapping):
+        value = {k: with_names(v, known) for k, v in value.items()}
+        if 'type' in value:
+            value['type'] = registered_name(value['type'], known)
+        return value
+    if isinstance(value, list | tuple):
+        items = (with_names(part, known) for part in value)
+        return tuple(items) if isinstance(value, tuple) else list(items)
+    return value
+
+
+def registered_name(kind, known: Mapping[str, str]):
+    """The name alone of a type that is registered; others as they are."""
+    path = kind
+    if not isinstance(kind, str):
+        names = (getattr(kind, k, '') for k in ('__module__', '__name__'))
+        path = '.'.join(map(str, names))  # a method's module is None
+    name, package = path.rpartition('.')[2], path.partition('.')[0]
+    # MMEngine and MMCV may have another class of that name.
+    same = package == known.get(name, '').partition('.')[0]
+    if name in known and (same or path == f'{SCOPE}.{name}'):
+        return name
+    return kind
 
 
 def to_plain(value, where: str):
@@ -185,7 +220,10 @@ def entries_of(
 
 
 def known_types() -> dict[str, str]:
-    """Names in MMAction2's registries and their parents, with the module."""
+    """Names in MMAction2's registries and their parents, with the module.
+
+    Of equal names that of MMAction2 counts, as in its scope.
+    """
     register_all_modules(init_default_scope=False)
     found = {}
     for registry in vars(mmaction_registries).values():
@@ -193,6 +231,6 @@ def known_types() -> dict[str, str]:
             for name, built in registry.module_dict.items():
                 module = getattr(built, '__module__', '')
                 if module.partition('.')[0] in PACKAGES:
-                    found[name] = module
+                    found.setdefault(name, module)
             registry = registry.parent
     return found

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.deployment.metadata import plain
 from dvfl_mmaction.deployment.package_config import (
     LEFT_OUT,
     RESERVED,
@@ -14,6 +15,7 @@ from dvfl_mmaction.deployment.package_config import (
     to_plain,
     without_folder,
 )
+from dvfl_mmaction.models import VFLNetNano
 
 MODEL = dict(
     type='Recognizer3D',
@@ -65,6 +67,34 @@ def test_what_json_cannot_hold_is_refused(value, message):
     with pytest.raises(UserError, match='no data; wanted: dicts') as caught:
         to_plain(dict(a=value), 'x')
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'name'),
+    [
+        ('VFLNetNano', 'VFLNetNano'),
+        ('mmaction.VFLNetNano', 'VFLNetNano'),
+        ('dvfl_mmaction.models.video_focalnet.VFLNetNano', 'VFLNetNano'),
+        (VFLNetNano, 'VFLNetNano'),
+        ('mmaction.TheirNet', None),
+        ('theirs.VFLNetNano', None),
+        ('mmengine.Resize', None),  # MMCV's
+        (type('VFLNetNano', (), dict(__module__='theirs')), None),
+        ([].append, None),
+    ],
+)
+def test_a_registered_class_is_written_by_its_name(kind, name):
+    model = dict(MODEL, backbone=dict(type=kind, focal_levels=(2, 2, 2, 2)))
+    if name is None:
+        with pytest.raises(UserError, match=r'^model\.backbone'):
+            to_data(dict(model=model))
+        return
+    data, dropped = to_data(dict(model=model))
+    assert not dropped and from_data(data)['model'] == dict(
+        MODEL, backbone=dict(type=name, focal_levels=(2, 2, 2, 2))
+    )
+    check_data(data, 'config.json')
+    assert plain([dict(type=kind)], 'the pipeline') == [dict(type=name)]
 
 
 def test_only_parts_of_the_training_are_left_out():
