@@ -111,7 +111,8 @@ def split_pipeline(steps: list[dict], config: str):
         A function from a frame, (H, W, 3) uint8 RGB, to the picture that
         the model gets; a function from pictures to a sample for the model;
         and ``clip_len`` and ``frame_interval`` (None without) of the step
-        that samples.
+        that samples. The segments of a 2D recognizer are one clip, whose
+        frames are spread over a video.
 
     Raises:
         UserError: If a frame becomes several pictures, or a step is
@@ -165,11 +166,11 @@ def split_pipeline(steps: list[dict], config: str):
     sampler = samplers[-1]
     is_strided = type_name(sampler) in STRIDES
     interval = sampler.get('frame_interval', 1) if is_strided else None
-    return (
-        prepare,
-        pack,
-        dict(clip_len=sampler['clip_len'], frame_interval=interval),
-    )
+    length, segments = sampler['clip_len'], sampler.get('num_clips', 1)
+    if steps[at].get('input_format') == 'NCHW' and segments > 1:
+        # Of a 2D recognizer, which sees the segments of a video as one clip.
+        length, interval = length * segments, None
+    return prepare, pack, dict(clip_len=length, frame_interval=interval)
 
 
 def causal_step(loaded: LoadedRecognizer, pack: Callable):

@@ -19,6 +19,7 @@ from dvfl_mmaction.deployment.live.frames import Frame
 from dvfl_mmaction.deployment.live.load import (
     load_from_checkpoint,
     load_from_export,
+    split_pipeline,
 )
 
 TEN_CROPS = pipeline()
@@ -96,6 +97,25 @@ def test_the_stride_is_that_of_the_config_or_four(folder, tmp_path):
     cfg.dump(str(tmp_path / 'strided.py'))
     strided = load_from_checkpoint(str(tmp_path / 'strided.py'), checkpoint)
     assert strided.stride == 3
+
+
+@pytest.mark.parametrize(
+    'layout, clip_len, interval', [('NCHW', 4, None), ('NCTHW', 1, 2)]
+)
+def test_the_segments_of_a_2d_recognizer_are_one_window(
+    layout, clip_len, interval
+):
+    steps = pipeline()
+    steps[1] = dict(
+        type='SampleFrames', clip_len=1, frame_interval=2, num_clips=4
+    )
+    steps[4] = dict(type='FormatShape', input_format=layout)
+    prepare, pack, sampling = split_pipeline(steps, 'tsn.py')
+    assert sampling == dict(clip_len=clip_len, frame_interval=interval)
+    picture = prepare(np.zeros((48, 64, 3), np.uint8))
+    inputs = pack([picture] * clip_len)['inputs']
+    assert inputs.numel() == clip_len * 3 * 32 * 32
+    assert layout == 'NCTHW' or inputs.shape == (4, 3, 32, 32)
 
 
 @pytest.mark.parametrize(
