@@ -63,7 +63,7 @@ def local_requests_without_proxy() -> Iterator[None]:
         yield
     finally:
         for name, value in kept.items():
-            os.environ.pop(name)
+            os.environ.pop(name, None)  # Windows has one name for both
             if value is not None:
                 os.environ[name] = value
 

@@ -103,3 +103,27 @@ def test_a_proxy_is_not_asked_for_this_machine(monkeypatch):
             assert hosts == ['example.org', '127.0.0.1', 'localhost']
     assert os.environ['no_proxy'] == 'example.org'
     assert 'NO_PROXY' not in os.environ
+
+
+class Environment(dict):
+    """That of Windows, which does not tell upper from lower case."""
+
+    def get(self, name, default=None):
+        return super().get(name.upper(), default)
+
+    def pop(self, name, *default):
+        return super().pop(name.upper(), *default)
+
+    def update(self, values):
+        super().update({name.upper(): v for name, v in values.items()})
+
+    def __setitem__(self, name, value):
+        super().__setitem__(name.upper(), value)
+
+
+@pytest.mark.parametrize('before', [{}, {'NO_PROXY': 'example.org'}])
+def test_the_environment_of_windows_is_restored(monkeypatch, before):
+    monkeypatch.setattr(os, 'environ', Environment(before))
+    with local_requests_without_proxy():
+        assert '127.0.0.1' in os.environ['NO_PROXY']
+    assert os.environ == before
