@@ -110,7 +110,7 @@ def run_stream(
             f'an output cannot be written: {error}; free space on its disk, '
             'or give another path, and run again'
         ) from error
-    if session.measures.read and not session.measures.answered:
+    if session.is_complete and not session.measures.answered:
         raise UserError(
             f'{source.name} ended after {session.measures.read} frames, '
             'before its first window was full; lower --stride'
