@@ -18,6 +18,9 @@ from ...errors import UserError
 
 OPEN_S = 10.0  # longest time that opening a file may take
 MOST_PIXELS = 2**31 - 1  # the largest limit that FFmpeg takes
+# Long side over short side. Pipelines scale the short one, so that a strip
+# of a few pixels would become gigabytes.
+MOST_RATIO = 10
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,15 @@ def check_pictures(clip: CheckedClip):
 def check_size(name: str, width: int, height: int, limits: Limits):
     """
     Raises:
-        UserError: If pictures are too large, or of no size: decoders forget
-            one that they refuse.
+        UserError: If pictures are too large or too narrow, or of no size:
+            decoders forget one that they refuse.
     """
     if 0 < width * height <= limits.pixels:
+        if max(width, height) > MOST_RATIO * min(width, height):
+            raise UserError(
+                f'{name} has pictures of {width} x {height} pixels, one side '
+                f'more than {MOST_RATIO} times the other; crop it'
+            )
         return
     most = f'{limits.megapixels:g} megapixels'
     if width * height:

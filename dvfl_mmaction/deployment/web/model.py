@@ -22,7 +22,7 @@ from ..live.frames import Frame, SourceError
 from ..live.load import make_classifier
 from ..live.opened_source import open_file
 from ..live.segments import Segment, Segmenter, SegmentRule
-from .limits import CheckedClip, check_pictures
+from .limits import CheckedClip, check_pictures, check_size
 
 # A clip of this length or more gets a timeline.
 LONG_S = 4.0
@@ -173,6 +173,8 @@ def follow_clip(
             classifier.every = max(classifier.every, least)
         with closing(source):
             for index, (time_s, image) in enumerate(source.pictures):
+                # The header has the size of the first picture alone.
+                check_size(clip.name, *image.shape[1::-1], clip.limits)
                 frame = Frame(index, time_s, image, time_s, not index)
                 work = classifier.push(frame)
                 if work is not None:

@@ -52,6 +52,15 @@ def test_pictures_of_the_limit_are_taken():
             check_size('a', width + 1, height, limits)
 
 
+@pytest.mark.parametrize('size', [(40, 4), (4, 40)])
+def test_strips_are_refused(size):
+    check_size('a', *size, Limits())
+    width, height = (n + (n == 40) for n in size)
+    what = f'a has pictures of {width} x {height} pixels, one side more than'
+    with pytest.raises(UserError, match=f'{what} 10 times the other; crop'):
+        check_size('a', width, height, Limits())
+
+
 CODECS = ['libx264', 'mpeg4', 'mjpeg', 'libvpx-vp9']
 
 

@@ -9,12 +9,20 @@ from mmengine.config import Config
 from recorded_clips import write_recording
 from small_recipe import recipe, recognizer, write_clip, write_teacher
 
+from dvfl_mmaction.deployment.live.classifier import FrameClassifier
 from dvfl_mmaction.deployment.live.frames import Frame
+from dvfl_mmaction.deployment.live.opened_source import OpenedSource
 from dvfl_mmaction.deployment.live.segments import SegmentRule
+from dvfl_mmaction.deployment.web import model as model_module
 from dvfl_mmaction.deployment.web.camera import CameraSession
-from dvfl_mmaction.deployment.web.limits import Limits, check_clip
+from dvfl_mmaction.deployment.web.limits import (
+    CheckedClip,
+    Limits,
+    check_clip,
+)
 from dvfl_mmaction.deployment.web.maps import draw_maps
 from dvfl_mmaction.deployment.web.model import (
+    WebModel,
     answer_clip,
     follow_clip,
     load_web_model,
@@ -135,3 +143,23 @@ def test_the_picture_follows_stage_and_time(folder):
         for stage, share in ((1, 0), (2, 0), (1, 0.75), (1, 0.99))
     ]
     assert len(set(pictures)) == 3 and pictures[2] == pictures[3]
+
+
+def test_a_clip_whose_later_pictures_are_strips_has_no_timeline(monkeypatch):
+    shapes = [(48, 64, 3), (2, 400, 3)]
+    pictures = ((i / 25, np.zeros(s, np.uint8)) for i, s in enumerate(shapes))
+    source = OpenedSource(pictures, lambda: None)
+    monkeypatch.setattr(
+        model_module, 'open_file', lambda path, timeout_s: source
+    )
+    taken = []
+    classifier = FrameClassifier(
+        lambda picture, state: (np.ones(1), state),
+        lambda height, width: 0,
+        lambda image: taken.append(image.shape) or image,
+        1,
+    )
+    clip = CheckedClip('a.mp4', 5.0, 2, Limits())
+    with pytest.raises(UserError, match='a.mp4 has pictures of 400 x 2 pixe'):
+        list(follow_clip(WebModel(None, classifier), clip, SegmentRule()))
+    assert taken == shapes[:1]
