@@ -171,6 +171,9 @@ def load_exported(
 ) -> ExportedModel:
     """Load a file that ``tools/export.py`` wrote.
 
+    A ``.pt2`` file can hold code, which loading it runs; load only those
+    from a source that you trust.
+
     Args:
         path: ``.onnx`` (ONNX Runtime), ``.xml`` with its ``.bin``
             (OpenVINO), ``.pt2`` (torch.export) or ``.tflite`` with its

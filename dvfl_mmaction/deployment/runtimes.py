@@ -114,7 +114,7 @@ class OpenVINORuntime:
 
 
 class TorchExportRuntime:
-    """A ``.pt2`` archive of ``torch.export``."""
+    """A ``.pt2`` archive of ``torch.export``, which may hold code."""
 
     def __init__(self, path: Path, threads: int | None = None):
         self.threads = threads
