@@ -63,13 +63,21 @@ class ExportedModel:
         Raises:
             UserError: If the frames are not what the file takes.
         """
-        self._check(frames, 5)
+        self.check_clips(frames)
         if self.kind == 'streaming':
             state = self.initial_state(len(frames))
             for t in range(frames.shape[1]):
                 scores, state = self.step(frames[:, t], state)
             return scores
         return self._in_batches([frames])[0]
+
+    def check_clips(self, frames: np.ndarray):
+        """Check what :meth:`predict` takes.
+
+        Raises:
+            UserError: If the frames are not what the file takes.
+        """
+        self._check(frames, 5)
 
     def initial_state(self, batch: int = 1) -> State:
         """The state of streams before their first frame: zeros.

@@ -143,9 +143,13 @@ def export_int8(
                 'no clip of the training list can be read; check data_root '
                 'of train_dataloader'
             )
+        for clip in clips:
+            reference.check_clips(clip)
         inputs = CalibrationInputs(reference, clips)
-        # Noise would lie outside the ranges that clips set.
-        samples = np.concatenate(clips[:SAMPLE_CLIPS])
+        # Noise would lie outside the ranges that clips set. With axes of any
+        # length, clips may have several shapes.
+        same = [clip for clip in clips if clip.shape == clips[0].shape]
+        samples = np.concatenate(same[:SAMPLE_CLIPS])
         before = classify_correctly(tested, reference, options.workers)
         for kept in LADDER[:1] if options.force else LADDER:
             quantised = QUANTISERS[target](model, inputs, kept)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -12,7 +13,10 @@ from dvfl_mmaction import UserError
 from dvfl_mmaction.analysis.paired_comparison import compare_paired
 from dvfl_mmaction.deployment import int8
 from dvfl_mmaction.deployment.export import Agreement, export_model
-from dvfl_mmaction.deployment.exported_model import load_exported
+from dvfl_mmaction.deployment.exported_model import (
+    ExportedModel,
+    load_exported,
+)
 from dvfl_mmaction.deployment.int8 import (
     Int8Options,
     Int8Result,
@@ -23,6 +27,7 @@ from dvfl_mmaction.deployment.quantisation import (
     CalibrationInputs,
     kept_nodes,
 )
+from dvfl_mmaction.deployment.runtimes import Port
 from dvfl_mmaction.deployment.writers import SUFFIXES
 
 
@@ -125,6 +130,43 @@ def test_a_file_that_may_lose_too_much_is_not_written(
     options.force = True
     assert export_int8(source, path, 'onnx', options).kept == ()
     assert load_exported(path).metadata['int8']['kept'] == []
+
+
+@pytest.mark.parametrize('dynamic', [(), ('size',)])
+def test_clips_of_several_sizes_need_a_dynamic_size(
+    tmp_path, source, monkeypatch, dynamic
+):
+    metadata = dict(kind='clip', classes=None, num_classes=4, clip_len=4)
+    metadata |= dict(size=[32, 32], dynamic=dynamic)
+    runtime = SimpleNamespace(inputs=[Port('frames', (1,), np.uint8)])
+    path = tmp_path / 'model.onnx'
+    model = ExportedModel(path, runtime, metadata)
+    sizes = (32, 40, 32)
+    clips = [np.zeros((1, 4, size, 32, 3), np.uint8) for size in sizes]
+    compared = []
+
+    def compare(source, model, frames=None):
+        compared.append(frames)
+        return Agreement(8, 0.0, 8)
+
+    for name, value in dict(
+        capture_graph=lambda *_: None,
+        load_exported=lambda path: model,
+        compare=compare,
+        read_first_views=lambda *_: iter(clips),
+        classify_correctly=lambda *_: np.ones(4, bool),
+        FLOAT_MODELS=dict(onnx=lambda graph: None),
+        QUANTISERS=dict(onnx=lambda model, inputs, kept: list(inputs)),
+        SAVERS=dict(onnx=lambda model, file, metadata: file.touch()),
+    ).items():
+        monkeypatch.setattr(int8, name, value)
+    options = Int8Options(max_drop=100)
+    if not dynamic:
+        with pytest.raises(UserError, match='are 40 x 32 pixels but .*model'):
+            export_int8(source, path, 'onnx', options, dynamic)
+        return
+    export_int8(source, path, 'onnx', options, dynamic)
+    assert compared[-1].shape == (2, 4, 32, 32, 3) and path.exists()
 
 
 def test_the_refusal_says_how_many_clips_flip():
