@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import UserError
-from .package_files import EXPORTED, check_files, read_manifest
+from .package_files import CLASS_LIST, EXPORTED, check_files, read_manifest
 
 HUB = 'hf://'
 ADDRESS = re.compile(r'hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?')
@@ -97,7 +97,8 @@ def push_package(
             repo_type='model',
             folder_path=str(folder),
             commit_message='Upload a model packaged by dvfl_mmaction',
-            delete_patterns=f'{EXPORTED}/*',  # those of a package before
+            # Those of a package before, if this one has none.
+            delete_patterns=[f'{EXPORTED}/*', CLASS_LIST],
         )
     except Exception as error:
         if not is_failure(error):

@@ -45,8 +45,8 @@ def test_a_pushed_model_loads_by_its_address(packaged, tmp_path):
         repo_id='me/small', repo_type='model', private=True, exist_ok=True
     )
     assert hub.calls[1]['repo_type'] == 'model'
-    # Exported files of an earlier package would be of other weights.
-    assert hub.calls[1]['delete_patterns'] == 'exported/*'
+    # Those of an earlier package would be of other weights or classes.
+    assert hub.calls[1]['delete_patterns'] == ['exported/*', 'classes.txt']
     model = load_model(f'{address}@v1', download=hub.download)
     assert hub.calls[2] == ('me/small', 'v1', ['exported/*'])
     wanted = load_model(packaged).state_dict()
