@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..distillation.binary_divergence import has_several_labels
 from ..errors import UserError
 from ..models import VideoFocalNet
+from ..models.pairing import check_window
 from .device_layers import (
     Block,
     Downsample,
@@ -163,7 +164,7 @@ def make_device_graph(
             several outputs, or frames that are not RGB; if clips may be
             longer than the window of the head; if ``clip_len`` is no multiple
             of the tubelet size; if ``streaming`` and the backbone is not
-            causal.
+            causal, or the head has another window.
     """
     check_recognizer(recognizer, clip_len, streaming)
     with torch.no_grad():
@@ -220,6 +221,8 @@ def check_recognizer(recognizer, clip_len, streaming):
             "only a model trained with model.backbone.temporal='causal' runs "
             'frame by frame'
         )
+    if streaming:
+        check_window(head, backbone)
 
 
 def normalisation_of(preprocessor) -> tuple:

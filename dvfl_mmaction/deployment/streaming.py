@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..models import VideoFocalNet
 from ..models.causal import History, running_mean
+from ..models.pairing import check_window
 
 State = tuple[Tensor, ...]
 
@@ -98,7 +99,7 @@ def make_streaming(model: nn.Module) -> StreamingModel:
 
     Raises:
         UserError: If it has no causal Video-FocalNet, or parts that do not
-            run frame by frame.
+            run frame by frame, or a head of another window.
     """
     is_backbone = isinstance(model, VideoFocalNet)
     backbone = model if is_backbone else getattr(model, 'backbone', None)
@@ -123,4 +124,5 @@ def make_streaming(model: nn.Module) -> StreamingModel:
             "with spatial_type='avg' and no neck; pass model.backbone for "
             'features'
         )
+    check_window(head, backbone)
     return StreamingModel(backbone, head).eval()

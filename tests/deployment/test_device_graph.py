@@ -1,5 +1,7 @@
 """The exported form of a recognizer computes what the recognizer does."""
 
+from functools import partial
+
 import pytest
 import torch
 from mmaction.registry import MODELS
@@ -243,3 +245,14 @@ def test_another_head_or_a_neck_is_refused(head, neck, name):
         model.neck = neck
     with pytest.raises(UserError, match=f'has a neck or the head {name}; exp'):
         make_device_graph(model, 8)
+
+
+def test_a_head_of_another_window_than_the_backbone_has_no_stream():
+    config = recognizer()
+    config['cls_head'] |= dict(type='EveryFrameHead', temporal_window=8)
+    config['backbone'] |= dict(temporal='causal', temporal_window=4)
+    with torch.device('meta'):
+        model = MODELS.build(config)
+    for make in (partial(make_device_graph, streaming=True), make_streaming):
+        with pytest.raises(UserError, match='window is 8 but .* is 4; set bo'):
+            make(model)
