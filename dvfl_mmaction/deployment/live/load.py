@@ -145,8 +145,9 @@ def split_pipeline(steps: list[dict], config: str):
         if len(pictures) != 1:
             raise UserError(
                 f"{config}'s test pipeline makes {len(pictures)} pictures of "
-                'a frame, but a stream is classified by one; add '
-                '--cfg-options test_views=1x1'
+                'a frame, but a stream is classified by one; give '
+                '--cfg-options test_views=1x1, for an exported file to '
+                'tools/export.py'
             )
         return np.ascontiguousarray(pictures[0])
 
