@@ -66,6 +66,11 @@ def sample_batch(cfg: dict, batch_size: int) -> dict:
     return pseudo_collate(samples)
 
 
+def without_validation(cfg: dict) -> dict:
+    """A config whose :func:`sample_batch` is of its test pipeline."""
+    return {k: v for k, v in cfg.items() if not k.startswith('val_')}
+
+
 def find_pipeline(cfg: dict, part: str) -> list[dict]:
     """Pipeline of ``'val'`` or ``'test'``; empty if the config has none."""
     loader = cfg.get(f'{part}_dataloader') or {}

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from torch import nn
 
 from ..analysis.prediction.predictor import find_class_names, load_classifier
-from ..analysis.sample_input import sample_batch
+from ..analysis.sample_input import sample_batch, without_validation
 from ..distillation.binary_divergence import (
     class_probabilities,
     has_several_labels,
@@ -82,7 +82,7 @@ def load_source(
     classes: str | None = None,
     licence: str = LICENCE,
 ) -> Source:
-    """Load what is exported; frames and size are those of its pipeline.
+    """Load what is exported; frames and size are those of its test.
 
     Args:
         config: Config file of a recognizer; of a distillation, its student.
@@ -99,7 +99,8 @@ def load_source(
     names = find_class_names(
         cfg, loaded, getattr(head, 'num_classes', 0), classes
     )
-    clip = sample_batch(cfg, 1)['inputs'][0]
+    # The test pipeline goes with the file; the validation may have others.
+    clip = sample_batch(without_validation(cfg), 1)['inputs'][0]
     if clip.dim() != 5 or clip.dtype != torch.uint8:
         raise UserError(
             f'the pipeline of {config} makes {tuple(clip.shape)} '

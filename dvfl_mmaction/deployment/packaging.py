@@ -13,6 +13,7 @@ from ..analysis.prediction.predictor import (
     find_class_names,
     find_video_pipeline,
 )
+from ..analysis.sample_input import without_validation
 from ..checkpoints.writing import write_checkpoint
 from ..compat import run_repairs
 from ..distillation.binary_divergence import has_several_labels
@@ -105,7 +106,7 @@ def package_model(
         f'{path}: {len(results)} tests of these weights in {work_dir}'
         + (f', {others} of other weights left out' if others else '')
     )
-    counts = complexity(cfg)
+    counts = complexity(without_validation(cfg))
     several = has_several_labels(model.cls_head)
     preprocessing = describe_preprocessing(cfg, pipeline, counts.shape)
     facts = dict(

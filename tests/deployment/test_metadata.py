@@ -1,5 +1,6 @@
 """Metadata of other versions and of other programs is refused."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mmaction.datasets.transforms import Resize
 from mmengine.config import Config
 
 from dvfl_mmaction import UserError
+from dvfl_mmaction.deployment.export import load_source
 from dvfl_mmaction.deployment.metadata import make_metadata, parse_metadata
 
 WHOLE = dict(
@@ -109,3 +111,16 @@ def test_classes_have_their_names_and_objects_are_refused(tmp_path):
         UserError, match=r'the pipeline of the config is array\(\[32, 32\]\)'
     ):
         make(tmp_path, config_with(step, type='VideoFocalNet'))
+
+
+def test_frames_and_size_are_those_of_the_test(source):
+    steps = copy.deepcopy(list(source.cfg.test_dataloader.dataset.pipeline))
+    steps[1] = dict(steps[1], clip_len=6)
+    steps[3] = dict(type='Resize', scale=(56, 48), keep_ratio=False)
+    steps.insert(4, dict(type='ThreeCrop', crop_size=48))
+    found = load_source(
+        source.config,
+        source.checkpoint,
+        {'test_dataloader.dataset.pipeline': steps},
+    )
+    assert (found.clip_len, found.size) == (6, (48, 48))

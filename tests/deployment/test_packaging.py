@@ -324,6 +324,20 @@ def test_the_preprocessing_names_no_folder_of_this_machine():
     assert found['views'] == dict(clips=4, crops=3)
 
 
+def test_the_size_is_that_of_the_test(work_dir, tmp_path):
+    config = Config.fromfile(work_dir / 'small_kd.py')
+    config.test_dataloader.dataset.pipeline[3].scale = (48, 40)
+    config.dump(str(tmp_path / 'larger.py'))
+    out = package_model(
+        work_dir,
+        tmp_path / 'm',
+        config=tmp_path / 'larger.py',
+        report=lambda line: None,
+    )
+    found = json.loads((out / 'preprocessing.json').read_text())
+    assert (found['height'], found['width']) == (40, 48)
+
+
 @pytest.mark.parametrize(('to_rgb', 'order'), [(True, 'BGR'), (False, 'RGB')])
 def test_the_preprocessing_has_the_order_of_mean_and_deviation(to_rgb, order):
     given = dict(mean=[1, 2, 3], std=[4, 5, 6], to_rgb=to_rgb)
