@@ -146,6 +146,10 @@ def run_session(
             sinks.drop_lines()
         except (KeyboardInterrupt, UserError) as error:
             ended = error
+        except OSError as error:
+            if error.errno not in DISK_FAULTS:
+                raise
+            ended = error  # of one output; the others are kept
         if ended is None and not session.measures.read:
             ended = UserError(
                 f'{source.name} has no frame that can be decoded; give '
@@ -153,7 +157,8 @@ def run_session(
             )
         else:
             # An exception would remove the video.
-            sinks.finish(session)
+            fault = sinks.finish(session)
+            ended = fault or ended
     if isinstance(ended, KeyboardInterrupt):
         raise KeyboardInterrupt(
             f'stopped at {session.reached_s:.1f} s; the files hold what was '
@@ -227,26 +232,36 @@ class Sinks:
                 os.dup2(nowhere.fileno(), self.lines.fileno())
         self.lines = None
 
-    def finish(self, session: Session):
-        """Write the timelines and the summary."""
+    def finish(self, session: Session) -> OSError | None:
+        """Write the timelines and the summary.
+
+        Returns:
+            The first fault of an output; the others are written.
+        """
         measures = session.measures
-        end_s = session.end_s
+        end_s, faults = session.end_s, []
         if self.segmenter:
             segments = self.segmenter.finish(end_s)
             for path in self.outputs.timelines:
-                write_timeline(
-                    path,
-                    segments,
-                    self.name_of,
-                    self.rule,
-                    self.source.name,
-                    end_s,
-                    session.is_complete,
-                )
+                try:
+                    write_timeline(
+                        path,
+                        segments,
+                        self.name_of,
+                        self.rule,
+                        self.source.name,
+                        end_s,
+                        session.is_complete,
+                    )
+                except OSError as error:
+                    faults.append(error)
         if self.lines:
             line = json.dumps(dict(summary=measures.summary()))
             try:
                 write_line(self.lines, line)
-            except BrokenPipeError:
+            except OSError as error:
+                if not isinstance(error, BrokenPipeError):
+                    faults.append(error)
                 self.drop_lines()
         print(measures.line(), file=sys.stderr, flush=True)
+        return faults[0] if faults else None

@@ -39,7 +39,7 @@ class Session:
     Attributes:
         measures: What happened so far.
         reached_s: Time of the last frame that was taken.
-        is_complete: Whether the source came to its end.
+        is_complete: Whether the source came to its end, without an error.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Session:
             self.measures.dropped += works.dropped
             self.measures.hidden += shown.dropped
         if self._error is not None:
+            self.is_complete = False  # reading may have been faster
             raise self._error
 
     def run_in_turn(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Whole runs, live and in turn, of both kinds of models."""
 
+import errno
 import json
 import os
 import threading
@@ -78,6 +79,52 @@ def test_a_full_disk_is_reported_in_one_line(folder, in_turn):
     source = Source('a', opener_of(str(folder / 'a.mp4')))
     with pytest.raises(UserError, match='No space left.* free space'):
         run_stream(source, fake_classifier(), outputs, RULE, in_turn)
+
+
+@pytest.mark.parametrize('in_turn', [False, True])
+def test_lines_that_cannot_be_written_cost_no_other_output(
+    folder, tmp_path, monkeypatch, in_turn
+):
+    lines = []
+
+    def write(file, line):
+        lines.append(line)
+        # Live, a busy machine may drop the other frames.
+        if len(lines) == (3 if in_turn else 1):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(run, 'write_line', write)
+    outputs = StreamOutputs(
+        lines=tmp_path / 'a.jsonl',
+        video=tmp_path / 'a.mp4',
+        timelines=[tmp_path / 'a.json'],
+    )
+    source = Source('a', opener_of(str(folder / 'a.mp4')))
+    with pytest.raises(UserError, match='No space left.* free space'):
+        run_stream(source, fake_classifier(), outputs, RULE, in_turn)
+    assert outputs.video.exists() and 'summary' in lines[-1]
+    assert not json.loads((tmp_path / 'a.json').read_text())['complete']
+
+
+def test_a_timeline_that_cannot_be_written_costs_no_other_output(
+    folder, tmp_path, monkeypatch
+):
+    def write(path, *args):
+        if path.suffix == '.json':
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        path.touch()
+
+    monkeypatch.setattr(run, 'write_timeline', write)
+    outputs = StreamOutputs(
+        lines=tmp_path / 'a.jsonl',
+        video=tmp_path / 'a.mp4',
+        timelines=[tmp_path / 'a.json', tmp_path / 'a.srt'],
+    )
+    source = Source('a', opener_of(str(folder / 'a.mp4')))
+    with pytest.raises(UserError, match='No space left.* free space'):
+        run_stream(source, fake_classifier(), outputs, RULE, True)
+    assert 'summary' in lines_of(outputs.lines)[-1]
+    assert outputs.video.exists() and (tmp_path / 'a.srt').exists()
 
 
 def test_a_causal_model_answers_every_frame_in_turn(folder, tmp_path, capsys):
