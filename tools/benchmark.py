@@ -22,7 +22,7 @@ from dvfl_mmaction.analysis.benchmark import run_benchmark
 from dvfl_mmaction.analysis.benchmark_report import draw, markdown
 from dvfl_mmaction.analysis.timed_model import Entry
 from dvfl_mmaction.errors import UserError, print_user_errors
-from dvfl_mmaction.files import write_json
+from dvfl_mmaction.files import check_writable, write_json
 from dvfl_mmaction.tool_options import check_least
 
 MODELS = (
@@ -131,6 +131,7 @@ def main():
     if args.released:
         entries += [replace(entry, released=True) for entry in entries]
     entries += [Entry(Path(p).stem, p) for p in args.peer]
+    check_writable(args.to / 'benchmark.json')  # before the work
     results = run_benchmark(
         entries,
         args.device,
@@ -143,7 +144,6 @@ def main():
     )
     for model in results['models']:
         model['config'] = Path(model['config']).name
-    args.to.mkdir(parents=True, exist_ok=True)
     write_json(args.to / 'benchmark.json', results)
     text = markdown(results)
     (args.to / 'benchmark.md').write_text(text + '\n', encoding='utf-8')

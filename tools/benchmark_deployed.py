@@ -108,7 +108,7 @@ def main():
     from dvfl_mmaction.analysis.deployed_report import draw, markdown
     from dvfl_mmaction.analysis.prediction.clips import find_clips
     from dvfl_mmaction.deployment.writers import files_of
-    from dvfl_mmaction.files import check_outputs
+    from dvfl_mmaction.files import check_outputs, check_writable
     from dvfl_mmaction.preparation.clips.runner import even_sample
 
     clips = []
@@ -130,7 +130,7 @@ def main():
     read += [file for e in entries for file in (e.config, e.checkpoint)]
     read.append(args.list)
     check_outputs([args.to / name for name in written], read)
-    args.to.mkdir(parents=True, exist_ok=True)
+    check_writable(args.to / RESULTS)  # before the work
     results = run_deployed_benchmark(
         entries,
         args.to,

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from documented_commands import Parsed
 
+from dvfl_mmaction import UserError
+
 TOOLS = Path(__file__).parents[2] / 'tools'
 CONFIG = 'configs/vflnet_kd_ucf101.py'
 EXPORT = f'{CONFIG} model.pth model.onnx --to onnx'
@@ -166,6 +168,31 @@ def test_what_fails_later_or_does_nothing_is_refused(
     with pytest.raises(SystemExit, match='2'):
         parsed(tool, words, monkeypatch)
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ('tool', 'words', 'work'),
+    [
+        ('benchmark', '--to', 'analysis.benchmark.run_benchmark'),
+        (
+            'benchmark_deployed',
+            f'{MODEL} --to',
+            'analysis.deployed_benchmark.run_deployed_benchmark',
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
+    tool, words, work, tmp_path, monkeypatch
+):
+    (tmp_path / 'file').touch()
+    words = f'{words} {tmp_path / "file"}'
+    monkeypatch.setattr(sys, 'argv', [tool, *words.split()])
+    monkeypatch.setattr(f'dvfl_mmaction.{work}', pytest.fail)
+    entries = 'dvfl_mmaction.analysis.deployed_entries.make_entries'
+    monkeypatch.setattr(entries, lambda *_: [])
+    main = runpy.run_path(str(TOOLS / f'{tool}.py'))['main']
+    with pytest.raises(UserError, match='file/.*json cannot be written'):
+        main()
 
 
 def parsed(tool, words, monkeypatch):
