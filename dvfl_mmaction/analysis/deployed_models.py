@@ -25,7 +25,7 @@ from .prediction.predictor import (
     make_predictor,
 )
 from .released_formulation import as_released
-from .sample_input import sample_batch
+from .sample_input import sample_batch, without_validation
 
 EAGER, RELEASED, BF16 = 'eager', 'released', 'bf16'
 EXPORTED, PEER = 'exported', 'peer'
@@ -140,7 +140,7 @@ class DeployedModel:
     def _random_sample(self) -> dict:
         if self.entry.kind != EXPORTED:
             cfg = load_config(self.entry.config, dict(self.entry.options))
-            batch = sample_batch(cfg, 1)
+            batch = sample_batch(without_validation(cfg), 1)
             return {key: values[0] for key, values in batch.items()}
         options, model = dict(self.entry.options), self._exported
         length = options.get('clip_len', model.clip_len)

@@ -17,6 +17,7 @@ from dvfl_mmaction.analysis.deployed_models import (
     EAGER,
     EXPORTED,
     DeployedEntry,
+    DeployedModel,
 )
 from dvfl_mmaction.analysis.deployed_report import draw
 from dvfl_mmaction.analysis.prediction.clips import Clip
@@ -119,3 +120,14 @@ def test_a_peer_is_a_config_with_or_without_weights(text, config, checkpoint):
 def test_what_is_no_peer_is_refused(text):
     with pytest.raises(UserError, match='is not CONFIG or CONFIG:CHECKPOINT'):
         peer_entry(text)
+
+
+def test_the_clip_that_is_timed_has_the_size_of_the_test(tmp_path):
+    config = Config(recipe(recognizer(), tmp_path, tmp_path / 'work'))
+    config.test_dataloader.dataset.pipeline[3].scale = (48, 40)
+    config.dump(str(tmp_path / 'larger.py'))
+    model = object.__new__(DeployedModel)
+    model.entry = DeployedEntry('eager', EAGER, str(tmp_path / 'larger.py'))
+    model.unit = 'clip'
+    model.use_sample(None)
+    assert model.sample['inputs'].shape == (1, 3, 4, 40, 48)
