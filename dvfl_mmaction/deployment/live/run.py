@@ -130,7 +130,11 @@ def run_session(
     with ExitStack() as stack:
         sinks = Sinks(source, classifier, outputs, rule, stack)
         session = Session(
-            source, classifier, sinks.take_answer, sinks.take_frame
+            source,
+            classifier,
+            sinks.take_answer,
+            sinks.take_frame,
+            on_idle=sinks.is_watched,
         )
         try:
             if in_turn:
@@ -150,7 +154,7 @@ def run_session(
             if error.errno not in DISK_FAULTS:
                 raise
             ended = error  # of one output; the others are kept
-        if ended is None and not session.measures.read:
+        if session.is_complete and not session.measures.read:
             ended = UserError(
                 f'{source.name} has no frame that can be decoded; give '
                 'another recording'
@@ -223,6 +227,10 @@ class Sinks:
         if self.video:
             self.video.write(picture, frame.time_s)
         return self.window is None or self.window.show(picture)
+
+    def is_watched(self) -> bool:
+        """Whether to continue while no frame comes."""
+        return self.window is None or self.window.is_open()
 
     def drop_lines(self):
         """Write no more lines; nobody reads them."""

@@ -35,6 +35,8 @@ class Session:
             of :meth:`run_live` and :meth:`run_in_turn`; returns whether to
             continue.
         clock: Returns the time in s, as that of the source.
+        on_idle: Called in the thread of :meth:`run_live` every 0.1 s while
+            no frame comes; returns whether to continue.
 
     Attributes:
         measures: What happened so far.
@@ -49,10 +51,11 @@ class Session:
         on_answer: OnAnswer,
         on_frame: OnFrame,
         clock: Callable[[], float] = time.monotonic,
+        on_idle: Callable[[], bool] = lambda: True,
     ):
         self.source, self.classifier = source, classifier
         self.on_answer, self.on_frame = on_answer, on_frame
-        self.clock = clock
+        self.clock, self.on_idle = clock, on_idle
         self.measures = Measures()
         self.reached_s, self._reached, self.is_complete = 0.0, 0, False
         self._answer = self._error = self._began = None
@@ -87,7 +90,7 @@ class Session:
             self._start(function, queues) for function in (read, classify)
         ]
         try:
-            for frame in self._taken(shown, STALE_SHOWN_S):
+            for frame in self._taken(shown, STALE_SHOWN_S, self.on_idle):
                 if not self.on_frame(frame, self._answer):
                     break
                 self.measures.shown += 1
@@ -186,13 +189,17 @@ class Session:
         return thread
 
     def _taken(
-        self, queue: LatestQueue, stale_s: float | None = None
+        self,
+        queue: LatestQueue,
+        stale_s: float | None = None,
+        on_idle: Callable[[], bool] | None = None,
     ) -> Iterator:
         """The items of a queue until it is finished.
 
         Args:
             queue: The queue.
             stale_s: Items due earlier than this are dropped for newer ones.
+            on_idle: Called while none comes; returns whether to continue.
         """
 
         def is_stale(item: Frame | Work) -> bool:
@@ -202,6 +209,8 @@ class Session:
             item = queue.get(POLL_S, is_stale if stale_s else None)
             if item is not None:
                 yield item
+            elif on_idle and not on_idle():
+                return
 
     def _finish(self, threads: list, queues: tuple):
         if not self.is_complete:

@@ -30,14 +30,21 @@ class Window:
     """
 
     def __init__(self, title: str):
-        self.title = title
+        self.title, self.has_picture = title, False
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
 
     def show(self, picture: Image.Image) -> bool:
         """Show a picture; returns whether to continue."""
         cv2.imshow(self.title, np.asarray(picture)[..., ::-1])
+        self.has_picture = True
+        return self.is_open()
+
+    def is_open(self) -> bool:
+        """Handle keys; returns whether to continue."""
         if cv2.waitKey(1) & 0xFF in QUIT_KEYS:
             return False
+        if not self.has_picture:  # some systems do not show it before
+            return True
         return cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
 
     def close(self):

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -358,24 +357,3 @@ def test_a_video_shorter_than_a_window_is_one_line(folder):
     classifier = classifier_of(folder, 'clip', stride=20)
     with pytest.raises(UserError, match='before its first window was full'):
         run_stream(source, classifier, StreamOutputs(), in_turn=True)
-
-
-def test_to_quit_before_the_first_window_is_no_error(monkeypatch, capsys):
-    def opened():
-        def pictures():
-            while True:
-                yield None, np.zeros((48, 64, 3), np.uint8)
-                time.sleep(0.001)
-
-        return OpenedSource(pictures(), lambda: None, is_live=True)
-
-    window = SimpleNamespace(show=lambda picture: False, close=lambda: None)
-    monkeypatch.setattr(run, 'Window', lambda title: window)
-    classifier = WindowClassifier(
-        len, lambda image: image[:2, :2], 2, clip_len=99, stride=999
-    )
-    session = run_stream(
-        Source('cam', opened), classifier, StreamOutputs(window=True)
-    )
-    assert not session.is_complete and session.measures.answered == 0
-    assert '0 answers' in capsys.readouterr().err
