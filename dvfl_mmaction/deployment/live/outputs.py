@@ -64,10 +64,7 @@ class VideoOutput:
                 self.container, picture.size, Fraction(NOMINAL_RATE)
             )
             self._stream.codec_context.time_base = TIME_BASE
-        size = (self._stream.width, self._stream.height)
-        if picture.size != size:
-            picture = picture.resize(size)
-        frame = av.VideoFrame.from_image(picture)
+        frame = av.VideoFrame.from_image(picture)  # scaled by the encoder
         self._last = max(self._last + 1, round(time_s / TIME_BASE))
         frame.pts, frame.time_base = self._last, TIME_BASE
         self.container.mux(self._stream.encode(frame))
