@@ -86,8 +86,9 @@ class Classifier(ABC):
 class WindowClassifier(Classifier):
     """A model of clips, applied to the last frames.
 
-    A window never spans two connections. Windows that are too late are
-    dropped whole, so that each has its frames at the stride.
+    A window never spans two connections, or pictures of two sizes. Windows
+    that are too late are dropped whole, so that each has its frames at the
+    stride.
 
     Args:
         score: Maps the pictures of a clip to probabilities, (K,).
@@ -134,11 +135,13 @@ class WindowClassifier(Classifier):
         self.score([self.prepare(BLACK)] * self.clip_len)
 
     def push(self, frame: Frame) -> Work | None:
-        if frame.is_first:
+        picture = self.prepare(frame.image)
+        last = self._recent[-1][1] if self._recent else picture
+        if frame.is_first or picture.shape != last.shape:
             self._recent.clear()
             self._run += 1
             self._since = self.every
-        self._recent.append((frame.time_s, self.prepare(frame.image)))
+        self._recent.append((frame.time_s, picture))
         self._since += 1
         if len(self._recent) < self.span:
             return None

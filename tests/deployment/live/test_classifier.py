@@ -46,6 +46,16 @@ def test_a_window_does_not_span_two_connections():
     assert clips == [[0, 1, 2], [1, 2, 3], [4, 5, 6], [5, 6, 7]]
 
 
+def test_a_window_has_pictures_of_one_size():
+    classifier = window(clip_len=3, every=1)
+    stream = list(frames(8))
+    for frame in stream[4:]:
+        frame.image = np.full((2, 4, 3), frame.index, np.uint8)
+    found = works(classifier, stream)
+    clips = [classifier.classify(work) for work in found]
+    assert clips == [[0, 1, 2], [1, 2, 3], [4, 5, 6], [5, 6, 7]]
+
+
 def test_the_first_window_comes_as_soon_as_it_is_full():
     """Also after each connection, and whatever the pace of the others."""
     classifier = window(clip_len=2, every=4)
