@@ -17,7 +17,10 @@ from .stream_train_loop import StreamTrainLoop
 from .train_batches import TrainBatches
 
 TRAINING_STATE = ('epoch', 'iter')  # in the meta information
-SCHEDULER_PROGRESS = {'last_step', '_global_step', '_last_value'}
+SCHEDULER_PROGRESS = {
+    *('last_step', '_global_step', '_last_value'),
+    *('best', 'num_bad_epochs', 'cooldown_counter'),  # of a metric
+}
 
 
 class Schedule:
@@ -47,17 +50,23 @@ class Schedule:
         """Set the runner's schedulers to this schedule, at an iteration.
 
         MMEngine's schedulers compute a value from the previous one, so all
-        steps are repeated. Schedulers that follow a metric keep their state.
+        steps are repeated. Schedulers that follow a metric keep what they
+        know of it; their reductions of a value that others change, too, are
+        lost.
         """
-        kept = [
-            (scheduler, state, values)
-            for scheduler, state, values in zip(
-                schedulers_of(runner), self.states, self.values, strict=True
-            )
-            if not getattr(scheduler, 'need_val_args', False)
-        ]
-        for scheduler, state, values in kept:
-            scheduler.load_state_dict(copy.deepcopy(state))
+        kept = []
+        for scheduler, state, values in zip(
+            schedulers_of(runner), self.states, self.values, strict=True
+        ):
+            state = copy.deepcopy(state)
+            if follows_metric(scheduler):
+                loaded = scheduler.state_dict()
+                progress = SCHEDULER_PROGRESS & loaded.keys()
+                state |= {key: loaded[key] for key in progress}
+                scheduler.load_state_dict(state)
+                continue
+            kept.append(scheduler)
+            scheduler.load_state_dict(state)
             for group, value in zip(
                 scheduler.optimizer.param_groups, values, strict=True
             ):
@@ -69,11 +78,11 @@ class Schedule:
             # About steps before the optimizer's first one.
             warnings.simplefilter('ignore', UserWarning)
             for step in range(1, iteration + 1):
-                for scheduler, *_ in kept:
+                for scheduler in kept:
                     if not scheduler.by_epoch:
                         scheduler.step()
                 if step % per_epoch == 0 and step // per_epoch <= epoch:
-                    for scheduler, *_ in kept:
+                    for scheduler in kept:
                         if scheduler.by_epoch:
                             scheduler.step()
 
@@ -176,6 +185,23 @@ def schedulers_of(runner) -> Iterator:
         yield from schedulers
 
 
+def follows_metric(scheduler) -> bool:
+    """Whether a scheduler reduces its value where a metric stays."""
+    return getattr(scheduler, 'need_val_args', False)
+
+
+def lost_reductions(runner) -> str:
+    """Values that a metric and another scheduler change; '' if there are none.
+
+    :meth:`Schedule.restore` repeats the other scheduler only.
+    """
+    by_metric, others = set(), set()
+    for scheduler in schedulers_of(runner):
+        names = by_metric if follows_metric(scheduler) else others
+        names.add(scheduler.param_name)
+    return ', '.join(sorted(by_metric & others))
+
+
 def scheduled_values(scheduler) -> list[dict]:
     """The values that a scheduler changes, per parameter group."""
     names = (scheduler.param_name, f'initial_{scheduler.param_name}')
@@ -214,6 +240,8 @@ def realign(runner, schedule: Schedule):
             "the config's schedule, not the checkpoint's, continues at "
             f'iteration {loop.iter} of {loop.max_iters}'
         )
+        if lost := lost_reductions(runner):
+            changes.append(f'the reductions of {lost} by its metric are lost')
     if changes:
         runner.logger.warning(f'resume: {"; ".join(changes)}')
 

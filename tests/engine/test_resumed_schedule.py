@@ -4,7 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.optim import LinearLR, ReduceOnPlateauLR, StepLR
+from mmengine.optim import (
+    LinearLR,
+    ReduceOnPlateauLR,
+    ReduceOnPlateauParamScheduler,
+    StepLR,
+)
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from dvfl_mmaction import UserError
@@ -12,6 +17,7 @@ from dvfl_mmaction.engine.resuming import (
     Schedule,
     check_training_state,
     counts_iterations,
+    realign,
     schedulers_of,
 )
 
@@ -97,6 +103,66 @@ def test_a_scheduler_that_follows_a_metric_keeps_its_state():
     schedule.restore(runner, epoch=0, iteration=2)
     assert follows.state_dict() == before
     assert before['best'] == 1.0
+
+
+def followed(patience=0, factor=0.1, param_name='lr'):
+    """A runner with a scheduler that follows the loss, its third one."""
+    runner = make_runner()
+    follows = ReduceOnPlateauParamScheduler(
+        runner.optimizer,
+        param_name,
+        monitor='loss',
+        patience=patience,
+        factor=factor,
+    )
+    runner.param_schedulers.append(follows)
+    return runner
+
+
+def test_what_a_metric_has_changed_is_no_other_schedule():
+    """Its reductions of the rate would be lost at every resume."""
+    runner = followed()
+    schedule = Schedule(runner)
+    train(runner, 4)
+    for loss in (1.0, 2.0, 2.0):
+        runner.param_schedulers[2].step({'loss': loss})
+    assert not schedule.differs(runner)
+    assert Schedule(followed(patience=3)).differs(runner)
+    assert Schedule(followed(factor=0.5)).differs(runner)
+
+
+def test_a_scheduler_that_follows_a_metric_has_the_options_of_the_config():
+    runner = followed(patience=3)
+    schedule = Schedule(runner)
+    follows, other = runner.param_schedulers[2], followed(patience=9)
+    for loss in (1.0, 2.0, 2.0):
+        other.param_schedulers[2].step({'loss': loss})
+    follows.load_state_dict(other.param_schedulers[2].state_dict())
+    schedule.restore(runner, epoch=0, iteration=2)
+    assert (follows.patience, follows.best) == (3, 1.0)
+    assert (follows.num_bad_epochs, follows._global_step) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ('param_name', 'lost'),
+    [
+        ('lr', '; the reductions of lr by its metric are lost'),
+        ('momentum', ''),
+    ],
+)
+def test_reductions_that_are_lost_are_logged(param_name, lost):
+    runner = followed(param_name=param_name)
+    schedule = Schedule(make_runner(gamma=0.9))
+    schedule.states.append(runner.param_schedulers[2].state_dict())
+    schedule.values.append([])
+    loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+    loop._iter, loop._epoch, loop._max_iters = 2, 0, 6
+    lines = []
+    runner.train_loop = loop
+    runner.logger = SimpleNamespace(warning=lines.append)
+    realign(runner, schedule)
+    (line,) = lines
+    assert line.endswith(f'continues at iteration 2 of 6{lost}')
 
 
 @pytest.mark.parametrize(
