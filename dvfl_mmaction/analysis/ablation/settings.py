@@ -10,6 +10,8 @@ from pathlib import Path
 from mmaction.registry import MODELS
 from mmengine.config import Config
 
+from ...distillation.distill_recognizer import complete_loss
+from ...engine.config_checks import type_name
 from ...errors import UserError, suggestion
 from .axes import LOSS, LOSS_KD, TEMPERATURE, Axis, check_axes
 
@@ -115,9 +117,7 @@ def fitting_options(cfg: dict, options: dict, chosen: dict) -> dict:
                 '--temperature needs one loss_kd, but the config has '
                 f'{len(loss)}; vary model.loss_kd with --vary'
             )
-        kind = chosen.get(LOSS) or (
-            not several and loss.get('type', 'KLDivergenceLoss')
-        )
+        kind = chosen.get(LOSS) or (not several and loss_type(loss))
         if not kind or 'temperature' not in loss_parameters(kind):
             return {k: v for k, v in options.items() if k != TEMPERATURE}
     return options
@@ -128,6 +128,11 @@ def is_whole_loss(value) -> bool:
     return isinstance(value, list | tuple) or (
         isinstance(value, dict) and 'type' in value
     )
+
+
+def loss_type(loss: dict | None) -> str:
+    """Name of a loss, the default one if its config has no type."""
+    return type_name(complete_loss(loss, several_labels=False))
 
 
 def losses_of(cfg: Config) -> list[dict]:
@@ -199,8 +204,9 @@ def resolve(setting: Setting, seed: int | None = None) -> Config:
             loss.clear()
     kind = options.pop(LOSS, None)
     if kind is not None:
-        loss = cfg.model.get('loss_kd') or {}
-        if isinstance(loss, list | tuple) or loss.get('type') != kind:
+        loss = cfg.model.get('loss_kd')
+        same = type_name(dict(type=kind))
+        if isinstance(loss, list | tuple) or loss_type(loss) != same:
             cfg.model.loss_kd = dict(type=kind)
     merge(cfg, options, setting)
     if seed is not None:

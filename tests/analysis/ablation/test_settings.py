@@ -1,6 +1,7 @@
 """Products of config values, by value."""
 
 import json
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -85,6 +86,27 @@ def test_another_loss_replaces_the_arguments_of_the_old_one(config):
         dict(type='WTTMLoss'),
         dict(type='KLDivergenceLoss', temperature=10.0),
     ]
+
+
+@pytest.mark.parametrize('how', ['class', 'scope', 'default'])
+def test_a_loss_is_known_in_every_way_a_config_names_it(config, tmp_path, how):
+    """By the class in MMEngine's new-style configs, or by no type."""
+    text = Path(config).read_text()
+    name = "type='KLDivergenceLoss'"
+    head, end = '', {'scope': "type='mmaction.KLDivergenceLoss'"}.get(how, '')
+    if how == 'class':
+        head = 'from dvfl_mmaction.distillation import KLDivergenceLoss\n'
+        end = 'type=KLDivergenceLoss'
+    assert text.count(name) == 1
+    path = tmp_path / 'other.py'
+    path.write_text(head + text.replace(name, end))
+    axes = axes_of(None, [2, 4], ['KLDivergenceLoss', 'WTTMLoss'])
+    for one in (axes, axes[1:]):
+        made = make_settings(str(path), one)
+        assert [s.labels.get('temperature') for s in made][:2] == [2, 4]
+    losses = axes_of(None, None, ['KLDivergenceLoss'])
+    (setting,) = make_settings(str(path), losses)
+    assert resolve(setting).model.loss_kd.temperature == 10.0
 
 
 @pytest.fixture
