@@ -4,7 +4,7 @@ import numpy as np
 from mmaction.registry import TRANSFORMS
 from mmengine.dataset import pseudo_collate
 
-from ..engine.config_checks import type_name
+from ..engine.config_checks import nested_datasets, type_name
 from ..errors import UserError
 
 SIZE = (256, 340)  # (H, W) of a Kinetics video, short side 256
@@ -81,7 +81,8 @@ def find_pipeline(cfg: dict, part: str) -> list[dict]:
 def find_modality(cfg: dict) -> str:
     """``modality`` of the config's first data set that has one, or 'RGB'."""
     for part in ('val', 'test'):
-        dataset = (cfg.get(f'{part}_dataloader') or {}).get('dataset') or {}
-        if 'modality' in dataset:
-            return dataset['modality']
+        loader = cfg.get(f'{part}_dataloader') or {}
+        for dataset in nested_datasets(loader.get('dataset')):
+            if 'modality' in dataset:
+                return dataset['modality']
     return 'RGB'

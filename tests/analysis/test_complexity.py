@@ -9,6 +9,7 @@ from mmengine.config import Config
 from dvfl_mmaction import UserError
 from dvfl_mmaction.analysis.complexity import complexity
 from dvfl_mmaction.analysis.configs import load_config
+from dvfl_mmaction.analysis.sample_input import find_modality
 from dvfl_mmaction.datasets import ClipDecode
 from dvfl_mmaction.distillation import DistillRecognizer3D
 from dvfl_mmaction.models import VideoFocalNet
@@ -90,3 +91,15 @@ def test_skeletons_are_refused():
     config = ROOT / 'configs/recipes/vflnet_posec3d_ntu60.py'
     with pytest.raises(UserError, match='give one that reads videos'):
         complexity(load_config(str(config)))
+
+
+def test_the_modality_is_that_of_a_wrapped_data_set():
+    inner = dict(type='VideoDataset', modality='Flow')
+    for dataset in (
+        inner,
+        dict(type='RepeatDataset', times=2, dataset=inner),
+        dict(type='ConcatDataset', datasets=[dict(inner), dict(inner)]),
+    ):
+        cfg = dict(val_dataloader=dict(dataset=dataset))
+        assert find_modality(cfg) == 'Flow'
+    assert find_modality(dict(test_dataloader=None)) == 'RGB'
