@@ -5,10 +5,13 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 
+from ..datasets.stream import innermost_datasets
+from ..distillation.class_names import class_names_of as metainfo_names
 from ..engine.tensorboard_option import BACKEND
 from ..errors import UserError
 from ..evaluation.clip_metric import ClipMetric, is_count
 from ..evaluation.hard_clips import HardClip, hardest, judge
+from ..evaluation.results_hook import shared
 from .prediction.frames import frames_of
 
 
@@ -119,5 +122,6 @@ def step_of(runner) -> int:
 def class_names_of(runner) -> list[str] | None:
     """Names of the classes of the validation data, if known."""
     dataset = runner.val_dataloader.dataset
-    names = getattr(dataset, 'class_names', None)
-    return names or dataset.metainfo.get('classes')
+    parts = innermost_datasets(dataset)
+    names = shared(getattr(part, 'class_names', None) for part in parts)
+    return names or metainfo_names(getattr(dataset, 'metainfo', None))

@@ -1,5 +1,7 @@
 """Which clips of a validation get a picture."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from mmengine.config import ConfigDict
 from dvfl_mmaction.analysis.validation_pictures import draw_hard_clips
 from dvfl_mmaction.analysis.validation_pictures_hook import (
     ValidationPicturesHook,
+    class_names_of,
     hard_clip_of,
 )
 from dvfl_mmaction.errors import UserError
@@ -51,3 +54,17 @@ def test_the_sheet_names_known_classes():
     unknown = draw_hard_clips(clips, None)
     assert known.dtype == np.uint8 and known.shape == unknown.shape
     assert (known != unknown).any()
+
+
+def test_classes_are_named_as_the_validation_data_do():
+    def names(dataset):
+        loader = SimpleNamespace(dataset=dataset)
+        return class_names_of(SimpleNamespace(val_dataloader=loader))
+
+    clips = SimpleNamespace(class_names=['left', 'right'], metainfo={})
+    wrapped = SimpleNamespace(datasets=[clips, clips], metainfo={})
+    described = SimpleNamespace(metainfo=dict(classes=('up', 'down')))
+    assert names(clips) == names(wrapped) == ['left', 'right']
+    assert names(described) == ['up', 'down']
+    assert names(SimpleNamespace(metainfo={})) is None
+    assert names([1, 2]) is None  # PyTorch's data sets have no metainfo
