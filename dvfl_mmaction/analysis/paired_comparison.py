@@ -184,7 +184,9 @@ def score_interval(
         # Maximum likelihood estimate of P(lost) given the difference.
         linear = (2 * clips - gained + lost) * difference - gained - lost
         spread = difference * (1 - difference)
-        root = math.sqrt(linear**2 + 8 * clips * lost * spread)
+        # Never negative but for rounding, where all clips are lost.
+        square = linear**2 + 8 * clips * lost * spread
+        root = math.sqrt(max(square, 0))
         probability = (root - linear) / (4 * clips)
         variance = clips * max(2 * probability + spread, 0)
         distance = abs(gained - lost - clips * difference)

@@ -61,6 +61,13 @@ def test_score_interval_stays_within_one():
     assert score_interval(0, 5, 5)[0] == -1
 
 
+@pytest.mark.parametrize('clips', [21, 41, 83])
+def test_score_interval_takes_means_that_are_not_exact(clips):
+    lost = clips * (1 - 2**-53)
+    ends = score_interval(0, lost, clips)
+    assert ends == pytest.approx(score_interval(0, clips, clips))
+
+
 def test_score_interval_covers_a_small_sample():
     """Exact coverage over all tables of 20 clips, P(gained), P(lost) given."""
     for gain, loss in ((0.1, 0.1), (0.3, 0.05), (0.02, 0.02)):
