@@ -45,7 +45,8 @@ def write_checkpoint(path, weights: dict[str, Tensor], key: str, meta: dict):
         path: The file; the suffix ``.safetensors`` selects that format.
         weights: Weights by name.
         key: The key of the weights in the file; unused in safetensors.
-        meta: Plain values that describe the weights.
+        meta: Plain values and tensors that describe the weights; in
+            safetensors tensors become lists.
 
     Raises:
         UserError: If the file cannot be written.
@@ -56,7 +57,8 @@ def write_checkpoint(path, weights: dict[str, Tensor], key: str, meta: dict):
     part = path.with_name(f'w.part{uuid4().hex[:8]}')
     try:
         if path.suffix == '.safetensors':
-            metadata = {'format': 'pt', SAFETENSORS_META: json.dumps(meta)}
+            text = json.dumps(meta, default=Tensor.tolist)
+            metadata = {'format': 'pt', SAFETENSORS_META: text}
             save_file(weights, part, metadata)
             part.chmod(0o666 & ~current_umask())  # save_file sets 0600
         else:

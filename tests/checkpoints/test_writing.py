@@ -12,6 +12,8 @@ from warm_process import run_code, run_in_parallel
 
 from dvfl_mmaction import UserError
 from dvfl_mmaction.checkpoints.convert_file import convert_file
+from dvfl_mmaction.checkpoints.safe_loading import load_checkpoint_file
+from dvfl_mmaction.checkpoints.writing import write_checkpoint
 
 ROOT = Path(__file__).parents[2]
 TOOL = str(ROOT / 'tools/convert_checkpoint.py')
@@ -120,3 +122,12 @@ def test_a_view_is_written_without_the_rest_of_its_storage(tmp_path):
         convert_file(str(tmp_path / 'src.pth'), str(tmp_path / name))
         size = (tmp_path / name).stat().st_size
         assert size < (tmp_path / 'src.pth').stat().st_size - whole.nbytes / 2
+
+
+def test_tensors_among_the_meta_information_are_lists_in_safetensors(tmp_path):
+    """As of a data set whose ``metainfo`` has an array."""
+    classes, path = ['up', 'down'], tmp_path / 'a.safetensors'
+    meta = dict(dataset_meta=dict(classes=classes, sizes=torch.tensor([1, 2])))
+    write_checkpoint(path, dict(w=torch.ones(2)), 'state_dict', meta)
+    found = load_checkpoint_file(path)['meta']
+    assert found == dict(dataset_meta=dict(classes=classes, sizes=[1, 2]))
