@@ -147,16 +147,18 @@ class Commands:
             return json.loads(mark.read_text('utf-8'))
         times = self.folder / 'minutes.json'
         before = json.loads(times.read_text()) if times.is_file() else 0
+        pointer = self.folder / 'last_checkpoint'
+        # With --resume MMAction2 drops load_from, also of a new training.
+        resume = ['--resume'] if pointer.is_file() else []
         start = time.monotonic()
         try:
             peak = self.call(
                 [*stock_tool('train'), self.config]
-                + ['--work-dir', str(self.folder), '--resume']
+                + ['--work-dir', str(self.folder), *resume]
             )
         finally:
             minutes = before + (time.monotonic() - start) / 60
             write_json(times, round(minutes, 3))
-        pointer = self.folder / 'last_checkpoint'
         if not pointer.is_file():
             raise UserError(
                 f'the training in {self.folder} left no checkpoint; set '
