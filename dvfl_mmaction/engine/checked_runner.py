@@ -261,6 +261,9 @@ class CheckedRunner(Runner):
         if Path(self.work_dir, 'last_checkpoint').is_file():
             latest = find_latest_checkpoint(self.work_dir)
             remedy = f'rerun the command with --resume, from {latest}'
+            if self._load_from and not self._resume:
+                # MMAction2 would resume from this file instead.
+                remedy += f', without load_from={self._load_from}'
         else:
             remedy = f'{self.work_dir} has no checkpoint yet; start again'
         return f'training interrupted; {remedy}'

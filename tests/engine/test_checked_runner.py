@@ -115,6 +115,17 @@ def test_ctrl_c_says_how_to_resume(data, tmp_path, iteration, remedy):
     assert line.startswith('training interrupted') and str(tmp_path) in line
 
 
+def test_the_way_to_resume_leaves_out_where_the_run_began(data, tmp_path):
+    """With --resume, MMAction2 resumes from ``load_from`` if it is given."""
+    config = recipe(recognizer(), data, tmp_path, load_from='a.pth')
+    (tmp_path / 'last_checkpoint').write_text('b.pth')
+    hint = RUNNERS.build(config)._resume_hint()
+    assert hint.endswith('--resume, from b.pth, without load_from=a.pth')
+    config['experiment_name'] = 'resumed'
+    hint = RUNNERS.build(config | dict(resume=True))._resume_hint()
+    assert hint.endswith('--resume, from b.pth')
+
+
 class KeepShapes(Hook):
     """Keeps the shape of each training batch's clips."""
 
