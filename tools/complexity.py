@@ -1,4 +1,4 @@
-"""Count multiply-adds and parameters of any MMAction2 config's model.
+"""Count multiply-adds and parameters of any MMAction2 recognizer.
 
 Counts backbone and head on one clip, as the config's test pipeline makes it.
 A multiply-add counts once. MMAction2's get_flops counts likewise, but without

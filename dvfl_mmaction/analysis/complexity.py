@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 import torch
+from mmaction.models import BaseRecognizer
 from mmaction.registry import MODELS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..engine.config_checks import type_name
+from ..errors import UserError
 from .sample_input import sample_batch
 
 
@@ -32,8 +35,23 @@ def complexity(cfg: dict, num_classes: int | None = None) -> Complexity:
     Args:
         cfg: Any MMAction2 config that reads videos.
         num_classes: Classes of the head; None keeps the config's.
+
+    Raises:
+        UserError: If it is not the config of a recognizer that reads videos,
+            or its head has no number of classes to replace.
     """
-    model = build_model(cfg, num_classes).eval()
+    head = cfg['model'].get('cls_head') or {}
+    if num_classes is not None and 'num_classes' not in head:
+        raise UserError(
+            f'the head of the config, {type_name(head) or None}, has no '
+            'num_classes to replace; leave out --num-classes'
+        )
+    model = build_model(cfg, num_classes).eval() if head else None
+    if not isinstance(model, BaseRecognizer):
+        raise UserError(
+            f'the model of the config, {type_name(cfg["model"])}, is not a '
+            'recognizer with one head, cls_head; give the config of one'
+        )
     batch = model.data_preprocessor(sample_batch(cfg, 1), training=False)
     # Meta tensors carry shapes only, and take the plain formulation: the fast
     # paths are for real devices.

@@ -103,3 +103,19 @@ def test_the_modality_is_that_of_a_wrapped_data_set():
         cfg = dict(val_dataloader=dict(dataset=dataset))
         assert find_modality(cfg) == 'Flow'
     assert find_modality(dict(test_dataloader=None)) == 'RGB'
+
+
+@pytest.mark.parametrize(
+    ('recipe', 'num_classes', 'message'),
+    [
+        ('two_heads', None, 'RecognizerOmni, is not a recognizer with one'),
+        ('two_heads', 7, 'OmniHead, has no num_classes to replace; leave'),
+        ('features', 7, 'FeatureHead, has no num_classes to replace'),
+        ('ava', None, 'FastRCNN, is not a recognizer with one head'),
+        ('ava', 7, 'None, has no num_classes to replace'),
+    ],
+)
+def test_what_has_no_head_of_classes_is_refused(recipe, num_classes, message):
+    config = ROOT / f'configs/recipes/vflnet_{recipe}.py'
+    with pytest.raises(UserError, match=message):
+        complexity(load_config(str(config)), num_classes)
