@@ -125,3 +125,16 @@ def test_a_weight_that_is_not_accounted_for_is_an_error(
         convert_file(str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth'))
     assert str(tmp_path / 'src.pth') in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ['src.pth']
+
+
+def test_what_is_dropped_need_not_be_finite(tmp_path):
+    """As the head of a 2-D network, whose classes are not used."""
+    weights = as_released(narrow().state_dict())
+    weights = {k: v for k, v in weights.items() if 'temporal' not in k}
+    weights['head.bias'] = torch.full((1000,), torch.nan)
+    torch.save({'model': weights}, tmp_path / 'src.pth')
+    convert_file(str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth'))
+    weights['norm.bias'] = torch.full((64,), torch.inf)
+    torch.save({'model': weights}, tmp_path / 'src.pth')
+    with pytest.raises(UserError, match='infinite values in 1 of its weights'):
+        convert_file(str(tmp_path / 'src.pth'), str(tmp_path / 'dst.pth'))

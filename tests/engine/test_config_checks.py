@@ -107,6 +107,17 @@ def test_parts_that_need_every_label_are_refused_for_a_list_without(tmp_path):
         check_data(cfg, ['train_dataloader'])
 
 
+def test_only_training_lists_may_have_clips_without_a_label(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('a.mp4 1\nb.mp4 -1\n')
+    loader = dict(dataset=dict(type='ClipDataset', ann_file=str(path)))
+    model = dict(type='DistillRecognizer3D', cls_head=dict(num_classes=7))
+    for part in ('val', 'test'):
+        name = f'{part}_dataloader'
+        with pytest.raises(UserError, match='has the label -1'):
+            check_data({'model': model, name: loader}, [name])
+
+
 def test_deferred_colours_that_nothing_applies_are_refused():
     steps = [
         dict(type='ClipColorJitter', deferred=True),

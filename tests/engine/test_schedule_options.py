@@ -121,6 +121,21 @@ def test_a_warm_up_by_iterations_follows(options, expected):
     assert cfg == before
 
 
+@pytest.mark.parametrize(('before', 'after'), [(3, 3), (4, 4), (5, 4)])
+def test_only_an_interval_beyond_the_end_is_shortened(before, after):
+    cfg = config(val_interval=before, epochs=4)
+    apply_schedule(cfg)
+    assert cfg['train_cfg']['val_interval'] == after
+
+
+def test_an_equal_number_of_another_unit_does_not_follow_the_warm_up():
+    """30 iterations of a warm-up, and a part from epoch 30 on."""
+    parts = [BY_ITERATION[0], dict(type='StepLR', step_size=9, begin=30)]
+    cfg = config(parts, warmup_epochs=2)
+    apply_schedule(cfg)
+    assert [p['begin'] for p in cfg['param_scheduler']] == [0, 30]
+
+
 def test_milestones_and_several_optimizers_follow():
     steps = dict(type='MultiStepLR', milestones=[40, 80], end=120)
     parts = dict(first=[steps], second=copy.deepcopy(BY_EPOCH))
