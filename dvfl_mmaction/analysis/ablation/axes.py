@@ -147,10 +147,11 @@ def vary_axis(path: str) -> Axis:
     """An axis from a JSON file: named dicts of options that vary together.
 
     Raises:
-        UserError: If the file is not such JSON.
+        UserError: If the file is not such JSON, or has a name twice.
     """
     try:
-        choices = json.loads(Path(path).read_text('utf-8'))
+        text = Path(path).read_text('utf-8')
+        choices = json.loads(text, object_pairs_hook=distinct)
     except (OSError, ValueError) as error:
         raise UserError(
             f'--vary {path} cannot be read as JSON ({error}); give a file '
@@ -167,6 +168,20 @@ def vary_axis(path: str) -> Axis:
             ': "train_1.txt"}}'
         )
     return Axis(Path(path).stem, choices, os.path.normpath(path))
+
+
+def distinct(pairs: Sequence[tuple]) -> dict:
+    """Make a dict of names and values; of equal names JSON takes the last.
+
+    Raises:
+        ValueError: If a name occurs twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        ((name, _),) = counts.most_common(1)
+        raise ValueError(f'{name!r} is there {counts[name]} times')
+    return found
 
 
 def add_teachers(

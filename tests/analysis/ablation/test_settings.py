@@ -233,6 +233,22 @@ def test_a_file_without_settings_is_refused(tmp_path, text):
         vary_axis(str(tmp_path / 'v.json'))
 
 
+@pytest.mark.parametrize(
+    ('text', 'name'),
+    [
+        ('{"1": {"a": 1}, "2": {"a": 2}, "2": {"a": 3}}', '2'),
+        ('{"1": {"a.b": 1, "c": 2, "a.b": 3}}', 'a.b'),
+    ],
+)
+def test_a_name_that_a_file_of_settings_has_twice_is_refused(
+    tmp_path, text, name
+):
+    path = tmp_path / 'v.json'
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"'{name}' is there 2 times"):
+        vary_axis(str(path))
+
+
 def trained(value, seed=0, status='done', axis='folds', kind='alone'):
     checkpoint = f'{value}_{seed}.pth'
     labels = {axis: value} if axis else {}
