@@ -95,8 +95,8 @@ def parse_args():
         type=int,
         default=1,
         metavar='N',
-        help='runs at once; each has one GPU, or its share of the CPU cores '
-        '(default: 1)',
+        help='runs at once; each has a GPU, if there are GPUs, and its share '
+        'of the CPU cores (default: 1)',
     )
     how.add_argument(
         '--launcher',

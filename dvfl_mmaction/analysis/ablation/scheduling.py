@@ -22,7 +22,7 @@ from .stopping import Stopped
 def slot_environments(jobs: int) -> list[dict]:
     """Environment variables of each of the processes that run at once.
 
-    Each gets one GPU, in turns, where there are GPUs, else its share of the
+    Each gets one GPU, in turns, where there are GPUs, and its share of the
     cores as threads. ``OMP_NUM_THREADS`` stays if it is set.
     """
     devices = visible_devices()

@@ -37,8 +37,12 @@ def test_a_slot_is_a_gpu_or_a_share_of_the_cores(monkeypatch):
     assert [e['CUDA_VISIBLE_DEVICES'] for e in slot_environments(3)] == [
         *('4', '7', '4'),
     ]
-    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
     cores = len(os.sched_getaffinity(0))
+    assert slot_environments(2 * cores)[1] == {
+        'CUDA_VISIBLE_DEVICES': '7',
+        'OMP_NUM_THREADS': '1',
+    }
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
     assert slot_environments(1) == [{'OMP_NUM_THREADS': str(cores)}]
     assert slot_environments(2 * cores)[-1] == {'OMP_NUM_THREADS': '1'}
     monkeypatch.delattr(os, 'sched_getaffinity')  # as on macOS
