@@ -4,9 +4,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmaction.registry import RUNNERS
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import (
@@ -96,6 +98,7 @@ class CheckedRunner(Runner):
         # ``mim test`` sets load_from; testing needs no training data.
         if not cfg.get('load_from'):
             check_data_of(cfg, 'train', 'val')
+        recall_load_from(cfg)
         if get_device() == 'cpu':
             keep_freed_memory()
         if get_device() == 'cuda':
@@ -313,6 +316,27 @@ class CheckedRunner(Runner):
         check_data_of(self.cfg, 'test')
         with self._settings_of_a_run():
             return super().test()
+
+
+def recall_load_from(cfg: dict):
+    """Begin from ``load_from`` of the config file if nothing is resumed.
+
+    MMAction2 drops it beside ``--resume``, and the training would begin from
+    scratch.
+    """
+    file = Path(getattr(cfg, 'filename', None) or '')
+    begins = not Path(cfg['work_dir'], 'last_checkpoint').is_file()
+    dropped = cfg.get('resume') and cfg.get('load_from') is None
+    if not (dropped and begins and file.is_file()):
+        return
+    written = Config.fromfile(file, import_custom_modules=False)
+    if written.get('load_from'):
+        cfg['load_from'], cfg['resume'] = written.load_from, False
+        print_log(
+            f'{cfg["work_dir"]} has no checkpoint to resume; the training '
+            f'begins from load_from={written.load_from}',
+            logger='current',
+        )
 
 
 def check_data_of(cfg: dict, *modes: str):

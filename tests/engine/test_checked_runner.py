@@ -126,6 +126,26 @@ def test_the_way_to_resume_leaves_out_where_the_run_began(data, tmp_path):
     assert hint.endswith('--resume, from b.pth')
 
 
+def test_a_training_with_nothing_to_resume_begins_from_load_from(
+    data, tmp_path
+):
+    """MMAction2 drops ``load_from`` of the config beside ``--resume``."""
+
+    def begin(load_from):
+        path = tmp_path / 'config.py'
+        config = recipe(recognizer(), data, tmp_path, load_from=load_from)
+        Config(config).dump(str(path))
+        cfg = Config.fromfile(str(path))
+        cfg.resume, cfg.load_from = True, None
+        runner = RUNNERS.build(cfg)
+        return runner._resume, runner._load_from
+
+    assert begin('a.pth') == (False, 'a.pth')
+    assert begin(None) == (True, None)
+    (tmp_path / 'last_checkpoint').write_text('b.pth')
+    assert begin('a.pth') == (True, None)
+
+
 class KeepShapes(Hook):
     """Keeps the shape of each training batch's clips."""
 
