@@ -272,6 +272,8 @@ def train(args) -> list[str]:
             args.launcher == 'submitit' and args.cluster,
             {key: parse_value(value) for key, value in parameters.items()},
             args.dry_run,
+            args.pool,
+            [name for pair in args.compare for name in pair],
         )
 
 

@@ -149,6 +149,22 @@ def test_two_ablations_of_a_folder_are_refused(folder, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['--pool', 'folds'], 'error: --pool folds: no run has this axis'),
+        (['--compare', 'kd lr=0.05', 'kb'], "error: --compare 'kb': no "),
+    ],
+)
+def test_the_report_is_checked_before_the_runs(
+    folder, tmp_path, words, message
+):
+    command = ['kd.py', *GRID[:-2], '--out', tmp_path, *words]
+    done = run_script(TOOL, *command, cwd=folder)
+    assert done.returncode == 1 and message in done.stderr
+    assert not list(tmp_path.glob('runs/*/*/log.txt'))
+
+
 def test_each_fold_is_planned_with_its_own_teacher(folder):
     folds = {i: {'train_cfg.val_interval': int(i)} for i in ('1', '2')}
     (folder / 'folds.json').write_text(json.dumps(folds))

@@ -93,14 +93,9 @@ def collect(out: Path, runs: Sequence[Run] = ()) -> list[dict]:
         out: Folder of the ablation.
         runs: Of the present command.
     """
-    folders = [p.parent for p in sorted(out.glob('runs/*/*/run.json'))]
-    folders += [p.parent for p in sorted(out.glob('teachers/*/run.json'))]
     planned = {run.digest: run.describe() for run in runs}
     entries = []
-    for folder in folders:
-        entry = read_result(folder)
-        if entry is None:  # removed since, to try a failed run again
-            continue
+    for folder, entry in stored_entries(out).items():
         about = planned.get(entry['digest'], {})
         present = entry | {key: about[key] for key in OF_SETTING if about}
         if entry['status'] == 'done':
@@ -117,6 +112,15 @@ def collect(out: Path, runs: Sequence[Run] = ()) -> list[dict]:
             entry['agreement'] = agreement_of(entry, teacher)
     entries.sort(key=lambda e: (e['name'], e['digest'], e['seed'] or 0))
     return entries
+
+
+def stored_entries(out: Path) -> dict[Path, dict]:
+    """The results in a folder as they were written, by folder of the run."""
+    paths = [*out.glob('runs/*/*/run.json'), *out.glob('teachers/*/run.json')]
+    folders = [path.parent for path in sorted(paths)]
+    entries = {folder: read_result(folder) for folder in folders}
+    # None: removed since, to try a failed run again
+    return {folder: entry for folder, entry in entries.items() if entry}
 
 
 def located(entry: dict, out: Path) -> dict:

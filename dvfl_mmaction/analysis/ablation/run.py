@@ -10,7 +10,8 @@ from ...files import NO_SPACE
 from .execution import execute, finished
 from .inputs import check_inputs
 from .plan import plan_runs
-from .results import write_results
+from .report_checks import check_report
+from .results import stored_entries, write_results
 from .scheduling import print_line, run_all, slot_environments
 from .settings import Setting
 from .submission import SubmititLauncher
@@ -40,6 +41,8 @@ def run_ablation(
     cluster: str | None = None,
     parameters: dict | None = None,
     dry_run: bool = False,
+    pool: str | None = None,
+    compared: Sequence[str] = (),
 ) -> list[str]:
     """Do what is left of an ablation, and write its results.
 
@@ -52,17 +55,21 @@ def run_ablation(
             machine if it is empty.
         parameters: Of submitit.
         dry_run: Only list the runs.
+        pool: Axis that the report joins.
+        compared: Names of settings that the report compares.
 
     Returns:
         Names of the runs that failed.
 
     Raises:
-        UserError: If a list or weights changed after a run read them, or
-            the disk is full.
+        UserError: If a list or weights changed after a run read them, the
+            report needs what no run has, or the disk is full.
         KeyboardInterrupt: After Ctrl-C, with a line on how to resume.
     """
     runs, notes = plan_runs(settings, seeds, out)
     check_inputs(runs)
+    known = [*(run.describe() for run in runs), *stored_entries(out).values()]
+    check_report(known, pool, compared)
     for line in notes:
         print_line(line)
     todo = [run for run in runs if not finished(run)]
