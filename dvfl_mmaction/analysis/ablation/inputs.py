@@ -1,4 +1,4 @@
-"""The lists and weights that a run reads, by their content."""
+"""What a run reads beside its config, by its content."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from ...errors import UserError
 from ...files import hash_file, write_json
-from .plan import Run
+from .plan import Run, digest_of
 
 INPUTS = 'inputs.json'
 WEIGHTS = ('checkpoint', 'load_from', 'pretrained')
@@ -18,7 +18,9 @@ RESULTS = ('last_checkpoint', 'trained.json', 'scores.npz')
 
 
 def record_inputs(run: Run):
-    """Write the hashes of a run's lists and weights into its folder.
+    """Write the hashes of the files that a run reads into its folder.
+
+    They are its lists, its weights and the config of its teacher.
 
     A run that has results keeps those that they were made with.
     """
@@ -32,7 +34,7 @@ def record_inputs(run: Run):
 
 
 def check_inputs(runs: Sequence[Run]):
-    """Reject runs whose lists or weights changed after they were read.
+    """Reject runs whose files changed after they were read.
 
     Args:
         runs: Planned runs. Those without results pass, and files that are
@@ -41,12 +43,14 @@ def check_inputs(runs: Sequence[Run]):
     Raises:
         UserError: With a file and the runs that read it.
     """
-    readers = {}
+    readers, present = {}, {}
     for run in runs:
         path = Path(run.folder, INPUTS)
         if path.is_file() and has_results(path.parent):
             for name, known in json.loads(path.read_text('utf-8')).items():
-                if Path(name).is_file() and hash_of(name) != known:
+                if Path(name).is_file() and name not in present:
+                    present[name] = hash_of(name)
+                if present.get(name, known) != known:
                     readers.setdefault(name, []).append(run.folder)
     for name, folders in readers.items():
         others = f' and {len(folders) - 1} more' if len(folders) > 1 else ''
@@ -63,7 +67,7 @@ def has_results(folder: Path) -> bool:
 
 
 def named_files(values) -> Iterator[str]:
-    """Lists and weights that the values of a config name."""
+    """Lists, weights and teachers' configs that the values of one name."""
     if isinstance(values, list | tuple):
         for value in values:
             yield from named_files(value)
@@ -71,6 +75,8 @@ def named_files(values) -> Iterator[str]:
         if isinstance(values.get('ann_file'), str):
             root = values.get('data_root') or ''
             yield os.path.join(root, values['ann_file'])
+        if isinstance(values.get('config'), str) and 'checkpoint' in values:
+            yield values['config']
         for key, value in values.items():
             if key in WEIGHTS and isinstance(value, str):
                 yield value
@@ -79,7 +85,13 @@ def named_files(values) -> Iterator[str]:
 
 
 def hash_of(path: str) -> str:
-    """The hash of a file, which is read again if it has changed."""
+    """The hash of a file, which is read again if it has changed.
+
+    That of a config is of its values, with those of its base files: a comment
+    changes nothing.
+    """
+    if path.endswith('.py'):
+        return digest_of(Config.fromfile(path).to_dict())
     status = os.stat(path)
     return hash_version(path, status.st_size, status.st_mtime_ns)
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...analysis.text import printable
 from ...errors import UserError
 from ...files import DISK_FAULTS, check_outputs, check_writable
 from ...preparation.clips.runner import show_progress
@@ -51,14 +52,19 @@ class StreamOutputs:
             inputs: What the run reads: the source, and files of the model.
 
         Raises:
-            UserError: If a file cannot be written, or would replace an input
-                or another output.
+            UserError: If a file cannot be written, would replace an input or
+                another output, or has the suffix of another format.
         """
         for path in self.timelines:
             check_format(path)
         paths = (self.lines, self.video, *self.timelines)
         files = [path for path in paths if path not in (None, STDOUT)]
         check_outputs(files, inputs)
+        if self.video and self.video.suffix.lower() != '.mp4':
+            raise UserError(
+                f'--video {printable(self.video)} is no MP4 file, which is '
+                'what is written; give a name that ends with .mp4'
+            )
         for path in files:
             check_writable(path)
 

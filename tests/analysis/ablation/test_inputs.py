@@ -1,4 +1,4 @@
-"""Lists and weights that change between two commands of an ablation."""
+"""Files that change between two commands of an ablation."""
 
 import json
 import os
@@ -47,11 +47,15 @@ def read_inputs(run):
     return json.loads(Path(run.folder, INPUTS).read_text())
 
 
-def test_lists_and_weights_are_recorded(runs, tmp_path):
+def test_lists_weights_and_the_teachers_config_are_recorded(runs, tmp_path):
     names = {Path(name).name for run in runs for name in read_inputs(run)}
-    assert names == {'list.txt', 't.pth'}
+    assert names == {'list.txt', 't.pth', 'teacher.py'}
     assert [set(map(Path, read_inputs(run))) for run in runs[1:]] == [
-        {tmp_path / 'clips' / 'list.txt', Path('t.pth')}
+        {
+            tmp_path / 'clips' / 'list.txt',
+            tmp_path / 'teacher.py',
+            Path('t.pth'),
+        }
     ] * 2
 
 
@@ -76,6 +80,16 @@ def test_a_changed_file_is_refused(runs, settings, name):
     check_inputs(runs)
 
 
+def test_another_teacher_is_refused_and_a_comment_is_not(runs, tmp_path):
+    path = tmp_path / 'base.py'
+    (tmp_path / 'teacher.py').rename(path)
+    (tmp_path / 'teacher.py').write_text("_base_ = 'base.py'  # moved\n")
+    check_inputs(runs)
+    path.write_text(path.read_text() + '\nepochs = 3\n')
+    with pytest.raises(UserError, match=r'teacher.py changed after the run'):
+        check_inputs(runs)
+
+
 def test_lists_and_weights_are_found_anywhere_in_a_config():
     parts = (
         dict(data_root='data', ann_file='a.txt'),
@@ -91,7 +105,7 @@ def test_lists_and_weights_are_found_anywhere_in_a_config():
         ),
     )
     assert set(named_files(values)) == {
-        *('data/a.txt', 'b.txt', 'c.pth', 'd.pth', 'e.pth')
+        *('data/a.txt', 'b.txt', 'c.pth', 'd.pth', 'e.pth', 't.py')
     }
 
 

@@ -71,6 +71,13 @@ def test_standard_output_needs_no_file_beside_it(tmp_path, monkeypatch):
     assert tried == [tmp_path / 'a.mp4']
 
 
+@pytest.mark.parametrize('name', ['a.avi', 'a'])
+def test_a_video_of_another_format_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match=f'--video .*{name} is no MP4 file'):
+        StreamOutputs(video=tmp_path / name).check()
+    StreamOutputs(video=tmp_path / 'a.MP4').check()
+
+
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs /dev/full')
 @pytest.mark.parametrize('in_turn', [False, True])
 def test_a_full_disk_is_reported_in_one_line(folder, in_turn):
