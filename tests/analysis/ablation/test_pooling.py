@@ -119,13 +119,17 @@ def test_folds_share_all_but_what_the_axis_sets(config, folds, tmp_path):
     assert first.axes['folds']['rest'] != other.axes['folds']['rest']
 
 
-def test_what_is_left_out_is_reported(add_fold, pooled_rows, capsys):
+def test_what_is_left_out_is_reported(
+    add_fold, add_run, pooled_rows, capsys
+):
+    """But for a teacher, whose test belongs to no fold."""
+    add_run('t', None, GOOD, kind='teacher')
     for fold in ('1', '2', '3'):
         add_fold(fold, 0, 'kd')
     add_fold('1', 1, 'kd')
     add_fold('2', 1, 'kd', status='failed', error='no')
     add_fold('3', 2, 'kd', status='failed', error='no')
-    assert pooled_rows() == {'kd': [0]}
+    assert pooled_rows() == {'t': [None], 'kd': [0]}
     assert capsys.readouterr().out.splitlines() == [
         '--pool folds leaves out kd, seed 1: no finished run of folds 2, 3',
         '--pool folds leaves out kd, seed 2: no finished run of folds 1, 2, 3',
