@@ -119,9 +119,7 @@ def test_folds_share_all_but_what_the_axis_sets(config, folds, tmp_path):
     assert first.axes['folds']['rest'] != other.axes['folds']['rest']
 
 
-def test_what_is_left_out_is_reported(
-    add_fold, add_run, pooled_rows, capsys
-):
+def test_what_is_left_out_is_reported(add_fold, add_run, pooled_rows, capsys):
     """But for a teacher, whose test belongs to no fold."""
     add_run('t', None, GOOD, kind='teacher')
     for fold in ('1', '2', '3'):
