@@ -7,7 +7,7 @@ import pytest
 from dvfl_mmaction.analysis.ablation.comparing import compare, find_group
 from dvfl_mmaction.analysis.ablation.pooling import pool
 from dvfl_mmaction.analysis.ablation.reading import read_results
-from dvfl_mmaction.analysis.ablation.results import group_runs, table
+from dvfl_mmaction.analysis.ablation.results import Group, group_runs, table
 
 RESULTS = Path(__file__).parents[3] / 'docs' / 'results'
 
@@ -153,6 +153,22 @@ def test_they_tell_alpha_from_the_temperature():
     assert rounded(few[0.7, 10], few[0.3, 10]) == ([7.8, 2.4, 13.7], (20, 6))
     assert rounded(few[0.3, 4], few[0.3, 10]) == ([-1.1, -6.4, 4.0], (9, 11))
     assert rounded(few[0.7, 4], few[0.7, 10]) == ([0.0, -3.7, 3.7], (4, 4))
+
+
+def test_the_comparison_of_three_times_the_epochs():
+    patient = find_group(published('one_label_patient'), 'epochs=120')
+    (row,) = table([patient]).splitlines()[2:]
+    assert [c.strip() for c in row.split('|')[4:9]] == [
+        *('180', '90.0', '100.0', '-', '90.6')
+    ]
+    usual = find_group(published('one_label_kl'), 'temperature=4')
+    every = published('all_labels')
+    teacher, alone = (find_group(every, n) for n in ('teacher', 'alone'))
+    # Its seed is 0, that of the students 1.
+    teacher = Group(teacher.name, ({**teacher.runs[0], 'seed': 1},))
+    assert rounded(patient, usual) == ([10.6, 6.3, 16.1], (20, 1))
+    assert rounded(patient, teacher) == ([4.4, 0.1, 9.4], (12, 4))
+    assert rounded(patient, alone) == ([5.6, -0.2, 11.7], (19, 9))
 
 
 def test_the_comparison_of_teachers():
