@@ -140,17 +140,19 @@ def test_they_tell_alpha_from_the_temperature():
     rest = 'epochs=40 loss=KLDivergenceLoss temperature'
     few = {
         (alpha, t): find_group(groups, f'kd alpha={alpha} {rest}={t}')
-        for alpha in (0.3, 0.7)
-        for t in (4, 10)
+        for alpha, t in ((0.3, 4), (0.3, 10), (0.7, 4), (0.7, 10), (0.9, 4))
     }
     for alpha, t, wanted in (
         (0.3, 4, ['180', '70.6', '100.0', '-', '75.6']),
         (0.7, 10, ['180', '79.4', '100.0', '-', '85.0']),
+        (0.9, 4, ['180', '78.9', '100.0', '-', '85.0']),
     ):
         (row,) = table([few[alpha, t]]).splitlines()[2:]
         assert [c.strip() for c in row.split('|')[4:9]] == wanted
     assert rounded(few[0.7, 4], few[0.3, 4]) == ([8.9, 3.9, 14.7], (20, 4))
     assert rounded(few[0.7, 10], few[0.3, 10]) == ([7.8, 2.4, 13.7], (20, 6))
+    assert rounded(few[0.9, 4], few[0.3, 4]) == ([8.3, 3.1, 14.2], (20, 5))
+    assert rounded(few[0.9, 4], few[0.7, 4]) == ([-0.6, -5.2, 4.0], (7, 8))
     assert rounded(few[0.3, 4], few[0.3, 10]) == ([-1.1, -6.4, 4.0], (9, 11))
     assert rounded(few[0.7, 4], few[0.7, 10]) == ([0.0, -3.7, 3.7], (4, 4))
 
