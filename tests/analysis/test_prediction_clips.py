@@ -7,7 +7,13 @@ from dvfl_mmaction.analysis.prediction.clips import (
     check_labels,
     find_clips,
 )
+from dvfl_mmaction.analysis.prediction.run import (
+    Outputs,
+    key_of,
+    resume_hint,
+)
 from dvfl_mmaction.errors import UserError
+from dvfl_mmaction.preparation.clips.journal import Journal
 
 
 def touch(*paths):
@@ -136,3 +142,15 @@ def test_a_list_labels_what_a_folder_names(tmp_path, turn):
     found = {clip.path.name: clip.label for clip in clips}
     assert found == {'a.mp4': None, 'b.mp4': 1}
     assert [clip.path.name for clip in clips] == ['a.mp4', 'b.mp4'][::turn]
+
+
+def test_the_hint_counts_what_a_rerun_will_find(tmp_path):
+    """Not a clip without its picture, nor one that was not written."""
+    outputs = Outputs(json=tmp_path / 'p.json')
+    clips = [Clip(tmp_path / f'{name}.mp4', name) for name in 'abc']
+    with Journal(outputs.journal) as journal:
+        for clip in clips[:2]:
+            journal.append(key_of(clip), dict(size=1), dict(scores=[1.0]))
+    targets = [(), (tmp_path / 'b.png',), ()]
+    hint = resume_hint(clips, [dict(size=1)] * 3, targets, outputs)
+    assert hint.startswith('stopped; 1 of 3 clips are kept in ')

@@ -126,8 +126,10 @@ def run_prediction(
         with open_journal(predictor, outputs) as journal:
             pending = []
             for i, clip in enumerate(clips):
-                known = journal and find_result(journal, clip, stamps[i])
-                if known and all(path.exists() for path in targets[i]):
+                known = journal and find_kept(
+                    journal, clip, stamps[i], targets[i]
+                )
+                if known:
                     scores = np.array(known['scores'], np.float32)
                     results[i] = Result(clip, scores)
                 else:
@@ -161,17 +163,26 @@ def run_prediction(
         path = Path(error.filename or outputs.journal or 'the output')
         raise cannot_write(path, error) from error
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(resume_hint(results, outputs)) from None
+        hint = resume_hint(clips, stamps, targets, outputs)
+        raise KeyboardInterrupt(hint) from None
     return results, undrawn
 
 
-def resume_hint(results: list[Result | None], outputs: Outputs) -> str:
+def resume_hint(
+    clips: Sequence[Clip],
+    stamps: Sequence[dict],
+    targets: Sequence[tuple[Path, ...]],
+    outputs: Outputs,
+) -> str:
     """How to continue a run that was interrupted."""
     if outputs.journal is None:
         return 'stopped; nothing is kept without --json, --csv or --out'
-    done = sum(r is not None and r.scores is not None for r in results)
+    # What a rerun will find: the last clip may not have been written.
+    journal = Journal(outputs.journal)
+    each = zip(clips, stamps, targets, strict=True)
+    done = sum(find_kept(journal, *of_clip) is not None for of_clip in each)
     return (
-        f'stopped; {done} of {len(results)} clips are kept in '
+        f'stopped; {done} of {len(clips)} clips are kept in '
         f'{outputs.journal}; rerun the command to resume'
     )
 
@@ -211,6 +222,14 @@ def find_result(journal: Journal, clip: Clip, stamped: dict) -> dict | None:
     return journal.lookup(key_of(clip), stamped) or journal.lookup(
         earlier, stamped
     )
+
+
+def find_kept(
+    journal: Journal, clip: Clip, stamped: dict, targets: Sequence[Path]
+) -> dict | None:
+    """A clip's result in a journal, if its pictures are there, too."""
+    known = find_result(journal, clip, stamped)
+    return known if all(path.exists() for path in targets) else None
 
 
 def stamp_of(clip: Clip, predictor: Predictor, outputs: Outputs) -> dict:
