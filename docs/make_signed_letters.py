@@ -19,6 +19,8 @@ import av
 from PIL import Image
 from rich.progress import track
 
+from dvfl_mmaction.files import whole_file, write_whole
+
 LETTERS = 'ABCFILOVWY'  # the classes
 CLIPS = {'jack': 12, 'tom': 6}  # per person and letter
 LENGTH = 48  # pictures per clip
@@ -44,7 +46,10 @@ def cut_clip(folder: Path, letter: str, first: int, target: Path):
     """Write consecutive pictures as an H.264 video."""
     paths = [folder / f'{letter}{first + i}.jpg' for i in range(LENGTH)]
     target.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(target), 'w', format='mp4') as container:
+    with (
+        whole_file(target) as part,
+        av.open(str(part), 'w', format='mp4') as container,
+    ):
         stream = container.add_stream('libx264', rate=RATE)
         stream.pix_fmt = 'yuv420p'
         stream.options = dict(crf='18', g='24')
@@ -89,12 +94,15 @@ def main():
     parser.add_argument('clone', type=Path, help='folder of the pictures')
     parser.add_argument('root', type=Path, help='folder to write')
     args = parser.parse_args()
+    train = args.root / 'train.txt'
+    if train.exists():  # written last
+        sys.exit(f'error: {train} exists; give a folder without a list')
     clips = find_clips(args.clone / 'images')
     for folder, letter, first, name in track(clips, 'clips'):
         cut_clip(folder, letter, first, args.root / 'videos' / name)
     lines = [f'{name} {LETTERS.index(letter)}' for _, letter, _, name in clips]
-    (args.root / 'train.txt').write_text('\n'.join([*lines, '']))
-    (args.root / 'classes.txt').write_text('\n'.join([*LETTERS, '']))
+    write_whole(args.root / 'classes.txt', '\n'.join([*LETTERS, '']))
+    write_whole(train, '\n'.join([*lines, '']))
     print(f'wrote {len(clips)} clips and their list to {args.root}')
 
 

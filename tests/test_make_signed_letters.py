@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import pytest
 from PIL import Image
+from warm_process import run_script
 
 SCRIPT = Path(__file__).parents[1] / 'docs' / 'make_signed_letters.py'
 
@@ -62,6 +63,14 @@ def test_every_recording_gives_its_clips(script, tmp_path):
     assert len(names) == 180 and names == sorted(names)
     assert names[0] == 'A/jack_A_seg00.mp4'
     assert found[17] == (tmp_path / 'tom', 'A', 22, 'A/tom_A_seg05.mp4')
+
+
+def test_a_list_is_not_replaced(tmp_path):
+    (tmp_path / 'train.txt').write_text('mine\n')
+    done = run_script(SCRIPT, tmp_path, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.endswith('exists; give a folder without a list\n')
+    assert (tmp_path / 'train.txt').read_text() == 'mine\n'
 
 
 def test_a_folder_without_pictures_is_refused(script, tmp_path):

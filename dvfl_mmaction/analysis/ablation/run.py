@@ -62,8 +62,8 @@ def run_ablation(
         Names of the runs that failed.
 
     Raises:
-        UserError: If a list or weights changed after a run read them, the
-            report needs what no run has, or the disk is full.
+        UserError: If a file changed after a run read it, the report needs
+            what no run has, or the disk is full.
         KeyboardInterrupt: After Ctrl-C, with a line on how to resume.
     """
     runs, notes = plan_runs(settings, seeds, out)
