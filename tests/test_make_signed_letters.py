@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from warm_process import run_script
 
-SCRIPT = Path(__file__).parents[1] / 'docs' / 'make_signed_letters.py'
+SCRIPT = Path(__file__).parents[1] / 'docs/real_clips/make_signed_letters.py'
 
 
 @pytest.fixture(scope='module')

@@ -3,9 +3,10 @@
 Run
 
     git clone https://github.com/tomnlittle/ASL-Gesture-Dataset
-    python docs/make_signed_letters.py ASL-Gesture-Dataset data/mine
+    python docs/real_clips/make_signed_letters.py ASL-Gesture-Dataset \\
+        data/letters
 
-for 180 clips in data/mine/videos, their list and the names of the classes.
+for 180 clips in data/letters/videos, their list and the names of the classes.
 The pictures state no licence, so neither they nor the clips are shipped here.
 The clips of the page were cut from commit d2b2345.
 """
@@ -107,4 +108,7 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit('stopped; rerun the command')
