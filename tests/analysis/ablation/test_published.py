@@ -158,19 +158,32 @@ def test_they_tell_alpha_from_the_temperature():
 
 
 def test_the_comparison_of_three_times_the_epochs():
-    patient = find_group(published('one_label_patient'), 'epochs=120')
+    patient = find_group(
+        published('one_label_patient', seeds=(1, 2)), 'epochs=120'
+    )
     (row,) = table([patient]).splitlines()[2:]
-    assert [c.strip() for c in row.split('|')[4:9]] == [
-        *('180', '90.0', '100.0', '-', '90.6')
+    assert [c.strip() for c in row.split('|')[3:9]] == [
+        *('2', '180', '89.4 ± 0.8', '100.0 ± 0.0', '-', '92.2 ± 2.4')
     ]
-    usual = find_group(published('one_label_kl'), 'temperature=4')
+    usual = find_group(
+        published('one_label_kl', seeds=(1, 2)), 'temperature=4'
+    )
+    assert rounded(patient, usual) == ([8.6, -1.6, 18.8], (18, 2))
+    each = [
+        [
+            Group(group.name, tuple(r for r in group.runs if r['seed'] == s))
+            for group in (patient, usual)
+        ]
+        for s in (1, 2)
+    ]
+    assert rounded(*each[0]) == ([10.6, 6.3, 16.1], (20, 1))
+    assert rounded(*each[1]) == ([6.7, 2.3, 11.9], (15, 3))
     every = published('all_labels')
     teacher, alone = (find_group(every, n) for n in ('teacher', 'alone'))
-    # Its seed is 0, that of the students 1.
-    teacher = Group(teacher.name, ({**teacher.runs[0], 'seed': 1},))
-    assert rounded(patient, usual) == ([10.6, 6.3, 16.1], (20, 1))
-    assert rounded(patient, teacher) == ([4.4, 0.1, 9.4], (12, 4))
-    assert rounded(patient, alone) == ([5.6, -0.2, 11.7], (19, 9))
+    # One teacher for the students of both seeds.
+    teacher = Group(teacher.name, ({**teacher.runs[0], 'seed': None},))
+    assert rounded(patient, teacher) == ([3.9, 0.4, 7.4], (10, 3))
+    assert rounded(each[0][0], alone) == ([5.6, -0.2, 11.7], (19, 9))
 
 
 def test_the_comparison_of_teachers():
