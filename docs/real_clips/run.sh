@@ -84,23 +84,17 @@ python tools/ablate.py --report "$out/one_label" --pool folds \
     --compare teacher "$paper" --compare teacher DIST \
     --clip-groups '([^/]+)_seg'
 
-# Teachers of other qualities.
-python tools/ablate.py $configs/teacher.py --vary $folds/all/folds.json \
-    --epochs 30 --out "$out/teachers_30" --jobs "$jobs"
-python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
-    --loss KLDivergenceLoss --alpha 0.7 --temperature 4 --seeds 1 \
-    --epochs 40 --out "$out/one_label_30" \
-    --teachers "$out/teachers_30" --jobs "$jobs"
-python tools/ablate.py --report "$out/one_label_30" --pool folds \
-    --compare kd teacher --clip-groups '([^/]+)_seg'
-python tools/ablate.py $configs/teacher.py --vary $folds/all/folds.json \
-    --epochs 45 --out "$out/teachers_45" --jobs "$jobs"
-python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
-    --loss KLDivergenceLoss --alpha 0.7 --temperature 4 --seeds 1 \
-    --epochs 40 --out "$out/one_label_45" \
-    --teachers "$out/teachers_45" --jobs "$jobs"
-python tools/ablate.py --report "$out/one_label_45" --pool folds \
-    --compare kd teacher --clip-groups '([^/]+)_seg'
+# Worse teachers.
+for epochs in 30 45; do
+    python tools/ablate.py $configs/teacher.py --vary $folds/all/folds.json \
+        --epochs $epochs --out "$out/teachers_$epochs" --jobs "$jobs"
+    python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
+        --loss KLDivergenceLoss --alpha 0.7 --temperature 4 --seeds 1 \
+        --epochs 40 --out "$out/one_label_$epochs" \
+        --teachers "$out/teachers_$epochs" --jobs "$jobs"
+    python tools/ablate.py --report "$out/one_label_$epochs" --pool folds \
+        --compare kd teacher --clip-groups '([^/]+)_seg'
+done
 
 # Three labels per class.
 python tools/ablate.py $configs/alone.py --vary $folds/only_3/folds.json \
