@@ -98,10 +98,10 @@ done
 
 # Three labels per class.
 python tools/ablate.py $configs/alone.py --vary $folds/only_3/folds.json \
-    --epochs 180 --cfg-options warmup_epochs=9 --seeds 0 1 \
+    --epochs 180 --cfg-options warmup_epochs=9 --seeds 0 1 2 \
     --out "$out/three_labels" --jobs "$jobs"
 python tools/ablate.py $configs/kd.py --vary $folds/labels_3/folds.json \
-    --loss KLDivergenceLoss --alpha 0.7 --temperature 4 --seeds 0 1 \
+    --loss KLDivergenceLoss --alpha 0.7 --temperature 4 --seeds 0 1 2 \
     --epochs 40 --out "$out/three_labels" "${of_teachers[@]}"
 python tools/ablate.py $configs/kd.py --vary $folds/labels_3/folds.json \
     --loss KLDivergenceLoss --alpha 0.3 --temperature 10 --seeds 1 \
