@@ -87,7 +87,7 @@ def read_options(command):
 
 
 def trained_by(command):
-    """Folder, config, loss, alpha, temperature, epochs, seed of the runs."""
+    """Runs: folder, config, lists, loss, alpha, temperature, epochs, seed."""
     options = read_options(command)
     names = ('loss', 'alpha', 'temperature', 'epochs', 'seeds')
     defaults = dict(seeds=['0'])
@@ -95,7 +95,7 @@ def trained_by(command):
     out = Path(options['out'][0]).name
     for loss, *numbers in itertools.product(*values):
         numbers = (n and float(n) for n in numbers)
-        yield out, Path(command[1]).stem, loss, *numbers
+        yield out, Path(command[1]).stem, *options['vary'], loss, *numbers
 
 
 def published_runs():
@@ -107,7 +107,8 @@ def published_runs():
             if run['config'].partition('_')[0] in kinds:
                 keys = ('loss', 'alpha', 'temperature', 'epochs')
                 labels = (run['labels'].get(key) for key in keys)
-                yield out, run['config'], *labels, run['seed']
+                lists = run['axes']['folds']['source'].partition(' with ')[0]
+                yield out, run['config'], lists, *labels, run['seed']
 
 
 def test_the_commands_train_what_is_published(commands):
