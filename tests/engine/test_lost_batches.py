@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmaction.registry import RUNNERS, TRANSFORMS
 from mmcv.transforms import BaseTransform
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import DefaultSampler, pseudo_collate
 from small_recipe import recipe, recognizer
 from torch.utils.data import DataLoader, RandomSampler
 
@@ -99,6 +99,23 @@ def test_clips_of_an_order_that_is_not_repeatable_are_not_named():
         next(iter(loader))
     text = describe_loss(error.value, dict(val_dataloader=loader))
     assert text.startswith('val_dataloader waited 1 s') and 'has' not in text
+
+
+def test_sixteen_clips_of_a_large_batch_are_named_and_the_others_counted():
+    clips = torch.arange(20)
+    loader = DataLoader(
+        clips,
+        batch_size=20,
+        sampler=DefaultSampler(clips, shuffle=False),
+        num_workers=1,
+        timeout=1,
+        collate_fn=sleep,
+    )
+    with pytest.raises(RuntimeError, match='timed out') as error:
+        next(iter(loader))
+    text = describe_loss(error.value, dict(val_dataloader=loader))
+    named = ', '.join(f'sample {i}' for i in range(16))
+    assert f'{named}, 4 more' in text
 
 
 def sleep(samples):

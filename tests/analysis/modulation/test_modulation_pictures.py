@@ -77,6 +77,13 @@ def test_the_frame_shows_through_the_colours():
     assert mixed[0, 0].tolist() == wanted.round().tolist()
 
 
+def test_the_frame_is_grey_by_its_luma():
+    frame = np.array([[[200, 100, 0]]], np.uint8)
+    mixed = overlay_map(frame, np.ones((1, 1)), Scale(0, 1))
+    wanted = 0.65 * BRIGHT + 0.35 * (0.299 * 200 + 0.587 * 100)
+    assert mixed[0, 0].tolist() == wanted.round().tolist()
+
+
 def test_a_grid_has_a_row_per_stage_and_kind_and_one_scale_per_row():
     grid = np.asarray(draw_grid([view_of()], 'clip'))
     one = np.asarray(draw_grid([view_of(stages=(1,))], 'clip'))
@@ -122,6 +129,16 @@ def test_animations_have_a_picture_per_time_step(tmp_path, size):
     gif.seek(3)
     assert abs(np.asarray(gif.convert('RGB')) - wanted).mean() < 6
     assert sorted(p.name for p in tmp_path.iterdir()) == ['a.gif', 'a.mp4']
+
+
+def test_a_model_of_fewer_time_steps_shows_each_as_long():
+    pictures = draw_frames([view_of(), view_of('other', frames=2)])
+    first, second, third, fourth = (
+        np.asarray(picture)[:, picture.width // 2 + MARGIN :]
+        for picture in pictures
+    )
+    assert np.array_equal(first, second) and np.array_equal(third, fourth)
+    assert not np.array_equal(second, third)
 
 
 def test_pictures_of_a_clip_that_is_broken_now_are_removed(tmp_path):
