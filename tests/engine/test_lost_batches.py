@@ -86,34 +86,30 @@ def test_an_error_elsewhere_stays():
     assert describe_loss(RuntimeError('shapes differ'), {}) is None
 
 
-def test_clips_of_an_order_that_is_not_repeatable_are_not_named():
-    clips = torch.arange(4)
+def describe_timeout(clips, sampler):
+    """What is said of a loader that waits for its only batch."""
     loader = DataLoader(
         clips,
-        sampler=RandomSampler(clips),
+        batch_size=len(clips),
+        sampler=sampler,
         num_workers=1,
         timeout=1,
         collate_fn=sleep,
     )
     with pytest.raises(RuntimeError, match='timed out') as error:
         next(iter(loader))
-    text = describe_loss(error.value, dict(val_dataloader=loader))
+    return describe_loss(error.value, dict(val_dataloader=loader))
+
+
+def test_clips_of_an_order_that_is_not_repeatable_are_not_named():
+    clips = torch.arange(4)
+    text = describe_timeout(clips, RandomSampler(clips))
     assert text.startswith('val_dataloader waited 1 s') and 'has' not in text
 
 
 def test_sixteen_clips_of_a_large_batch_are_named_and_the_others_counted():
     clips = torch.arange(20)
-    loader = DataLoader(
-        clips,
-        batch_size=20,
-        sampler=DefaultSampler(clips, shuffle=False),
-        num_workers=1,
-        timeout=1,
-        collate_fn=sleep,
-    )
-    with pytest.raises(RuntimeError, match='timed out') as error:
-        next(iter(loader))
-    text = describe_loss(error.value, dict(val_dataloader=loader))
+    text = describe_timeout(clips, DefaultSampler(clips, shuffle=False))
     named = ', '.join(f'sample {i}' for i in range(16))
     assert f'{named}, 4 more' in text
 
