@@ -64,7 +64,7 @@ python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
     --loss KLDivergenceLoss --alpha 0.9 --temperature 4 --seeds 1 \
     --epochs 40 --out "$out/one_label" "${of_teachers[@]}"
 python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
-    --loss KLDivergenceLoss --alpha 0.7 --temperature 4 --seeds 1 2 \
+    --loss KLDivergenceLoss --alpha 0.7 --temperature 4 --seeds 0 1 2 \
     --epochs 120 --out "$out/one_label" "${of_teachers[@]}"
 kl='loss=KLDivergenceLoss temperature'
 best="kd alpha=0.7 epochs=40 $kl=4"
