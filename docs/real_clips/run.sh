@@ -61,7 +61,10 @@ python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
     --loss KLDivergenceLoss --alpha 0.3 0.7 --temperature 4 10 --seeds 1 \
     --epochs 40 --out "$out/one_label" "${of_teachers[@]}"
 python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
-    --loss KLDivergenceLoss --alpha 0.9 --temperature 4 --seeds 1 \
+    --loss KLDivergenceLoss --alpha 0.1 0.9 --temperature 4 --seeds 1 \
+    --epochs 40 --out "$out/one_label" "${of_teachers[@]}"
+python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
+    --loss KLDivergenceLoss --alpha 0.7 --temperature 1 --seeds 1 \
     --epochs 40 --out "$out/one_label" "${of_teachers[@]}"
 python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
     --loss KLDivergenceLoss --alpha 0.7 --temperature 4 --seeds 0 1 2 \
@@ -78,8 +81,11 @@ python tools/ablate.py --report "$out/one_label" --pool folds \
     --compare "kd alpha=0.7 epochs=40 $kl=10" "$paper" \
     --compare "kd alpha=0.9 epochs=40 $kl=4" "kd alpha=0.3 epochs=40 $kl=4" \
     --compare "kd alpha=0.9 epochs=40 $kl=4" "$best" \
+    --compare "kd alpha=0.3 epochs=40 $kl=4" "kd alpha=0.1 epochs=40 $kl=4" \
+    --compare "kd alpha=0.1 epochs=40 $kl=4" alone \
     --compare "kd alpha=0.3 epochs=40 $kl=4" "$paper" \
     --compare "$best" "kd alpha=0.7 epochs=40 $kl=10" \
+    --compare "$best" "kd alpha=0.7 epochs=40 $kl=1" \
     --compare epochs=120 "$best" --compare epochs=120 teacher \
     --compare teacher "$paper" --compare teacher DIST \
     --clip-groups '([^/]+)_seg'

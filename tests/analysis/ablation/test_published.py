@@ -138,7 +138,9 @@ def test_they_tell_alpha_from_the_temperature():
     rest = 'epochs=40 loss=KLDivergenceLoss temperature'
     few = {
         (alpha, t): find_group(groups, f'kd alpha={alpha} {rest}={t}')
-        for alpha, t in ((0.3, 4), (0.3, 10), (0.7, 4), (0.7, 10), (0.9, 4))
+        for alpha in (0.1, 0.3, 0.7, 0.9)
+        for t in (1, 4, 10)
+        if t == 4 or alpha == 0.7 or (alpha, t) == (0.3, 10)
     }
     for alpha, t, wanted in (
         (0.3, 4, ['180', '70.6', '100.0', '-', '75.6']),
@@ -147,6 +149,16 @@ def test_they_tell_alpha_from_the_temperature():
     ):
         (row,) = table([few[alpha, t]]).splitlines()[2:]
         assert [c.strip() for c in row.split('|')[4:9]] == wanted
+    for setting, wanted in (
+        ((0.1, 4), ['180', '52.8', '95.0', '-', '56.7']),
+        ((0.7, 1), ['180', '78.3', '100.0', '-', '82.2']),
+    ):
+        (row,) = table([few[setting]]).splitlines()[2:]
+        assert [c.strip() for c in row.split('|')[4:9]] == wanted
+    alone = find_group(groups, 'alone')
+    assert rounded(few[0.3, 4], few[0.1, 4]) == ([17.8, 10.8, 25.1], (40, 8))
+    assert rounded(few[0.1, 4], alone) == ([3.9, -3.8, 11.6], (28, 21))
+    assert rounded(few[0.7, 4], few[0.7, 1]) == ([1.1, -4.3, 6.6], (12, 10))
     assert rounded(few[0.7, 4], few[0.3, 4]) == ([8.9, 3.9, 14.7], (20, 4))
     assert rounded(few[0.7, 10], few[0.3, 10]) == ([7.8, 2.4, 13.7], (20, 6))
     assert rounded(few[0.9, 4], few[0.3, 4]) == ([8.3, 3.1, 14.2], (20, 5))
