@@ -7,12 +7,6 @@ from pathlib import Path
 from ...errors import UserError
 from .results import OF_SETTING, RESULTS, located
 
-# What every entry of the results has, whatever its version.
-ALWAYS = {
-    *('config', 'digest', 'folder', 'kind'),
-    *('labels', 'name', 'seed', 'status'),
-}
-
 
 def read_results(
     folders: Sequence[Path], report: Callable[[str], None] = print
@@ -34,9 +28,6 @@ def read_results(
         path = folder / RESULTS if folder.is_dir() else folder
         try:
             runs = json.loads(path.read_text('utf-8'))['runs']
-            for run in runs:
-                if missing := sorted(ALWAYS - set(run)):
-                    raise LookupError(f'a run lacks {", ".join(missing)}')
             entries += [run | located(run, path.parent) for run in runs]
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise UserError(
@@ -54,8 +45,11 @@ def drop_copies(
     A finished run is kept rather than one that failed. Students of a
     teacher's test that is dropped refer to the kept one.
     """
-    kept = {}
+    kept, others = {}, []
     for entry in entries:
+        if 'digest' not in entry:
+            others.append(entry)
+            continue
         first = kept.setdefault((entry['digest'], entry['seed']), entry)
         states = first['status'], entry['status']
         if states == ('failed', 'done'):
@@ -69,8 +63,9 @@ def drop_copies(
     folders = {
         entry['folder']: kept[entry['digest'], entry['seed']]['folder']
         for entry in entries
+        if 'digest' in entry
     }
-    return [
+    return others + [
         entry | dict(teacher=folders.get(entry['teacher'], entry['teacher']))
         if entry.get('teacher')
         else entry
@@ -85,12 +80,12 @@ def share_labels(entries: Sequence[dict]) -> list[dict]:
     """
     fullest = {}
     for entry in entries:
-        best = fullest.setdefault(entry['digest'], entry)
+        best = fullest.setdefault(entry.get('digest'), entry)
         if len(entry['labels']) > len(best['labels']):
-            fullest[entry['digest']] = entry
+            fullest[entry.get('digest')] = entry
     shared = []
     for entry in entries:
-        best = fullest[entry['digest']]
+        best = fullest[entry['digest']] if 'digest' in entry else entry
         about = {key: best[key] for key in OF_SETTING if key in best}
         shared.append(entry | about)
     return shared

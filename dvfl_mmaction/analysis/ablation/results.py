@@ -183,7 +183,7 @@ def group_runs(entries: Sequence[dict]) -> list[Group]:
     groups = defaultdict(list)
     for entry in entries:
         if entry['status'] == 'done':
-            groups[entry['digest']].append(entry)
+            groups[entry['digest'] or entry['name']].append(entry)
     names = Counter(runs[0]['name'] for runs in groups.values())
     made = []
     for digest, runs in groups.items():

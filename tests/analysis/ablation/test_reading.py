@@ -39,16 +39,6 @@ def test_a_folder_without_results_is_refused(tmp_path):
             read_results([tmp_path])
 
 
-def test_a_run_that_lacks_what_all_have_is_refused(
-    add_run, write_copy, tmp_path
-):
-    add_run('kd', 0, GOOD)
-    (entry,) = write_results(tmp_path / 'out')
-    del entry['digest'], entry['seed']
-    with pytest.raises(UserError, match='a run lacks digest, seed'):
-        read_results([write_copy([entry], 'copy')])
-
-
 def test_a_run_in_two_folders_is_one_run(
     add_run, write_copy, tmp_path, capsys
 ):
