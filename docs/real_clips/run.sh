@@ -43,6 +43,9 @@ of_teachers=(--teachers "$out/teachers" --jobs "$jobs")
 python tools/ablate.py $configs/alone.py --vary $folds/only_1x4/folds.json \
     --epochs 144 --cfg-options warmup_epochs=7.2 --seeds 0 1 2 \
     --out "$out/one_label" --jobs "$jobs"
+python tools/ablate.py $configs/alone.py --vary $folds/only_1x4/folds.json \
+    --epochs 432 --cfg-options warmup_epochs=7.2 --seeds 1 \
+    --out "$out/one_label" --jobs "$jobs"
 python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
     --loss KLDivergenceLoss --alpha 0.3 --temperature 10 --seeds 0 1 2 \
     --epochs 40 --out "$out/one_label" "${of_teachers[@]}"
@@ -61,7 +64,7 @@ python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
     --loss KLDivergenceLoss --alpha 0.3 0.7 --temperature 4 10 --seeds 1 \
     --epochs 40 --out "$out/one_label" "${of_teachers[@]}"
 python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
-    --loss KLDivergenceLoss --alpha 0.1 0.9 --temperature 4 --seeds 1 \
+    --loss KLDivergenceLoss --alpha 0.1 0.5 0.9 --temperature 4 --seeds 1 \
     --epochs 40 --out "$out/one_label" "${of_teachers[@]}"
 python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
     --loss KLDivergenceLoss --alpha 0.7 --temperature 1 --seeds 1 \
@@ -70,23 +73,30 @@ python tools/ablate.py $configs/kd.py --vary $folds/labels_1/folds.json \
     --loss KLDivergenceLoss --alpha 0.7 --temperature 4 --seeds 0 1 2 \
     --epochs 120 --out "$out/one_label" "${of_teachers[@]}"
 kl='loss=KLDivergenceLoss temperature'
+alone='alone epochs=144'
 best="kd alpha=0.7 epochs=40 $kl=4"
 paper="kd alpha=0.3 epochs=40 $kl=10"
 python tools/ablate.py --report "$out/one_label" --pool folds \
     --compare "$best" "$paper" \
     --compare DIST "$paper" --compare DIST "$best" \
-    --compare "$paper" alone --compare "$best" alone --compare DIST alone \
-    --compare causal "$best" --compare causal alone \
+    --compare "$paper" "$alone" --compare "$best" "$alone" \
+    --compare DIST "$alone" \
+    --compare causal "$best" --compare causal "$alone" \
     --compare "$best" "kd alpha=0.3 epochs=40 $kl=4" \
     --compare "kd alpha=0.7 epochs=40 $kl=10" "$paper" \
     --compare "kd alpha=0.9 epochs=40 $kl=4" "kd alpha=0.3 epochs=40 $kl=4" \
     --compare "kd alpha=0.9 epochs=40 $kl=4" "$best" \
     --compare "kd alpha=0.3 epochs=40 $kl=4" "kd alpha=0.1 epochs=40 $kl=4" \
-    --compare "kd alpha=0.1 epochs=40 $kl=4" alone \
+    --compare "kd alpha=0.1 epochs=40 $kl=4" "$alone" \
     --compare "kd alpha=0.3 epochs=40 $kl=4" "$paper" \
     --compare "$best" "kd alpha=0.7 epochs=40 $kl=10" \
     --compare "$best" "kd alpha=0.7 epochs=40 $kl=1" \
     --compare epochs=120 "$best" --compare epochs=120 teacher \
+    --compare epochs=120 'alone epochs=432' \
+    --compare 'alone epochs=432' "$alone" \
+    --compare "$best" 'alone epochs=432' \
+    --compare "kd alpha=0.5 epochs=40 $kl=4" "kd alpha=0.3 epochs=40 $kl=4" \
+    --compare "$best" "kd alpha=0.5 epochs=40 $kl=4" \
     --compare teacher "$paper" --compare teacher DIST \
     --clip-groups '([^/]+)_seg'
 

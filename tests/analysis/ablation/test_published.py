@@ -139,7 +139,7 @@ def test_they_tell_alpha_from_the_temperature():
     few = {
         (alpha, t): find_group(groups, f'kd alpha={alpha} {rest}={t}')
         for alpha, t in (
-            *((0.1, 4), (0.3, 4), (0.3, 10), (0.9, 4)),
+            *((0.1, 4), (0.3, 4), (0.3, 10), (0.5, 4), (0.9, 4)),
             *((0.7, 1), (0.7, 4), (0.7, 10)),
         )
     }
@@ -147,6 +147,7 @@ def test_they_tell_alpha_from_the_temperature():
         (0.1, 4, ['180', '52.8', '95.0', '-', '56.7']),
         (0.7, 1, ['180', '78.3', '100.0', '-', '82.2']),
         (0.3, 4, ['180', '70.6', '100.0', '-', '75.6']),
+        (0.5, 4, ['180', '77.2', '100.0', '-', '80.6']),
         (0.7, 10, ['180', '79.4', '100.0', '-', '85.0']),
         (0.9, 4, ['180', '78.9', '100.0', '-', '85.0']),
     ):
@@ -158,6 +159,8 @@ def test_they_tell_alpha_from_the_temperature():
     assert rounded(few[0.7, 4], few[0.7, 1]) == ([1.1, -4.3, 6.6], (12, 10))
     assert rounded(few[0.7, 4], few[0.3, 4]) == ([8.9, 3.9, 14.7], (20, 4))
     assert rounded(few[0.7, 10], few[0.3, 10]) == ([7.8, 2.4, 13.7], (20, 6))
+    assert rounded(few[0.5, 4], few[0.3, 4]) == ([6.7, 1.4, 12.4], (18, 6))
+    assert rounded(few[0.7, 4], few[0.5, 4]) == ([2.2, -2.4, 7.1], (10, 6))
     assert rounded(few[0.9, 4], few[0.3, 4]) == ([8.3, 3.1, 14.2], (20, 5))
     assert rounded(few[0.9, 4], few[0.7, 4]) == ([-0.6, -5.2, 4.0], (7, 8))
     assert rounded(few[0.3, 4], few[0.3, 10]) == ([-1.1, -6.4, 4.0], (9, 11))
@@ -184,6 +187,13 @@ def test_the_comparison_of_three_times_the_epochs():
     ]
     gains = [compare(*pair).difference for pair in each]
     assert [round(gain, 1) for gain in gains] == [8.3, 10.6, 6.7]
+    long = find_group(published('one_label_patient'), 'alone')
+    short = find_group(published('one_label_losses'), 'alone')
+    (row,) = table([long]).splitlines()[2:]
+    assert [c.strip() for c in row.split('|')[4:7]] == ['180', '53.9', '85.0']
+    assert rounded(each[1][0], long) == ([36.1, 28.7, 43.7], (68, 3))
+    assert rounded(each[1][1], long) == ([25.6, 18.0, 33.3], (53, 7))
+    assert rounded(long, short) == ([5.0, 0.6, 10.1], (13, 4))
     every = published('all_labels')
     teacher, alone = (find_group(every, n) for n in ('teacher', 'alone'))
     # One teacher for the students of all seeds.
