@@ -97,6 +97,7 @@ python tools/ablate.py --report "$out/one_label" --pool folds \
     --compare "$best" 'alone epochs=432' \
     --compare "kd alpha=0.5 epochs=40 $kl=4" "kd alpha=0.3 epochs=40 $kl=4" \
     --compare "$best" "kd alpha=0.5 epochs=40 $kl=4" \
+    --compare "kd alpha=0.9 epochs=40 $kl=4" "kd alpha=0.5 epochs=40 $kl=4" \
     --compare teacher "$paper" --compare teacher DIST \
     --clip-groups '([^/]+)_seg'
 

@@ -162,6 +162,7 @@ def test_they_tell_alpha_from_the_temperature():
     assert rounded(few[0.5, 4], few[0.3, 4]) == ([6.7, 1.4, 12.4], (18, 6))
     assert rounded(few[0.7, 4], few[0.5, 4]) == ([2.2, -2.4, 7.1], (10, 6))
     assert rounded(few[0.9, 4], few[0.3, 4]) == ([8.3, 3.1, 14.2], (20, 5))
+    assert rounded(few[0.9, 4], few[0.5, 4]) == ([1.7, -3.1, 6.6], (10, 7))
     assert rounded(few[0.9, 4], few[0.7, 4]) == ([-0.6, -5.2, 4.0], (7, 8))
     assert rounded(few[0.3, 4], few[0.3, 10]) == ([-1.1, -6.4, 4.0], (9, 11))
     assert rounded(few[0.7, 4], few[0.7, 10]) == ([0.0, -3.7, 3.7], (4, 4))
