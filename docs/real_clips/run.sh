@@ -85,6 +85,9 @@ python tools/ablate.py --report "$out/one_label" --pool folds \
     --compare "$best" "kd alpha=0.3 epochs=40 $kl=4" \
     --compare "kd alpha=0.7 epochs=40 $kl=10" "$paper" \
     --compare "kd alpha=0.9 epochs=40 $kl=4" "kd alpha=0.3 epochs=40 $kl=4" \
+    --compare "kd alpha=0.5 epochs=40 $kl=4" "kd alpha=0.3 epochs=40 $kl=4" \
+    --compare "$best" "kd alpha=0.5 epochs=40 $kl=4" \
+    --compare "kd alpha=0.9 epochs=40 $kl=4" "kd alpha=0.5 epochs=40 $kl=4" \
     --compare "kd alpha=0.9 epochs=40 $kl=4" "$best" \
     --compare "kd alpha=0.3 epochs=40 $kl=4" "kd alpha=0.1 epochs=40 $kl=4" \
     --compare "kd alpha=0.1 epochs=40 $kl=4" "$alone" \
@@ -95,9 +98,6 @@ python tools/ablate.py --report "$out/one_label" --pool folds \
     --compare epochs=120 'alone epochs=432' \
     --compare 'alone epochs=432' "$alone" \
     --compare "$best" 'alone epochs=432' \
-    --compare "kd alpha=0.5 epochs=40 $kl=4" "kd alpha=0.3 epochs=40 $kl=4" \
-    --compare "$best" "kd alpha=0.5 epochs=40 $kl=4" \
-    --compare "kd alpha=0.9 epochs=40 $kl=4" "kd alpha=0.5 epochs=40 $kl=4" \
     --compare teacher "$paper" --compare teacher DIST \
     --clip-groups '([^/]+)_seg'
 
